@@ -1,0 +1,41 @@
+# Everything a newcomer needs: `make quickstart`, `make test`, `make lint`. No GPU, no downloads but
+# the Python packages.
+PYTHON ?= python3
+VENV ?= .venv
+BIN := $(VENV)/bin
+READY := $(VENV)/.ready
+PACKAGES := models data utils external scripts train.py test.py demo.py setup.py
+
+.PHONY: quickstart test lint bench cuda build clean
+
+# The environment, with pinned dependencies and the compiled operators.
+$(READY): requirements.txt setup.py pyproject.toml $(shell find csrc -type f)
+	$(PYTHON) -c "import sys; assert sys.version_info >= (3, 10), 'Python 3.10 or newer is needed, this is ' + sys.version"
+	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --upgrade "pip>=24" "setuptools>=77" wheel
+	$(BIN)/python -m pip install -r requirements.txt
+	$(BIN)/python -m pip install --quiet --no-build-isolation --no-deps --editable .
+	touch $(READY)
+
+build: $(READY)
+
+quickstart: $(READY)
+	PYTHON=$(abspath $(BIN))/python bash scripts/quickstart.sh
+
+test: $(READY)
+	$(BIN)/python -m pytest tests
+
+lint: $(READY)
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+bench: $(READY)
+	$(BIN)/python -m benchmarks.ops
+	$(BIN)/python -m benchmarks.ava_evaluation
+
+cuda: $(READY)
+	PYTHON=$(abspath $(BIN))/python bash benchmarks/build_cuda.sh
+
+clean:
+	rm -rf build *.egg-info utils/ops/_C*.so

@@ -1,0 +1,30 @@
+// Greedy non-maximum suppression.
+#pragma once
+
+#include <ATen/core/Tensor.h>
+#include <c10/util/Exception.h>
+
+namespace step {
+
+// boxes [M, 4] = (x1, y1, x2, y2), scores [M] -> the indices (int64) of the kept boxes in order of
+// descending score, ties in order of index. A box falls if its IoU with a kept box before it is
+// greater than the threshold, which is compared in the boxes' own precision.
+at::Tensor nms(const at::Tensor& boxes, const at::Tensor& scores, double iou_threshold);
+
+inline void check_nms_inputs(const at::Tensor& boxes, const at::Tensor& scores) {
+  TORCH_CHECK_VALUE(
+      boxes.dim() == 2 && boxes.size(1) == 4,
+      "boxes must be [M, 4] = (x1, y1, x2, y2), got ", boxes.sizes());
+  TORCH_CHECK_VALUE(
+      scores.dim() == 1 && scores.size(0) == boxes.size(0),
+      "scores must be [", boxes.size(0), "], one for each box, got ", scores.sizes());
+  TORCH_CHECK_VALUE(
+      boxes.is_floating_point() && scores.is_floating_point(),
+      "boxes and scores must be floating point, got ",
+      boxes.scalar_type(), " and ", scores.scalar_type());
+  TORCH_CHECK_VALUE(
+      boxes.device() == scores.device(),
+      "boxes and scores must be on one device, got ", boxes.device(), " and ", scores.device());
+}
+
+}  // namespace step

@@ -1,0 +1,1 @@
+"""From files to clips: annotations, windows of frames, augmentation, loaders, video files."""

@@ -1,0 +1,166 @@
+"""What augmentation draws: ranges and probabilities of spec section 7, on `data/transforms.py`.
+
+Everything random comes from the `numpy.random.Generator` that is passed in.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from data import transforms
+from data.transforms import Crop, View
+
+PROBABILITY = 0.5
+BRIGHTNESS = 32.0
+CONTRAST = (0.5, 1.5)
+SATURATION = (0.5, 1.5)
+HUE_DEGREES = 18.0
+# SSD (section 2.2, "Data augmentation"): the patch overlaps some object by at least one of these
+# IoUs; 0 is "a random patch", None "the entire image". Its sides are at least 0.3 of the image's
+# (as in the common implementations; the paper says 0.1), its aspect 1/2 to 2.
+CROP_OVERLAPS = (None, 0.1, 0.3, 0.5, 0.7, 0.9, 0.0)
+CROP_SIDE = 0.3
+CROP_ASPECT = 2.0
+CROP_TRIALS = 50
+# Zhong et al., "Random Erasing": areas and aspects; an area that does not fit is drawn again.
+ERASE_AREA = (0.02, 0.2)
+ERASE_ASPECT = (0.3, 10 / 3)
+ERASE_TRIALS = 20
+
+
+@dataclass(frozen=True)
+class Augmentation:
+    """Which kinds of augmentation are on; none of them for testing."""
+
+    color: bool = False
+    crop: bool = False
+    flip: bool = False
+    erase: bool = False
+
+
+NO_AUGMENTATION = Augmentation()
+
+
+def draw_view(
+    boxes: np.ndarray,
+    height: int,
+    width: int,
+    size: int,
+    augmentation: Augmentation,
+    rng: np.random.Generator,
+) -> View:
+    """Draw what a clip shows of its `height x width` images with persons `boxes` `[G, 4]` (pixels).
+
+    Law: of G > 0 persons the view holds at least one.
+    """
+    whole = Crop(0, 0, width, height)
+    crop = draw_crop(boxes, height, width, rng) if augmentation.crop else whole
+    flipped = augmentation.flip and rng.random() < PROBABILITY
+    return View(crop, size, bool(flipped))
+
+
+def draw_crop(boxes: np.ndarray, height: int, width: int, rng: np.random.Generator) -> Crop:
+    """Draw SSD's crop for persons `boxes` `[G, 4]` (pixels of the `height x width` image).
+
+    One of `CROP_OVERLAPS` is drawn, and up to `CROP_TRIALS` patches for it; if none fits, another
+    is drawn. A patch must hold the centre of a person, so no clip loses them all. Without persons
+    it is the entire image.
+    """
+    whole = Crop(0, 0, width, height)
+    while len(boxes):
+        overlap = CROP_OVERLAPS[rng.integers(len(CROP_OVERLAPS))]
+        if overlap is None:
+            return whole
+        for _ in range(CROP_TRIALS):
+            crop = _draw_patch(height, width, rng)
+            if crop is not None and _accepts(crop, boxes, overlap):
+                return crop
+    return whole
+
+
+def _draw_patch(height: int, width: int, rng: np.random.Generator) -> Crop | None:
+    """A patch of whole pixels inside the image, or None if its aspect is out of range."""
+    w = max(round(rng.uniform(CROP_SIDE, 1) * width), 1)
+    h = max(round(rng.uniform(CROP_SIDE, 1) * height), 1)
+    x, y = int(rng.integers(width - w + 1)), int(rng.integers(height - h + 1))
+    return Crop(x, y, x + w, y + h) if 1 / CROP_ASPECT <= h / w <= CROP_ASPECT else None
+
+
+def _accepts(crop: Crop, boxes: np.ndarray, overlap: float) -> bool:
+    """Whether a person's centre is inside and a person's IoU with the patch is large enough."""
+    if not View(crop, crop.width).holds(boxes).any():
+        return False
+    inside = transforms.crop_boxes(boxes, crop)
+    intersection = (inside[:, 2:] - inside[:, :2]).prod(axis=1)
+    union = (boxes[:, 2:] - boxes[:, :2]).prod(axis=1) + crop.height * crop.width - intersection
+    return bool((intersection / union).max() >= overlap)
+
+
+def repaint(
+    clip: np.ndarray, boxes: np.ndarray, augmentation: Augmentation, rng: np.random.Generator
+) -> np.ndarray:
+    """Change the pixels of a clip with persons `boxes` `[G, 4]` (its pixels): colours, erasing."""
+    if augmentation.color:
+        clip = jitter_color(clip, rng)
+    return erase_persons(clip, boxes, rng) if augmentation.erase else clip
+
+
+def jitter_color(clip: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """Change brightness, contrast, saturation, hue and channel order, each with probability 1/2.
+
+    Law: what is drawn does not depend on the clip. What is not drawn costs nothing.
+    """
+    light = {
+        "brightness": _maybe(rng, -BRIGHTNESS, BRIGHTNESS),
+        "contrast": _maybe(rng, *CONTRAST),
+    }
+    color = {
+        "saturation": _maybe(rng, *SATURATION),
+        "hue": _maybe(rng, -HUE_DEGREES, HUE_DEGREES),
+    }
+    for adjust, drawn in ((transforms.adjust_light, light), (transforms.adjust_color, color)):
+        values = {name: value for name, value in drawn.items() if value is not None}
+        if values:
+            clip = adjust(clip, **values)
+    if rng.random() < PROBABILITY:
+        first, second, third = rng.permutation(3).tolist()
+        clip = transforms.reorder_channels(clip, (first, second, third))
+    return clip
+
+
+def _maybe(rng: np.random.Generator, low: float, high: float) -> float | None:
+    """A value of the range with probability 1/2, else None."""
+    value = float(rng.uniform(low, high))
+    return value if rng.random() < PROBABILITY else None
+
+
+def erase_persons(clip: np.ndarray, boxes: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """With probability 1/2 for each person, cover a part of its box `[G, 4]` (pixels) with noise.
+
+    One rectangle per person, inside its key frame's box, is covered in all frames with the same
+    noise: like an object in the foreground it stays where it is.
+    """
+    for box in boxes:
+        if rng.random() < PROBABILITY:
+            rectangle = _draw_rectangle(box, rng)
+            if rectangle is not None:
+                patch = rng.integers(0, 256, (rectangle.height, rectangle.width, 3), dtype=np.uint8)
+                clip = transforms.erase(clip, patch, rectangle.x1, rectangle.y1)
+    return clip
+
+
+def _draw_rectangle(box: np.ndarray, rng: np.random.Generator) -> Crop | None:
+    """A rectangle of whole pixels inside `box`; None where no fitting one is found."""
+    x1, y1, x2, y2 = np.ceil(box[0]), np.ceil(box[1]), np.floor(box[2]), np.floor(box[3])
+    area = float((box[2] - box[0]) * (box[3] - box[1]))
+    for _ in range(ERASE_TRIALS):
+        part = rng.uniform(*ERASE_AREA) * area
+        aspect = np.exp(rng.uniform(*np.log(ERASE_ASPECT)))
+        h, w = round(np.sqrt(part * aspect)), round(np.sqrt(part / aspect))
+        if 0 < h <= y2 - y1 and 0 < w <= x2 - x1:
+            x = int(rng.integers(x1, x2 - w, endpoint=True))
+            y = int(rng.integers(y1, y2 - h, endpoint=True))
+            return Crop(x, y, x + w, y + h)
+    return None

@@ -1,0 +1,174 @@
+"""Which frames make up the window around a key frame, and reading them (spec section 4).
+
+Two layouts: AVA's `frames/<video>/<second>/*.jpg`, any number of frames a second, and free-form
+`frames/<video>/frame%04d.jpg` at a known rate. The functions that choose frames are pure.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Callable, Iterator, Sequence
+from fractions import Fraction
+from pathlib import Path
+
+import cv2
+import numpy as np
+
+IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png")
+
+
+def spread_frames(names: Sequence[str], count: int) -> list[str]:
+    """Take `count` of a second's n frames, those at positions `floor(i * n / count)`."""
+    return [names[i * len(names) // count] for i in range(count)]
+
+
+def second_window(
+    frames_of: Callable[[int], Sequence[str]], second: int, first: int, last: int, length: int
+) -> list[str]:
+    """The `length` frames around the first frame of `second`: half before it, half from it on.
+
+    frames_of: gives the (equally many) frames of one second; asked for `first..last` only.
+    first, last: seconds at which the video begins and ends. Past them its first frame, or its
+    last, is repeated.
+    """
+    per_second = len(frames_of(second))
+    position = (second - first) * per_second  # of the key frame, counted from the video's start
+    total = (last - first + 1) * per_second
+    window = []
+    for index in range(position - length // 2, position - length // 2 + length):
+        inside = min(max(index, 0), total - 1)
+        window.append(frames_of(first + inside // per_second)[inside % per_second])
+    return window
+
+
+def nearest_frames(times: Sequence[Fraction], wanted: Sequence[Fraction]) -> list[int]:
+    """Index of the frame nearest in time to each entry of `wanted`; `times` [s] ascend.
+
+    Of two equally near the earlier counts, which is what `floor(i * n / count)` does to a second of
+    30 frames. Past the ends it is the first or last frame. Exact: floats would break ties anyhow.
+    """
+    indices = []
+    after = 0
+    for time in wanted:  # ascending too, so one pass finds them all
+        while after < len(times) and times[after] < time:
+            after += 1
+        before = max(after - 1, 0)
+        nearer_after = after < len(times) and times[after] - time < time - times[before]
+        indices.append(after if nearer_after else before)
+    return indices
+
+
+def window_times(time: Fraction, length: int, fps: int) -> list[Fraction]:
+    """Times [s] of the `length` frames around `time` at `fps`: half before it, half from it on."""
+    return [time + Fraction(i - length // 2, fps) for i in range(length)]
+
+
+def free_form_window(
+    paths: Sequence[str], index: int, length: int, fps: int, source_fps: float
+) -> list[str]:
+    """The `length` frames at `fps` around frame `index` of `paths`, taken at `source_fps`.
+
+    The nearest frame of the source stands for each; the first and the last are repeated past the
+    ends. At `source_fps` 30, `fps` 12: offsets ..., -5, -3, 0, 2, 5, 7, ...
+    """
+    rate = as_rate(source_fps)
+    times = [i / rate for i in range(len(paths))]
+    return [paths[i] for i in nearest_frames(times, window_times(index / rate, length, fps))]
+
+
+def as_rate(fps: float | Fraction) -> Fraction:
+    """A frame rate as an exact fraction: 30 frames per second, 2997/100, 30000/1001."""
+    rate = Fraction(fps).limit_denominator(1001)
+    if rate <= 0:
+        raise ValueError(f"expected a frame rate above 0, got {fps}")
+    return rate
+
+
+def image_names(folder: str | Path) -> list[str]:
+    """Names of the images in a folder, in the order of the numbers in them (2 before 10)."""
+    names = [e.name for e in os.scandir(folder) if e.name.lower().endswith(IMAGE_SUFFIXES)]
+    return sorted(names, key=_natural)
+
+
+def _natural(name: str) -> tuple[list[str | int], str]:
+    """Sorts numbers by value; where they are padded with zeros that is the alphabetical order."""
+    return [int(p) if p.isdigit() else p for p in re.split(r"(\d+)", name)], name
+
+
+class SecondFolders:
+    """A video's folder of one folder of frames per second, named by the second (`00902`)."""
+
+    def __init__(self, path: str | Path) -> None:
+        """Lists the seconds, not the frames. Raises `ValueError` naming the folder."""
+        self.path = Path(path)
+        if not self.path.is_dir():
+            raise ValueError(f"{self.path}: no such folder of frames")
+        names = (entry.name for entry in os.scandir(self.path))
+        self.names = {int(name): name for name in names if name.isdecimal()}
+        if not self.names:
+            raise ValueError(
+                f"{self.path}: expected folders named by seconds, such as 00902, found none"
+            )
+        self.first, self.last = min(self.names), max(self.names)
+
+    def folder(self, second: int) -> Path:
+        """The folder of a second, whether or not it is there."""
+        return self.path / self.names.get(second, f"{second:05d}")
+
+    def missing(self, second: int, before: int, after: int) -> list[Path]:
+        """Folders that a window of seconds `second - before .. second + after` lacks.
+
+        The key frame's own folder must be there; others only between the video's first and last.
+        """
+        first, last = max(second - before, self.first), min(second + after, self.last)
+        wanted = [second, *range(first, last + 1)]
+        return [self.folder(s) for s in dict.fromkeys(wanted) if s not in self.names]
+
+    def window(self, second: int, length: int, fps: int) -> list[str]:
+        """Paths of the `length` frames around `second`, `fps` from each second's folder.
+
+        Raises `ValueError` naming the folder if one that the window needs is missing or empty.
+        """
+        if second not in self.names:
+            raise ValueError(f"{self.folder(second)}: no such folder of frames")
+        listed: dict[int, list[str]] = {}
+
+        def frames_of(wanted: int) -> list[str]:
+            if wanted not in listed:
+                listed[wanted] = self._frames(wanted, fps)
+            return listed[wanted]
+
+        return second_window(frames_of, second, self.first, self.last, length)
+
+    def _frames(self, second: int, fps: int) -> list[str]:
+        folder = self.folder(second)
+        if not folder.is_dir():
+            raise ValueError(f"{folder}: no such folder of frames")
+        names = image_names(folder)
+        if not names:
+            raise ValueError(f"{folder}: expected frames ({', '.join(IMAGE_SUFFIXES)}), found none")
+        return [str(folder / name) for name in spread_frames(names, fps)]
+
+
+def read_image(path: str | Path) -> np.ndarray:
+    """Read an image as RGB uint8 `[H, W, 3]`. Raises `ValueError` naming the file."""
+    try:
+        content = Path(path).read_bytes()
+    except OSError as error:
+        raise ValueError(f"{path}: cannot be read: {error.strerror}") from error
+    # OpenCV fills what is missing of a truncated JPEG with grey; the end marker tells.
+    whole = not content.startswith(b"\xff\xd8") or content.rfind(b"\xff\xd9") > 0
+    image = cv2.imdecode(np.frombuffer(content, np.uint8), cv2.IMREAD_COLOR) if content else None
+    if image is None or not whole:
+        raise ValueError(f"{path}: not a readable image, or only the beginning of one")
+    return cv2.cvtColor(image, cv2.COLOR_BGR2RGB)
+
+
+def read_images(paths: Sequence[str]) -> Iterator[np.ndarray]:
+    """Read images one by one; one that is repeated (past a video's end) is decoded once."""
+    previous, image = "", None
+    for path in paths:
+        if image is None or path != previous:
+            previous, image = path, read_image(path)
+        yield image

@@ -1,0 +1,8 @@
+"""The toy dataset: moving figures in AVA's layout and formats, to train and test on within minutes.
+
+`actors` says how a figure looks and moves, `scenes` paints it, `files` writes the dataset.
+"""
+
+from data.toy.files import SplitSummary, ToySettings, ToySummary, generate_toy_dataset
+
+__all__ = ["SplitSummary", "ToySettings", "ToySummary", "generate_toy_dataset"]

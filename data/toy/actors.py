@@ -1,0 +1,339 @@
+"""Actors of the toy dataset: how they look, and what they do when.
+
+An action is nothing but the *rates* at which a pose changes: a track is a pose that is linear in
+time between two half seconds, and the figure is drawn from the pose alone. Whatever an actor stops
+doing freezes where it is, in mid-stride or mid-wave, so a single frame hardly tells an action: the
+motion does.
+
+Lengths are fractions of the (square) image's side, x to the right and y down; times are seconds.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+Array = NDArray[np.float64]
+Color = tuple[int, int, int]
+
+# What a pose holds: the middle of the standing figure, and four phases in radians.
+X, Y, STRIDE, HOP, WAVE, FLASH = range(6)
+
+
+@dataclass(frozen=True)
+class Action:
+    """A class of the dataset.
+
+    weight: its chance among those that can be chosen at the same time.
+    rates: what it moves of a pose, `{entry: sign}`; the actor's pace says how fast.
+    """
+
+    id: int
+    name: str
+    weight: float
+    rates: dict[int, int]
+
+
+# An actor always does one of these. Ids have gaps, as AVA's evaluated ones do.
+LOCOMOTION = (
+    Action(1, "stand", 0.05, {}),
+    Action(3, "walk left", 0.34, {X: -1, STRIDE: 1}),
+    Action(4, "walk right", 0.34, {X: 1, STRIDE: 1}),
+    Action(6, "climb up", 0.14, {Y: -1, STRIDE: 1}),
+    Action(7, "climb down", 0.14, {Y: 1, STRIDE: 1}),
+    Action(9, "jump", 0.07, {HOP: 1}),
+)
+# ... and sometimes one of these as well.
+IDLE = Action(0, "no gesture", 0.5, {})
+GESTURES = (
+    Action(12, "wave", 0.25, {WAVE: 1}),
+    Action(17, "flash a lamp", 0.25, {FLASH: 1}),
+)
+ACTIONS = (*LOCOMOTION, *GESTURES)
+STAND = LOCOMOTION[0]
+
+# The figure's measures in units of its height; feet at 0.5 below the middle, top of the head above.
+HEAD_RADIUS, TORSO_RADIUS, LEG_RADIUS, ARM_RADIUS, HAND_RADIUS = 0.13, 0.14, 0.06, 0.045, 0.065
+LAMP_RADIUS = 0.095
+HEAD_Y, SHOULDER_Y, WAIST_Y, HIP_Y = -0.37, -0.17, 0.08, 0.15
+LEG_LENGTH, ARM_LENGTH = 0.29, 0.24
+SHOULDER_X, HIP_X = 0.12, 0.07
+HOP_HEIGHT = 0.3
+# The farthest a hand gets from the middle, sideways: what a planned path keeps from the border.
+REACH = 0.41
+
+_ARC = np.linspace(-np.pi / 2, np.pi / 2, 10)
+_HALF_CIRCLE = np.stack([np.cos(_ARC), np.sin(_ARC)], axis=1)
+_CIRCLE = np.concatenate([_HALF_CIRCLE, -_HALF_CIRCLE])
+
+# A path is taken at once where no more than this share of a figure is covered on it.
+MILD_CONFLICT = 0.05
+
+
+@dataclass(frozen=True)
+class Actor:
+    """What stays the same about an actor.
+
+    height: from the feet to the top of the head.
+    side: 1 where the figure's waving hand is on the right of the image, -1 on the left.
+    lamp_angle: how far the other arm, which holds a lamp, points below the horizontal, radians.
+    pattern: of the shirt: 0 stripes, 1 sash, 2 dots.
+    pace: `[6]` rates of the pose at full speed, per second.
+    """
+
+    height: float
+    side: int
+    lamp_angle: float
+    pattern: int
+    shirt: Color
+    trim: Color
+    trousers: Color
+    skin: Color
+    cap: Color
+    pace: Array
+
+
+@dataclass(frozen=True)
+class Track:
+    """A pose over time, linear within each interval `[start + i, start + i + 1)`.
+
+    Intervals are centred on whole seconds, so that a key frame's label holds from half a second
+    before it to half a second after.
+    poses: `[I, 6]` at the interval's start. rates: `[I, 6]`. actions: I tuples, locomotion first.
+    """
+
+    start: float
+    poses: Array
+    rates: Array
+    actions: list[tuple[Action, ...]]
+
+    def poses_at(self, times: Array) -> Array:
+        """The poses `[Q, 6]` at `times` `[Q]`."""
+        index = self._index(times)
+        return self.poses[index] + self.rates[index] * (times - self.start - index)[:, None]
+
+    def pose(self, time: float) -> Array:
+        """The pose `[6]` at `time`."""
+        return self.poses_at(np.array([time]))[0]
+
+    def actions_at(self, time: float) -> tuple[Action, ...]:
+        return self.actions[int(self._index(np.array([time]))[0])]
+
+    def _index(self, times: Array) -> NDArray[np.intp]:
+        """The interval that each time falls into, the first or last one outside the track."""
+        return np.clip(np.floor(times - self.start).astype(np.intp), 0, len(self.poses) - 1)
+
+
+# ---------------------------------------------------------------------------------------- figures
+
+
+@dataclass(frozen=True)
+class Shape:
+    """A filled convex polygon: `points` `[P, 2]` as (x, y), `color` RGB."""
+
+    points: Array
+    color: Color
+
+
+def figure(actor: Actor, pose: Array) -> list[Shape]:
+    """The shapes that draw `actor` in `pose`, back to front."""
+    middle = middles(actor, pose[None])[0]
+    return [
+        Shape(middle + actor.height * shape.points, shape.color) for shape in _body(actor, pose)
+    ]
+
+
+def middles(actor: Actor, poses: Array) -> Array:
+    """The figure's middle (x, y), lifted by its hop: poses `[Q, 6]` give `[Q, 2]`."""
+    lift = actor.height * HOP_HEIGHT * 0.5 * (1.0 - np.cos(poses[:, HOP]))
+    return np.stack([poses[:, X], poses[:, Y] - lift], axis=1)
+
+
+def bounds(shapes: Sequence[Shape]) -> Array:
+    """The box `(x1, y1, x2, y2)` that holds `shapes` tightly."""
+    points = np.concatenate([shape.points for shape in shapes])
+    return np.concatenate([points.min(axis=0), points.max(axis=0)])
+
+
+def _body(actor: Actor, pose: Array) -> list[Shape]:
+    """The figure around the origin, one unit high."""
+    swing = 0.55 * np.sin(pose[STRIDE])
+    legs = []
+    for side in (-1, 1):
+        hip = np.array([side * HIP_X, HIP_Y])
+        foot = hip + LEG_LENGTH * np.array([np.sin(side * swing), np.cos(swing)])
+        legs.append(Shape(_capsule(hip, foot, LEG_RADIUS), actor.trousers))
+    raised = np.deg2rad(60.0) + np.deg2rad(35.0) * np.sin(pose[WAVE])
+    lit = np.mod(pose[FLASH], 2 * np.pi) < np.pi
+    lamp = (255, 244, 170) if lit else (58, 52, 46)
+    return [
+        *_arm(actor, actor.side, raised, HAND_RADIUS, actor.skin),
+        *_arm(actor, -actor.side, -actor.lamp_angle, LAMP_RADIUS, lamp),
+        *legs,
+        *_torso(actor),
+        *_head(actor),
+    ]
+
+
+def _arm(actor: Actor, side: int, angle: float, radius: float, color: Color) -> list[Shape]:
+    """An arm at `angle` above the horizontal, with a disc of `radius` and `color` at its end."""
+    shoulder = np.array([side * SHOULDER_X, SHOULDER_Y])
+    hand = shoulder + ARM_LENGTH * np.array([side * np.cos(angle), -np.sin(angle)])
+    return [
+        Shape(_capsule(shoulder, hand, ARM_RADIUS), actor.shirt),
+        Shape(_disc(hand, radius), color),
+    ]
+
+
+def _torso(actor: Actor) -> list[Shape]:
+    top, bottom, half = SHOULDER_Y, WAIST_Y, TORSO_RADIUS
+    shirt = Shape(_capsule(np.array([0.0, top]), np.array([0.0, bottom]), half), actor.shirt)
+    if actor.pattern == 0:
+        trims = [_rectangle(-half, y, half, y + 0.055) for y in (top - 0.02, top + 0.1, top + 0.22)]
+    elif actor.pattern == 1:
+        corners = [[-half, top - 0.01], [-half + 0.1, top - 0.01], [half, bottom]]
+        trims = [np.array([*corners, [half - 0.1, bottom]])]
+    else:
+        dots = [(-0.06, top + 0.01), (0.06, top + 0.05), (-0.05, top + 0.15), (0.06, top + 0.2)]
+        trims = [_disc(np.array(dot), 0.035) for dot in dots]
+    return [shirt, *(Shape(trim, actor.trim) for trim in trims)]
+
+
+def _head(actor: Actor) -> list[Shape]:
+    center = np.array([0.0, HEAD_Y])
+    head = _disc(center, HEAD_RADIUS)
+    eyes = [np.array([side * 0.045, HEAD_Y + 0.03]) for side in (-1, 1)]
+    return [
+        Shape(head, actor.skin),
+        Shape(head[head[:, 1] < HEAD_Y - 0.02], actor.cap),
+        *(Shape(_disc(eye, 0.02), (30, 26, 24)) for eye in eyes),
+    ]
+
+
+def _capsule(p: Array, q: Array, radius: float) -> Array:
+    """Outline of everything within `radius` of the line from `p` to `q`."""
+    x, y = (q - p) * (radius / math.dist(p, q))
+    cap = _HALF_CIRCLE @ np.array([[x, y], [-y, x]])
+    return np.concatenate([q + cap, p - cap])
+
+
+def _disc(center: Array, radius: float) -> Array:
+    return center + radius * _CIRCLE
+
+
+def _rectangle(x1: float, y1: float, x2: float, y2: float) -> Array:
+    return np.array([[x1, y1], [x2, y1], [x2, y2], [x1, y2]])
+
+
+# ----------------------------------------------------------------------------------------- tracks
+
+
+def plan_track(
+    rng: np.random.Generator,
+    actor: Actor,
+    others: Sequence[tuple[Actor, Track]],
+    first_second: int,
+    seconds: int,
+) -> Track:
+    """Draw what `actor` does from `first_second` for `seconds`, clear of `others` where possible.
+
+    Every action takes 2 or 3 seconds and keeps the whole figure inside the image.
+    """
+    times = np.arange(first_second, first_second + seconds, 0.25)
+    best, least = None, np.inf
+    for _ in range(8):
+        track = _draw_track(rng, actor, others, first_second - 0.5, seconds + 1)
+        conflict = _conflicts(actor, track.poses_at(times), times, others).mean()
+        if conflict < least:
+            best, least = track, conflict
+    assert best is not None
+    return best
+
+
+def _draw_track(
+    rng: np.random.Generator,
+    actor: Actor,
+    others: Sequence[tuple[Actor, Track]],
+    start: float,
+    intervals: int,
+) -> Track:
+    low, high = _room(actor)
+    first = np.concatenate([rng.uniform(low, high), rng.uniform(0, 2 * np.pi, 4)])
+    pose, moves = first, list[Action]()
+    while len(moves) < intervals:
+        action, duration = _next_move(rng, actor, pose, start + len(moves), others)
+        pose = pose + duration * _rates(actor, action)
+        moves += [action] * duration
+    gestures = list[Action]()
+    while len(gestures) < intervals:
+        gestures += [_choose(rng, (IDLE, *GESTURES))] * int(rng.integers(2, 5))
+    actions: list[tuple[Action, ...]] = [
+        (move,) if gesture is IDLE else (move, gesture)
+        for move, gesture in zip(moves[:intervals], gestures[:intervals], strict=True)
+    ]
+    rates = np.stack([sum((_rates(actor, a) for a in done), np.zeros(6)) for done in actions])
+    return Track(start, first + np.cumsum(rates, axis=0) - rates, rates, actions)
+
+
+def _next_move(
+    rng: np.random.Generator,
+    actor: Actor,
+    pose: Array,
+    time: float,
+    others: Sequence[tuple[Actor, Track]],
+) -> tuple[Action, int]:
+    """The first of some draws that stays inside and clear of others, else the least bad one."""
+    low, high = _room(actor)
+    best, least = (STAND, 2), np.inf
+    for _ in range(12):
+        action, duration = _choose(rng, LOCOMOTION), int(rng.integers(2, 4))
+        elapsed = np.arange(0.0, duration + 0.01, 0.25)
+        path = pose + elapsed[:, None] * _rates(actor, action)
+        if (path[-1, :2] < low).any() or (path[-1, :2] > high).any():
+            continue
+        conflict = _conflicts(actor, path, time + elapsed, others).max()
+        if conflict < least:
+            best, least = (action, duration), conflict
+        if least <= MILD_CONFLICT:
+            break
+    return best
+
+
+def _rates(actor: Actor, action: Action) -> Array:
+    rates = np.zeros(6)
+    for entry, sign in action.rates.items():
+        rates[entry] = sign * actor.pace[entry]
+    return rates
+
+
+def _choose(rng: np.random.Generator, actions: Sequence[Action]) -> Action:
+    weights = np.array([action.weight for action in actions])
+    return actions[int(rng.choice(len(actions), p=weights / weights.sum()))]
+
+
+def _room(actor: Actor) -> tuple[Array, Array]:
+    """Least and greatest (x, y) of a pose for which the whole figure lies inside the image."""
+    low = actor.height * np.array([REACH, 0.5 + HOP_HEIGHT])
+    high = 1.0 - actor.height * np.array([REACH, 0.5])
+    return low, high
+
+
+def _conflicts(
+    actor: Actor, poses: Array, times: Array, others: Sequence[tuple[Actor, Track]]
+) -> Array:
+    """How much of `actor` in `poses` `[Q, 6]` or of others overlaps at `times` `[Q]`.
+
+    Returns `[Q]`: the greatest share of the smaller figure's usual box, 0.65 as wide as high.
+    """
+    sides = np.array([0.65, 1.0])
+    worst = np.zeros(len(times))
+    for other, track in others:
+        apart = np.abs(middles(actor, poses) - middles(other, track.poses_at(times)))
+        shared = np.clip(0.5 * (actor.height + other.height) * sides - apart, 0.0, None)
+        smaller = min(actor.height, other.height) * sides
+        worst = np.maximum(worst, np.minimum(shared / smaller, 1.0).prod(axis=1))
+    return worst

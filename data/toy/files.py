@@ -1,0 +1,255 @@
+"""Files of the toy dataset: the names, layout and formats of AVA v2.1, so only the root differs.
+
+    frames/<video>/<second %05d>/<video>_<number %06d>.jpg
+    annotations/ava_{train,val}_v2.1.csv                         video,second,box,action,person
+    annotations/ava_{train,val}_excluded_timestamps_v2.1.csv     video,second
+    annotations/ava_action_list_v2.1_for_activitynet_2018.pbtxt
+    videos/<video>.mp4, videos/<video>.csv                       held out, drawn large
+    toy.json                                                     settings and summary
+
+Key frames are the seconds from 902 on, as in AVA, with two seconds of frames around them; those of
+a video in `videos/` are its whole seconds from 0. Boxes are fractions of width and height.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import os
+import shutil
+from collections import Counter
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import av
+import cv2
+import numpy as np
+
+from data.toy.actors import ACTIONS
+from data.toy.scenes import Image, Renderer, Scene, make_scene
+
+FIRST_KEY = 902
+# Seconds of frames before the first and after the last key frame: a clip reaches 1.5 s from it.
+MARGIN = 2
+# Goes up whenever the same settings would give another dataset.
+VERSION = 1
+# To look at, a demo video shows as much as there is room for.
+DEMO_ACTORS = 3
+# Each split draws from a stream of its own; the position is part of the seed.
+SPLITS = ("train", "val", "demo")
+
+
+@dataclass(frozen=True)
+class ToySettings:
+    """What the dataset is made from; the same settings give the same files."""
+
+    seed: int = field(default=0, metadata={"help": "seed of everything drawn at random"})
+    train_videos: int = field(default=64, metadata={"help": "training videos"})
+    val_videos: int = field(default=8, metadata={"help": "validation videos"})
+    seconds: int = field(default=16, metadata={"help": "key frames of each of these videos"})
+    size: int = field(default=64, metadata={"help": "side of their frames in pixels"})
+    fps: int = field(default=12, metadata={"help": "their frames per second"})
+    demo_videos: int = field(default=1, metadata={"help": "held-out videos for the demo, as MP4"})
+    demo_seconds: int = field(default=12, metadata={"help": "length of a demo video"})
+    demo_size: int = field(default=256, metadata={"help": "side of its frames in pixels, even"})
+    demo_fps: int = field(default=24, metadata={"help": "its frames per second"})
+
+    def __post_init__(self) -> None:
+        for name, value in dataclasses.asdict(self).items():
+            least = 0 if name in ("seed", "demo_videos") else 16 if name.endswith("size") else 1
+            if value < least:
+                raise ValueError(f"{name}: expected at least {least}, got {value}")
+        if self.demo_size % 2:
+            raise ValueError(f"demo_size: H.264 needs an even number, got {self.demo_size}")
+
+    def videos(self) -> list[tuple[str, int, str]]:
+        """Every video as (split, index in it, name)."""
+        counts = {split: getattr(self, f"{split}_videos") for split in SPLITS}
+        return [(s, i, f"toy_{s}_{i:03d}") for s, count in counts.items() for i in range(count)]
+
+
+@dataclass
+class SplitSummary:
+    """What a split holds.
+
+    persons: annotated (key frame, person) pairs. rows: of each action id.
+    movers: how many persons move by more than their width within the 3 s around the key frame.
+    two_labels: how many do two actions at once. excluded: key frames on the exclusion list.
+    """
+
+    videos: int = 0
+    key_frames: int = 0
+    excluded: int = 0
+    persons: int = 0
+    movers: int = 0
+    two_labels: int = 0
+    rows: dict[int, int] = field(default_factory=lambda: {action.id: 0 for action in ACTIONS})
+
+
+@dataclass
+class ToySummary:
+    """The summary of each split, and whether the dataset was `created` or already there."""
+
+    created: bool
+    splits: dict[str, SplitSummary]
+
+
+def generate_toy_dataset(
+    root: str | Path,
+    *,
+    force: bool = False,
+    on_video: Callable[[str], object] | None = None,
+    **settings: int,
+) -> ToySummary:
+    """Write the toy dataset to `root`, or leave it alone where it is already there.
+
+    settings: of `ToySettings`. force: replace a toy dataset of other settings.
+    on_video: called with each video's name once it is written.
+    `root` stays as it was until everything is written. Raises `FileExistsError` for a dataset of
+    other settings, unless forced, and always for a folder with anything else in it.
+    """
+    target, wanted = Path(root).resolve(), ToySettings(**settings)
+    found = _existing_summary(target, wanted, force)
+    if found is not None:
+        return found
+    partial, old = (target.with_name(f".{target.name}.{os.getpid()}.{n}") for n in ("new", "old"))
+    partial.mkdir(parents=True)
+    try:
+        summary = _write_dataset(partial, wanted, on_video)
+        if target.exists():
+            target.rename(old)
+        partial.rename(target)
+    finally:
+        shutil.rmtree(partial, ignore_errors=True)
+    shutil.rmtree(old, ignore_errors=True)
+    return summary
+
+
+def _existing_summary(root: Path, settings: ToySettings, force: bool) -> ToySummary | None:
+    """The summary of the dataset that is already at `root`; `None` where it is to be written."""
+    manifest = root / "toy.json"
+    if not manifest.is_file():
+        if root.exists() and (not root.is_dir() or any(root.iterdir())):
+            raise FileExistsError(f"{root} exists and is no toy dataset: it is not overwritten")
+        return None
+    if force:
+        return None
+    content = json.loads(manifest.read_text())
+    found = {"version": content["version"], **content["settings"]}
+    expected = {"version": VERSION, **dataclasses.asdict(settings)}
+    if found != expected:
+        differing = [name for name in expected if found.get(name) != expected[name]]
+        raise FileExistsError(
+            f"{root} holds another toy dataset: "
+            + ", ".join(f"{name} {found.get(name)}, not {expected[name]}" for name in differing)
+            + "; force replaces it"
+        )
+    splits = {
+        name: SplitSummary(**{**split, "rows": {int(k): n for k, n in split["rows"].items()}})
+        for name, split in content["summary"].items()
+    }
+    return ToySummary(created=False, splits=splits)
+
+
+def _write_dataset(
+    root: Path, settings: ToySettings, on_video: Callable[[str], object] | None
+) -> ToySummary:
+    annotations = root / "annotations"
+    annotations.mkdir()
+    summary = ToySummary(created=True, splits={split: SplitSummary() for split in SPLITS})
+    rows: dict[str, list[str]] = {split: [] for split in SPLITS}
+    excluded: dict[str, list[str]] = {split: [] for split in SPLITS}
+    for split, index, video in settings.videos():
+        rng = np.random.default_rng([settings.seed, SPLITS.index(split), index])
+        if split == "demo":
+            scene = make_scene(rng, 0, settings.demo_seconds, count=DEMO_ACTORS)
+            keys = range(settings.demo_seconds)
+            renderer = Renderer(scene, settings.demo_size)
+            write_video(root / "videos" / f"{video}.mp4", renderer, settings.demo_fps)
+            _write_lines(root / "videos" / f"{video}.csv", annotation_rows(scene, video, keys))
+        else:
+            scene = make_scene(rng, FIRST_KEY - MARGIN, settings.seconds + 2 * MARGIN)
+            keys = range(FIRST_KEY, FIRST_KEY + settings.seconds)
+            write_frames(root / "frames" / video, Renderer(scene, settings.size), settings.fps)
+            rows[split] += annotation_rows(scene, video, keys)
+            if index % 4 == 0:
+                # Its rows stay in the annotation, as in AVA: whoever reads it must leave them out.
+                excluded[split].append(f"{video},{rng.choice(keys):04d}")
+                summary.splits[split].excluded += 1
+        _count(summary.splits[split], scene, keys)
+        if on_video is not None:
+            on_video(video)
+    for split in ("train", "val"):
+        _write_lines(annotations / f"ava_{split}_v2.1.csv", rows[split])
+        _write_lines(annotations / f"ava_{split}_excluded_timestamps_v2.1.csv", excluded[split])
+    label_map = [f'item {{\n  name: "{action.name}"\n  id: {action.id}\n}}' for action in ACTIONS]
+    _write_lines(annotations / "ava_action_list_v2.1_for_activitynet_2018.pbtxt", label_map)
+    manifest = {
+        "version": VERSION,
+        "settings": dataclasses.asdict(settings),
+        "key_seconds": [FIRST_KEY, FIRST_KEY + settings.seconds - 1],
+        "summary": {name: dataclasses.asdict(split) for name, split in summary.splits.items()},
+    }
+    (root / "toy.json").write_text(json.dumps(manifest, indent=2) + "\n")
+    return summary
+
+
+def annotation_rows(scene: Scene, video: str, keys: Iterable[int]) -> list[str]:
+    """AVA's rows `video,second,x1,y1,x2,y2,action,person`, one for each action of each person."""
+    return [
+        f"{video},{key:04d},{','.join(f'{value:.3f}' for value in box)},{action.id},{person}"
+        for key in keys
+        for person, (box, (_, track)) in enumerate(zip(scene.boxes(key), scene.actors, strict=True))
+        for action in track.actions_at(key)
+    ]
+
+
+def write_frames(folder: Path, renderer: Renderer, fps: int) -> None:
+    """Write `<second>/<video>_<number>.jpg` into `folder`, a second's first frame being at it."""
+    scene = renderer.scene
+    for second in range(scene.seconds):
+        parent = folder / f"{scene.first_second + second:05d}"
+        parent.mkdir(parents=True)
+        for i in range(second * fps, (second + 1) * fps):
+            path = parent / f"{folder.name}_{i + 1:06d}.jpg"
+            picture = cv2.cvtColor(renderer(scene.first_second + i / fps), cv2.COLOR_RGB2BGR)
+            if not cv2.imwrite(str(path), picture, [cv2.IMWRITE_JPEG_QUALITY, 95]):
+                raise OSError(f"{path} could not be written")
+
+
+def write_video(path: Path, renderer: Renderer, fps: int) -> None:
+    """Write a scene as MP4: H.264 where the library can, else MPEG-4."""
+    path.parent.mkdir(exist_ok=True)
+    scene, codec = renderer.scene, "libx264" if "libx264" in av.codecs_available else "mpeg4"
+    with av.open(str(path), "w") as container:
+        stream = container.add_stream(codec, rate=fps)
+        stream.width = stream.height = renderer.size
+        stream.pix_fmt = "yuv420p"
+        for i in range(scene.seconds * fps):
+            picture: Image = renderer(scene.first_second + i / fps)
+            container.mux(stream.encode(av.VideoFrame.from_ndarray(picture, format="rgb24")))
+        container.mux(stream.encode())
+
+
+def _count(split: SplitSummary, scene: Scene, keys: range) -> None:
+    """Add a video to the summary of its split."""
+    split.videos += 1
+    split.key_frames += len(keys)
+    rows = Counter(split.rows)
+    for key in keys:
+        boxes = np.stack([scene.boxes(key + offset) for offset in np.arange(-1.5, 1.6, 0.5)])
+        centers = (boxes[..., :2] + boxes[..., 2:]) / 2
+        moved = np.ptp(centers, axis=0).max(axis=-1)
+        here = scene.boxes(key)
+        split.movers += int((moved > here[:, 2] - here[:, 0]).sum())
+        for _, track in scene.actors:
+            actions = track.actions_at(key)
+            split.persons += 1
+            split.two_labels += len(actions) == 2
+            rows.update(action.id for action in actions)
+    split.rows = {action.id: rows[action.id] for action in ACTIONS}
+
+
+def _write_lines(path: Path, lines: list[str]) -> None:
+    path.write_text("".join(f"{line}\n" for line in lines))

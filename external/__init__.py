@@ -1,0 +1,1 @@
+"""Evaluation protocols that others define, written by us to their definition; usable alone."""

@@ -1,0 +1,50 @@
+"""Command line: `python -m external.ava_evaluation -l MAP -g GROUNDTRUTH -d DETECTIONS`."""
+
+import argparse
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from external.ava_evaluation.evaluation import evaluate
+from external.ava_evaluation.labels import read_label_map
+from external.ava_evaluation.protocol import PROTOCOLS
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Evaluate two files and print the report; returns the exit status, 2 for bad input."""
+    options = _parser().parse_args(arguments)
+    try:
+        result = evaluate(
+            options.groundtruth,
+            options.detections,
+            read_label_map(options.labelmap),
+            exclusions=options.exclusions,
+            protocol=options.protocol,
+            iou_threshold=options.iou_threshold,
+        )
+        if options.json is not None:
+            options.json.write_text(result.to_json(), encoding="utf-8")
+    except (ValueError, OSError) as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+    print(result.report())
+    return 0
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="python -m external.ava_evaluation", description="AVA frame-mAP of CSV files."
+    )
+    add = parser.add_argument
+    add("-l", "--labelmap", type=Path, required=True, help="classes: .pbtxt, .yaml or .csv")
+    add("-g", "--groundtruth", type=Path, required=True, help="CSV, 7 or 8 columns")
+    add("-d", "--detections", type=Path, required=True, help="CSV, 7 or 8 columns")
+    add("-e", "--exclusions", type=Path, help="CSV video,timestamp of images to leave out (2018)")
+    add("--protocol", choices=sorted(PROTOCOLS), default="2018", help="default: %(default)s")
+    add("--iou-threshold", type=float, default=0.5, metavar="IOU", help="default: %(default)s")
+    add("--json", type=Path, metavar="FILE", help="write metrics, counts and reasons here")
+    return parser
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,131 @@
+"""Assembly: from a configuration to a detector, from a checkpoint file to a detector."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import torch
+from torch import nn
+
+from models.backbones import build_backbone
+from models.detector import StepDetector
+from models.heads import ContextBranch, TwoBranchHead
+from models.released import is_released, read_released
+from utils.checkpoint import load_state, read_checkpoint
+from utils.config import ModelConfig, config_from_dict
+
+
+def build_detector(config: ModelConfig, anticipate_always: bool = False) -> StepDetector:
+    """A detector with fresh weights: Xavier for new layers, PyTorch's default in the backbone.
+
+    A head anticipates the neighbouring clips where the step after it extends by prediction;
+    `anticipate_always` gives every head the two regressors, as the authors' release has it.
+    """
+    if config.num_classes < 1:
+        raise ValueError(f"model.num_classes: expected at least 1, got {config.num_classes}")
+    backbone = build_backbone(
+        config.backbone, config.width, config.freeze_stats, config.freeze_affine
+    )
+    context = ContextBranch(backbone.make_tail()) if config.context else None
+    chunks = config.chunks
+    heads = []
+    for step in range(config.steps):
+        extends = step + 1 < config.steps and chunks[step + 1] > chunks[step]
+        heads.append(
+            TwoBranchHead(
+                backbone.make_tail(),
+                backbone.channels,
+                backbone.tail_channels,
+                config.num_classes,
+                config.clip_steps,
+                context_channels=backbone.tail_channels if config.context else 0,
+                fc_dim=config.fc_dim,
+                local_dim=config.local_dim,
+                pool_size=config.pool_size,
+                dropout=config.dropout,
+                local_branch=config.local_branch,
+                anticipate=anticipate_always or (extends and config.extension == "predict"),
+            )
+        )
+    return StepDetector(
+        backbone,
+        context,
+        heads,
+        chunks,
+        clip_steps=config.clip_steps,
+        extension=config.extension,
+        pool_mode=config.pool_mode,
+        pool_size=config.pool_size,
+    )
+
+
+def load_detector(path: str | Path, device: str | torch.device = "cpu") -> StepDetector:
+    """The detector of a checkpoint, ours or one of the authors' release, in eval mode.
+
+    The checkpoint's own settings (steps, schedule, extension, context, classes, clip length)
+    decide how it is built; paths in it are never used. Raises `ValueError` naming the file where
+    it is missing, holds code instead of data, or does not fit its own settings.
+    """
+    return detector_from_checkpoint(read_checkpoint(path), path).to(device).eval()
+
+
+def detector_from_checkpoint(checkpoint: dict, path: str | Path) -> StepDetector:
+    """As `load_detector`, from the content that `read_checkpoint` gave; `path` is for errors."""
+    if is_released(checkpoint):
+        config, state = read_released(checkpoint, path)
+        detector = build_detector(config, anticipate_always=True)
+    else:
+        config = config_from_dict(checkpoint["config"], source=str(path)).model
+        state = checkpoint["model"]
+        detector = build_detector(config)
+    load_state(detector, state, path)
+    return detector
+
+
+def initialize_from(detector: StepDetector, path: str | Path) -> None:
+    """Start `detector` from a *cls* checkpoint, ours or the release's (paper, section 4.1).
+
+    Backbone and context are taken over, and the one head into every step's head except the
+    classifier. Layers that the *cls* stage lacks (the local branch) keep their fresh weights.
+    A checkpoint with as many heads as `detector` gives each step its own.
+    """
+    checkpoint = read_checkpoint(path)
+    source = detector_from_checkpoint(checkpoint, path).state_dict()
+    own = detector.state_dict()
+    heads = {name.split(".")[1] for name in source if name.startswith("heads.")}
+    taken = {}
+    for name in own:
+        origin = name
+        if name.startswith("heads."):
+            _, step, rest = name.split(".", 2)
+            if rest.startswith("classifier."):
+                continue
+            origin = f"heads.{step if step in heads and len(heads) > 1 else '0'}.{rest}"
+        if origin in source:
+            taken[name] = source[origin]
+    wrong = [n for n, value in taken.items() if value.shape != own[n].shape]
+    if wrong:
+        raise ValueError(
+            f"{path}: cannot start from it: {wrong[0]} is {list(taken[wrong[0]].shape)} there, "
+            f"expected {list(own[wrong[0]].shape)} (and {len(wrong) - 1} more)"
+        )
+    if not any(name.startswith("backbone.") for name in taken):
+        raise ValueError(f"{path}: has no layer of a {type(detector.backbone).__name__} backbone")
+    detector.load_state_dict(taken, strict=False)
+
+
+def load_kinetics(detector: StepDetector, path: str | Path) -> None:
+    """Start an I3D detector from a Kinetics I3D state dict.
+
+    Backbone layers go to the backbone, `mixed_5b` and `mixed_5c` into every head's tail and the
+    context's; the 400-way classifier is left out.
+    """
+    state = read_checkpoint(path)
+    tails: list[nn.Module] = [head.tail for head in detector.heads]
+    if detector.context is not None:
+        tails.append(detector.context.tail)
+    tail_state = {k: v for k, v in state.items() if k.startswith("mixed_5")}
+    expected = set(detector.backbone.state_dict())
+    load_state(detector.backbone, {k: v for k, v in state.items() if k in expected}, path)
+    for tail in tails:
+        load_state(tail, tail_state, path)

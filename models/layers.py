@@ -1,0 +1,108 @@
+"""3D convolution units and the two ways of padding that released I3D weights expect.
+
+Shapes: `[B, C, T, H, W]` throughout.
+"""
+
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+Triple = tuple[int, int, int]
+
+
+class FreezableBatchNorm3d(nn.BatchNorm3d):
+    """Batch norm whose running statistics, and whose scale and shift, can be kept as loaded.
+
+    With few clips a batch, statistics of its own are noise: the paper trains with both frozen.
+    """
+
+    def __init__(self, channels: int, freeze_stats: bool = True, freeze_affine: bool = True):
+        super().__init__(channels, eps=1e-5)
+        self.freeze_stats = freeze_stats
+        if freeze_stats:
+            self.eval()
+        if freeze_affine:
+            self.weight.requires_grad_(False)
+            self.bias.requires_grad_(False)
+
+    def train(self, mode: bool = True) -> FreezableBatchNorm3d:
+        return super().train(mode and not self.freeze_stats)
+
+
+def same_padding(kernel: Triple, stride: Triple) -> list[int]:
+    """Zeros to pad, as `F.pad` wants them (W front, W back, H ..., T ...).
+
+    Per dimension `max(k - s, 0)` in all, whatever the input's size, the smaller half in front.
+    """
+    pads: list[int] = []
+    for k, s in zip(reversed(kernel), reversed(stride), strict=True):
+        total = max(k - s, 0)
+        pads += [total // 2, total - total // 2]
+    return pads
+
+
+class ConvUnit(nn.Module):
+    """SAME-padded 3D convolution without bias, batch norm, ReLU."""
+
+    def __init__(
+        self,
+        in_channels: int,
+        out_channels: int,
+        kernel: Triple,
+        stride: Triple = (1, 1, 1),
+        freeze_stats: bool = True,
+        freeze_affine: bool = True,
+    ):
+        super().__init__()
+        self.pads = same_padding(kernel, stride)
+        # Equal halves are left to the convolution, which pads without copying its input.
+        symmetric = self.pads[::2] == self.pads[1::2]
+        inner = tuple(reversed(self.pads[::2])) if symmetric else (0, 0, 0)
+        self.pad_first = not symmetric
+        self.conv3d = nn.Conv3d(in_channels, out_channels, kernel, stride, inner, bias=False)
+        self.batch3d = FreezableBatchNorm3d(out_channels, freeze_stats, freeze_affine)
+
+    def forward(self, x: Tensor) -> Tensor:
+        if self.pad_first:
+            x = F.pad(x, self.pads)
+        return F.relu(self.batch3d(self.conv3d(x)), inplace=True)
+
+
+class MaxPool(nn.Module):
+    """Max pooling over SAME padding with zeros, in ceil mode."""
+
+    def __init__(self, kernel: Triple, stride: Triple):
+        super().__init__()
+        self.kernel, self.stride = kernel, stride
+        self.pads = same_padding(kernel, stride)
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = F.pad(x, self.pads)
+        return F.max_pool3d(x, self.kernel, self.stride, ceil_mode=True)
+
+
+def init_new_layers(module: nn.Module) -> None:
+    """Xavier normal weights and zero biases for all convolutions and linear layers in `module`."""
+    for layer in module.modules():
+        if isinstance(layer, (nn.Conv2d, nn.Conv3d, nn.Linear)):
+            nn.init.xavier_normal_(layer.weight)
+            if layer.bias is not None:
+                nn.init.zeros_(layer.bias)
+
+
+def flatten_steps(x: Tensor) -> Tensor:
+    """`[N, C, T, P, P]` to `[N, T, C * P * P]`: each feature step flattened, channel first."""
+    return x.transpose(1, 2).flatten(2)
+
+
+def fold_steps(x: Tensor) -> Tensor:
+    """`[N, C, T, H, W]` to `[N * T, C, H, W]`: every feature step an image."""
+    n, c, t, h, w = x.shape
+    return x.transpose(1, 2).reshape(n * t, c, h, w)
+
+
+def unfold_steps(x: Tensor, steps: int) -> Tensor:
+    """Invert `fold_steps`: `[N * T, C, H, W]` to `[N, C, T, H, W]`."""
+    return torch.unflatten(x, 0, (x.shape[0] // steps, steps)).transpose(1, 2)

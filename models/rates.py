@@ -1,0 +1,43 @@
+"""Learning rates by what a layer has seen before (paper, section 4.1; release)."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from torch import nn
+
+from models.detector import StepDetector
+
+
+def parameter_groups(
+    detector: StepDetector, det_lr: float, det_lr0: float, base_lr: float, weight_decay: float
+) -> list[dict[str, Any]]:
+    """Optimiser groups: weights and biases of each rate.
+
+    New layers learn at `det_lr`, the backbone's tail in heads and context at `det_lr0`, the
+    backbone at `base_lr` over the divisor of its stage. Biases have twice the rate and no decay.
+    Frozen parameters are in no group.
+    """
+    groups: dict[tuple[float, bool], list[nn.Parameter]] = {}
+    divisors = detector.backbone.rate_divisors
+    for name, parameter in detector.named_parameters():
+        if not parameter.requires_grad:
+            continue
+        rate = det_lr
+        if name.startswith("backbone."):
+            rate = base_lr / _divisor(name.removeprefix("backbone."), divisors)
+        elif ".tail." in name:
+            rate = det_lr0
+        groups.setdefault((rate, name.endswith("bias")), []).append(parameter)
+    return [
+        {
+            "params": parameters,
+            "lr": 2 * rate if is_bias else rate,
+            "weight_decay": 0.0 if is_bias else weight_decay,
+        }
+        for (rate, is_bias), parameters in groups.items()
+    ]
+
+
+def _divisor(name: str, divisors: dict[str, float]) -> float:
+    return next((value for prefix, value in divisors.items() if name.startswith(prefix)), 1.0)

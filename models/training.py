@@ -1,0 +1,232 @@
+"""The training passes of the two stages: from a batch to predictions beside their targets.
+
+Wrapped in DistributedDataParallel as a whole, so that everything with a gradient is inside one
+`forward`. Losses are the criterion's business.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+from models.criterion import StepSamples
+from models.detector import Features, StepDetector, index_clips
+from models.heads import HeadOutput
+from models.sampling import Sample, cut_candidates, sample_candidates
+from utils.boxes import encode_boxes
+from utils.jitter import jitter_boxes
+from utils.structures import ClipTargets, to_unit_range
+from utils.tubes import key_box_index, replicate_boxes
+
+
+@dataclass
+class Pool:
+    """A step's candidate tubes, per clip: `tubes` B times `[M_i, T', 4]`, `scores` `[M_i, C]`."""
+
+    tubes: list[Tensor]
+    scores: list[Tensor] | None
+
+
+class DetectionPass(nn.Module):
+    """Stage *step*: every step trains on tubes sampled from what the steps before it make.
+
+    A pass without gradients runs steps 1 to S-1 on all proposals and keeps each one's output as
+    the next step's candidates; then each head sees its samples, with gradients (section 3.4).
+    """
+
+    def __init__(
+        self,
+        detector: StepDetector,
+        thresholds: list[float],
+        max_positives: int = 5,
+        negatives_per_positive: int = 2,
+        max_candidates: int = 300,
+        hard_sampling: bool = True,
+    ):
+        super().__init__()
+        self.detector = detector
+        self.thresholds = thresholds
+        self.max_positives = max_positives
+        self.negatives_per_positive = negatives_per_positive
+        self.max_candidates = max_candidates
+        self.hard_sampling = hard_sampling
+
+    def forward(
+        self,
+        images: Tensor,
+        proposals: list[Tensor],
+        targets: list[ClipTargets],
+        seeds: list[int],
+    ) -> list[StepSamples]:
+        """Predictions and targets of every step for a batch (`ClipBatch` has the shapes)."""
+        features = self.detector.extract(to_unit_range(images))
+        pools = self.make_pools(features.detach(), proposals)
+        return [
+            self._run_step(step, features, pool, targets, seeds) for step, pool in enumerate(pools)
+        ]
+
+    @torch.no_grad()
+    def make_pools(self, features: Features, proposals: list[Tensor]) -> list[Pool]:
+        """The candidates of every step; dropout off, running statistics in batch norm."""
+        detector, counts = self.detector, [len(p) for p in proposals]
+        clip_index = index_clips(proposals)
+        tubes = replicate_boxes(torch.cat(proposals).float(), detector.clip_steps)
+        pools = [Pool(list(tubes.split(counts)), None)]
+        was_training = detector.heads.training
+        detector.heads.eval()
+        for step in range(1, len(detector.heads)):
+            output = detector.decode(
+                detector.run_head(step - 1, features, tubes, clip_index), tubes
+            )
+            tubes = detector.next_tubes(step, output, features)
+            pools.append(Pool(list(tubes.split(counts)), list(output.scores.split(counts))))
+        detector.heads.train(was_training)
+        return pools
+
+    def _run_step(
+        self,
+        step: int,
+        features: Features,
+        pool: Pool,
+        targets: list[ClipTargets],
+        seeds: list[int],
+    ) -> StepSamples:
+        samples = self._sample(step, pool, targets, seeds)
+        tubes = [t[s.index.to(t.device)] for t, s in zip(pool.tubes, samples, strict=True)]
+        joined = torch.cat(tubes)
+        head = self.detector.run_head(step, features, joined, index_clips(tubes))
+        matched = match_targets(samples, targets, joined.device)
+        return self._compare(step, head, joined, matched)
+
+    def _sample(
+        self, step: int, pool: Pool, targets: list[ClipTargets], seeds: list[int]
+    ) -> list[Sample]:
+        """Draw every clip's samples, on the CPU: a few dozen boxes are not worth a kernel each."""
+        key = key_box_index(pool.tubes[0].shape[1], self.detector.clip_steps)
+        samples = []
+        for clip, (tubes, target) in enumerate(zip(pool.tubes, targets, strict=True)):
+            boxes, persons = tubes[:, key].cpu(), target.boxes.cpu()
+            kept, scores = torch.arange(len(boxes)), None
+            if pool.scores is not None:
+                kept, scores = cut_candidates(pool.scores[clip].cpu(), self.max_candidates)
+            sample = sample_candidates(
+                boxes[kept],
+                scores,
+                persons,
+                self.thresholds[step],
+                self.max_positives,
+                self.negatives_per_positive,
+                _generator(seeds[clip], step),
+                self.hard_sampling,
+            )
+            sample.index = kept[sample.index]
+            samples.append(sample)
+        return samples
+
+    def _compare(
+        self, step: int, head: HeadOutput, tubes: Tensor, matched: MatchedTargets
+    ) -> StepSamples:
+        """Code the matched boxes against the tubes' own, where the losses compare them."""
+        assert head.deltas is not None
+        key, t = key_box_index(tubes.shape[1], self.detector.clip_steps), self.detector.clip_steps
+        samples = StepSamples(
+            head.logits,
+            matched.labels,
+            head.deltas[:, key],
+            _encode_where(matched.has_box, matched.boxes, tubes[:, key]),
+            matched.has_box,
+        )
+        chunks = self.detector.chunks
+        extends = step + 1 < len(chunks) and chunks[step + 1] > chunks[step]
+        if extends and self.detector.extension == "predict":
+            assert head.before is not None and head.after is not None
+            middle = t // 2
+            # The anticipated clip lies (chunks + 1) / 2 clips from the key frame's.
+            reach = (chunks[step] + 1) // 2 - 1
+            references = torch.stack([tubes[:, middle], tubes[:, middle - t]], dim=1)
+            samples.neighbor_deltas = torch.stack(
+                [head.before[:, middle], head.after[:, middle]], dim=1
+            )
+            samples.neighbor_mask = matched.neighbor_valid[:, reach]
+            samples.neighbor_targets = _encode_where(
+                samples.neighbor_mask, matched.neighbors[:, reach], references
+            )
+        return samples
+
+
+class ClassificationPass(nn.Module):
+    """Stage *cls*: one head classifies jittered ground truth; no boxes are regressed."""
+
+    def __init__(self, detector: StepDetector):
+        super().__init__()
+        self.detector = detector
+
+    def forward(
+        self,
+        images: Tensor,
+        proposals: list[Tensor],
+        targets: list[ClipTargets],
+        seeds: list[int],
+    ) -> list[StepSamples]:
+        """As `DetectionPass.forward`; the grid of `proposals` is not looked at."""
+        features = self.detector.extract(to_unit_range(images))
+        boxes, samples = [], []
+        for target, seed in zip(targets, seeds, strict=True):
+            jittered, owner = jitter_boxes(
+                target.boxes.cpu(), features.height, features.width, _generator(seed, 0)
+            )
+            boxes.append(jittered.to(features.maps.device))
+            positive = owner >= 0
+            samples.append(
+                Sample(torch.arange(len(owner)), owner.clamp(min=0), positive, positive)
+            )
+        tubes = replicate_boxes(torch.cat(boxes), self.detector.clip_steps)
+        head = self.detector.run_head(0, features, tubes, index_clips(boxes))
+        return [StepSamples(head.logits, match_targets(samples, targets, tubes.device).labels)]
+
+
+@dataclass
+class MatchedTargets:
+    """What each of n sampled tubes is compared with.
+
+    labels `[n, K]`, zero unless positive; boxes `[n, 4]` and has_box `[n]`; neighbors
+    `[n, R, 2, 4]` and neighbor_valid `[n, R, 2]`, valid for positives only.
+    """
+
+    labels: Tensor
+    boxes: Tensor
+    has_box: Tensor
+    neighbors: Tensor
+    neighbor_valid: Tensor
+
+
+def match_targets(
+    samples: list[Sample], targets: list[ClipTargets], device: torch.device
+) -> MatchedTargets:
+    """Look up the person of every sample, clip by clip, and join the clips."""
+    parts: list[MatchedTargets] = []
+    for sample, target in zip(samples, targets, strict=True):
+        person, positive = sample.person.to(device), sample.is_positive.to(device)
+        parts.append(
+            MatchedTargets(
+                target.labels[person] * positive[:, None],
+                target.boxes[person],
+                sample.has_box.to(device),
+                target.neighbors[person],
+                target.neighbor_valid[person] & positive[:, None, None],
+            )
+        )
+    names = MatchedTargets.__dataclass_fields__
+    return MatchedTargets(**{name: torch.cat([getattr(p, name) for p in parts]) for name in names})
+
+
+def _encode_where(mask: Tensor, boxes: Tensor, references: Tensor) -> Tensor:
+    """Coded `boxes` where `mask`, zeros elsewhere (also where a box would code to NaN)."""
+    return encode_boxes(torch.where(mask[..., None], boxes, references), references)
+
+
+def _generator(seed: int, step: int) -> torch.Generator:
+    """Random draws of one clip at one step, the same wherever the clip is processed."""
+    return torch.Generator().manual_seed((seed * 8 + step) % 2**63)

@@ -1,0 +1,38 @@
+#!/usr/bin/env python3
+"""Turn an AVA annotation file (CSV) into a pickle of plain Python types, which reads faster.
+
+    python scripts/generate_label.py datasets/ava/annotations/ava_train_v2.1.csv
+
+writes ava_train_v2.1.pkl beside it. `data.train_labels` and `data.val_labels` take either file.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # run as a file, not as a module
+
+from data.records import read_records, write_pickle
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("csv", type=Path, help="annotation in AVA's format")
+    parser.add_argument("-o", "--output", type=Path, help="default: CSV with the ending .pkl")
+    arguments = parser.parse_args()
+    output = arguments.output or arguments.csv.with_suffix(".pkl")
+    if arguments.csv.suffix != ".csv" or output.suffix != ".pkl":
+        parser.error(f"expected a .csv to read and a .pkl to write: {arguments.csv}, {output}")
+    try:
+        records = read_records(arguments.csv)
+    except ValueError as error:
+        parser.error(str(error))
+    write_pickle(records, output)
+    persons = sum(len(persons) for persons in records.images.values())
+    print(f"{output}: {len(records.images)} images, {persons} persons")
+
+
+if __name__ == "__main__":
+    main()

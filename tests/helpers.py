@@ -1,0 +1,109 @@
+"""What several tests need: small detectors, the recorded reference's weights and inputs."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import zlib
+from functools import cache
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor
+
+from models import StepDetector, build_detector
+from utils.config import ModelConfig
+from utils.structures import ClipTargets
+
+ROOT = Path(__file__).resolve().parents[1]
+SHARED = ROOT.parent / "shared"
+
+needs_shared = pytest.mark.skipif(
+    not SHARED.is_dir(), reason="the recorded reference (../shared) is not beside this checkout"
+)
+
+
+def tiny_model(**changes: object) -> ModelConfig:
+    """A detector's settings small enough for a test: 32 x 32 images make 2 x 2 features."""
+    settings = {
+        "backbone": "tiny3d",
+        "width": 4,
+        "num_classes": 5,
+        "fc_dim": 8,
+        "local_dim": 16,
+        "pool_size": 2,
+        "dropout": 0.0,
+        "freeze_stats": False,
+        "freeze_affine": False,
+    }
+    return ModelConfig(**(settings | changes))
+
+
+def tiny_detector(seed: int = 0, **changes: object) -> StepDetector:
+    """A `tiny_model` with seeded weights whose regression moves boxes by some pixels."""
+    torch.manual_seed(seed)
+    detector = build_detector(tiny_model(**changes)).eval()
+    for head in detector.heads:
+        for name, parameter in head.named_parameters():
+            if "regressor" in name:
+                parameter.data.mul_(0.2)
+    return detector
+
+
+def random_clips(detector: StepDetector, clips: int, size: int = 32, seed: int = 0) -> Tensor:
+    """Images `[clips, F, 3, size, size]` uniform in [-1, 1]."""
+    generator = torch.Generator().manual_seed(seed)
+    shape = (clips, detector.window_frames, 3, size, size)
+    return torch.rand(shape, generator=generator) * 2 - 1
+
+
+def random_boxes(count: int, size: float = 32, seed: int = 0) -> Tensor:
+    """Boxes `[count, 4]` of at least a quarter of the image's side."""
+    generator = torch.Generator().manual_seed(seed)
+    corners = torch.rand(count, 2, generator=generator) * size * 0.6
+    sides = size * (0.25 + 0.15 * torch.rand(count, 2, generator=generator))
+    return torch.cat([corners, corners + sides], dim=1)
+
+
+def random_targets(persons: int, classes: int = 5, reach: int = 1, seed: int = 0) -> ClipTargets:
+    """Persons with one label each and neighbours that moved a little."""
+    generator = torch.Generator().manual_seed(seed)
+    boxes = random_boxes(persons, seed=seed + 1)
+    labels = torch.zeros(persons, classes)
+    for row in labels:
+        row[torch.randint(classes, (1,), generator=generator)] = 1
+    neighbors = boxes[:, None, None].expand(-1, reach, 2, -1) + 1.0
+    return ClipTargets(boxes, labels, neighbors, torch.ones(persons, reach, 2, dtype=torch.bool))
+
+
+@cache
+def released_checkpoint() -> dict:
+    """The reference's checkpoint in the release's layout (shared/reference/README.md)."""
+    keys = json.loads((SHARED / "reference/step_release_checkpoint_keys.json").read_text())
+    checkpoint: dict = {
+        key: {name: _seeded_weight(key, name, shape) for name, shape in entries.items()}
+        for key, entries in keys.items()
+    }
+    checkpoint["cfg"] = argparse.Namespace(T=3, iterative_mode="temporal", temporal_mode="predict")
+    return checkpoint
+
+
+def _seeded_weight(key: str, name: str, shape: list[int]) -> Tensor:
+    bare = name.replace("module.", "")
+    if name.endswith("num_batches_tracked"):
+        return torch.tensor(0)
+    seed = zlib.crc32(f"{key}/{bare}".encode()) & 0x7FFFFFFF
+    z = np.random.RandomState(seed).standard_normal(shape)
+    if name.endswith("running_mean"):
+        value = 0.1 * z
+    elif name.endswith("running_var"):
+        value = np.exp(0.2 * z)
+    elif len(shape) == 1:
+        scale = "batch3d" in name and name.endswith("weight")
+        value = 1 + 0.1 * z if scale else 0.1 * z
+    else:
+        gain = 0.01 if "local_reg" in name or "neighbor_reg" in name else 1.0
+        value = gain * np.sqrt(2 / np.prod(shape[1:])) * z
+    return torch.from_numpy(np.asarray(value, dtype=np.float32))

@@ -1,0 +1,178 @@
+"""Detections of a clip, persons of a picture: hand-worked values and laws."""
+
+import pytest
+import torch
+
+from utils.boxes import box_iou, make_valid
+from utils.ops.reference import nms as slow_nms
+from utils.postprocess import (
+    Detections,
+    Person,
+    detect,
+    interpolate_persons,
+    match_persons,
+    merge_detections,
+)
+from utils.structures import StepOutput
+
+HEIGHT, WIDTH = 80, 100
+
+
+def make_output(boxes: torch.Tensor, scores: torch.Tensor) -> StepOutput:
+    return StepOutput(scores, boxes[:, None], None, None, boxes)
+
+
+def detect_one(boxes: list, scores: list, **options) -> Detections:
+    settings = {"score_threshold": 0.01, "nms_threshold": 0.4, "max_detections": 300} | options
+    output = make_output(torch.tensor(boxes), torch.tensor(scores))
+    return detect(output, [len(boxes)], HEIGHT, WIDTH, **settings)[0]
+
+
+def random_output(count: int, classes: int, seed: int = 0) -> StepOutput:
+    generator = torch.Generator().manual_seed(seed)
+    corners = torch.rand(count, 2, 2, generator=generator) * torch.tensor([WIDTH, HEIGHT]) * 1.2
+    boxes = torch.cat([corners.amin(1), corners.amax(1)], dim=1) - 10
+    return make_output(boxes, torch.rand(count, classes, generator=generator))
+
+
+def test_nms_drops_the_lower_score_of_the_same_class_only() -> None:
+    # Two boxes of 20 x 20, one moved by 10: they share 200, of a union of 600. IoU = 1/3.
+    boxes = [[0.0, 0.0, 20.0, 20.0], [10.0, 0.0, 30.0, 20.0]]
+    scores = [[0.9, 0.2], [0.8, 0.7]]
+    apart = detect_one(boxes, scores, nms_threshold=0.4)
+    assert apart.scores.tolist() == pytest.approx([0.9, 0.8, 0.7, 0.2])
+    assert apart.classes.tolist() == [0, 0, 1, 1]
+    joined = detect_one(boxes, scores, nms_threshold=0.3)
+    assert joined.classes.tolist() == [0, 1]
+    assert joined.boxes.tolist() == boxes
+
+
+def test_overlap_equal_to_the_nms_threshold_stays() -> None:
+    # 10 x 10 and 10 x 4 inside it: IoU = 40 / 100.
+    boxes = [[50.0, 30.0, 60.0, 40.0], [50.0, 30.0, 60.0, 34.0]]
+    assert len(detect_one(boxes, [[0.0, 0.9], [0.0, 0.8]])) == 2
+
+
+def test_score_equal_to_the_threshold_is_left_out() -> None:
+    boxes = [[0.0, 0.0, 20.0, 20.0], [50.0, 0.0, 70.0, 20.0]]
+    found = detect_one(boxes, [[0.25], [0.5]], score_threshold=0.25)
+    assert found.scores.tolist() == [0.5]
+
+
+def test_best_over_all_classes_are_kept() -> None:
+    boxes = [[0.0, 0.0, 20.0, 20.0], [50.0, 0.0, 70.0, 20.0]]
+    found = detect_one(boxes, [[0.1, 0.9], [0.8, 0.2]], max_detections=2)
+    assert list(zip(found.classes.tolist(), found.boxes[:, 0].tolist(), strict=True)) == [
+        (1, 0.0),
+        (0, 50.0),
+    ]
+
+
+def test_boxes_are_clipped_and_small_ones_become_the_whole_image() -> None:
+    boxes = [[-30.0, 10.0, 50.0, 200.0], [60.0, 10.0, 62.0, 70.0]]
+    found = detect_one(boxes, [[0.9], [0.8]], nms_threshold=1.0)
+    assert found.boxes.tolist() == [[0, 10, 50, HEIGHT], [0, 0, WIDTH, HEIGHT]]
+
+
+def test_nms_threshold_of_one_keeps_duplicates() -> None:
+    assert len(detect_one([[0.1, 0.3, 20.7, 20.9]] * 2, [[0.9], [0.8]], nms_threshold=1.0)) == 2
+
+
+def test_classes_in_one_call_equal_a_loop_over_classes() -> None:
+    output = random_output(60, 7)
+    found = detect(output, [60], HEIGHT, WIDTH, 0.3, 0.4, 10_000)[0]
+    boxes = make_valid(output.boxes, HEIGHT, WIDTH)
+    for c in range(7):
+        above = (output.scores[:, c] > 0.3).nonzero()[:, 0]
+        kept = above[slow_nms(boxes[above], output.scores[above, c], 0.4)]
+        mine = found.classes == c
+        assert torch.equal(found.boxes[mine], boxes[kept])
+        assert torch.equal(found.scores[mine], output.scores[kept, c])
+    assert found.scores.tolist() == sorted(found.scores.tolist(), reverse=True)
+
+
+def test_each_clip_gives_its_own_result() -> None:
+    output = random_output(12, 3)
+    together = detect(output, [5, 0, 7], HEIGHT, WIDTH, 0.3, 0.4, 300)
+    assert [len(found) for found in together][1] == 0
+    for found, rows in zip(together, (slice(0, 5), slice(5, 5), slice(5, 12)), strict=True):
+        part = make_output(output.boxes[rows], output.scores[rows])
+        alone = detect(part, [len(part.boxes)], HEIGHT, WIDTH, 0.3, 0.4, 300)[0]
+        assert torch.equal(found.boxes, alone.boxes)
+        assert torch.equal(found.classes, alone.classes)
+        assert torch.equal(found.scores, alone.scores)
+
+
+def make_detections(*rows: tuple[list[float], int, float]) -> Detections:
+    boxes, classes, scores = zip(*rows, strict=True)
+    return Detections(torch.tensor(boxes), torch.tensor(classes), torch.tensor(scores))
+
+
+def test_merging_joins_labels_and_averages_boxes() -> None:
+    # 10 x 10, and the same moved by 1: 90 / 110 = 0.818. The third is elsewhere.
+    found = make_detections(
+        ([1.0, 0.0, 11.0, 10.0], 4, 0.5),
+        ([0.0, 0.0, 10.0, 10.0], 2, 0.75),
+        ([50.0, 0.0, 60.0, 10.0], 4, 0.625),
+    )
+    assert merge_detections(found, 0.8) == [
+        Person((0.5, 0.0, 10.5, 10.0), [(2, 0.75), (4, 0.5)]),
+        Person((50.0, 0.0, 60.0, 10.0), [(4, 0.625)]),
+    ]
+    assert len(merge_detections(found, 0.82)) == 3
+
+
+def test_merging_never_gives_a_person_one_label_twice() -> None:
+    same = [0.0, 0.0, 10.0, 10.0]
+    persons = merge_detections(make_detections((same, 1, 0.9), (same, 1, 0.8), (same, 2, 0.7)), 0.5)
+    assert [[c for c, _ in person.labels] for person in persons] == [[1, 2], [1]]
+
+
+def test_merging_compares_with_the_best_box_not_with_a_chain() -> None:
+    # Neighbours overlap by 90 / 110 = 0.82, the ends of the chain by 80 / 120 = 0.67.
+    chain = make_detections(
+        ([0.0, 0.0, 10.0, 10.0], 0, 0.9),
+        ([1.0, 0.0, 11.0, 10.0], 1, 0.8),
+        ([2.0, 0.0, 12.0, 10.0], 2, 0.7),
+    )
+    assert [len(person.labels) for person in merge_detections(chain, 0.8)] == [2, 1]
+
+
+def test_merging_nothing_gives_nobody() -> None:
+    empty = Detections(torch.zeros(0, 4), torch.zeros(0, dtype=torch.int64), torch.zeros(0))
+    assert merge_detections(empty, 0.8) == []
+
+
+LEFT = Person((0.0, 0.0, 10.0, 10.0), [(0, 0.9)])
+LEFT_LATER = Person((2.0, 0.0, 12.0, 10.0), [(1, 0.8)])
+RIGHT = Person((50.0, 0.0, 60.0, 10.0), [(2, 0.7)])
+
+
+def test_a_person_in_both_detections_moves_on_a_line() -> None:
+    # A quarter of the way from x1 = 0 to 2.
+    assert interpolate_persons([LEFT], [LEFT_LATER], 0.25) == [
+        Person((0.5, 0.0, 10.5, 10.0), LEFT.labels)
+    ]
+    assert interpolate_persons([LEFT], [LEFT_LATER], 0.75)[0].labels == LEFT_LATER.labels
+
+
+@pytest.mark.parametrize("weight, expected", [(0.0, [LEFT, RIGHT]), (1.0, [LEFT_LATER])])
+def test_interpolation_ends_at_the_detections(weight: float, expected: list[Person]) -> None:
+    assert interpolate_persons([LEFT, RIGHT], [LEFT_LATER], weight) == expected
+
+
+def test_a_person_in_one_detection_is_shown_while_it_is_nearer() -> None:
+    assert RIGHT in interpolate_persons([LEFT, RIGHT], [LEFT_LATER], 0.4)
+    assert RIGHT not in interpolate_persons([LEFT, RIGHT], [LEFT_LATER], 0.6)
+
+
+def test_persons_are_matched_by_the_highest_overlap() -> None:
+    nearer = Person((1.0, 0.0, 11.0, 10.0), [])
+    assert match_persons([LEFT], [LEFT_LATER, nearer]) == [(0, 1)]
+    assert match_persons([LEFT], [RIGHT]) == []
+    assert match_persons([], [RIGHT]) == []
+
+
+def test_box_iou_of_the_examples() -> None:
+    a = torch.tensor([[0.0, 0.0, 20.0, 20.0]])
+    assert box_iou(a, a + torch.tensor([10.0, 0, 10, 0])).item() == pytest.approx(1 / 3)

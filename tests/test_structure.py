@@ -1,0 +1,78 @@
+"""The rooms and arrows of docs/architecture.md, checked on every import."""
+
+import ast
+from pathlib import Path
+
+import pytest
+
+from tests.helpers import ROOT
+
+ENTRIES = {"train", "test", "demo"}
+ALLOWED = {
+    "external": set(),
+    "utils": {"external"},
+    "models": {"utils"},
+    "data": {"utils"},
+    "scripts": {"models", "data", "utils", "external"},
+    "entries": {"models", "data", "utils", "external"},
+}
+OURS = set(ALLOWED) | ENTRIES | {"tests", "benchmarks"}
+
+
+def room_of(path: Path) -> str:
+    return "entries" if len(path.parts) == 1 else path.parts[0]
+
+
+def wrong_arrows(source: str, path: Path) -> list[str]:
+    """Imports in `source`, the file `path` relative to the root, that its room does not allow."""
+    room, wrong = room_of(path), []
+    for node in ast.walk(ast.parse(source)):
+        names = []
+        if isinstance(node, ast.Import):
+            names = [alias.name for alias in node.names]
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{path}:{node.lineno}: relative import"
+            names = [node.module or ""]
+        for name in names:
+            top = name.split(".")[0]
+            inside_ops = path.parts[:2] == ("utils", "ops")
+            if name.startswith("utils.ops.") and not inside_ops:
+                wrong.append(f"{path}:{node.lineno}: {name}: operators are reached by utils.ops")
+            elif name == "utils.engine" and room == "utils":
+                wrong.append(f"{path}:{node.lineno}: utils imports the loops")
+            elif top in OURS and top != room and top not in ALLOWED[room]:
+                wrong.append(f"{path}:{node.lineno}: {room} imports {name}")
+    return wrong
+
+
+def sources() -> list[Path]:
+    rooms = [ROOT / room for room in ALLOWED if room != "entries"]
+    files = [file for room in rooms for file in room.rglob("*.py")]
+    return files + [ROOT / f"{entry}.py" for entry in ENTRIES]
+
+
+def test_no_import_goes_against_the_arrows():
+    files = sources()
+    assert len(files) > 30
+    wrong = [line for f in files for line in wrong_arrows(f.read_text(), f.relative_to(ROOT))]
+    assert not wrong, "\n".join(wrong)
+
+
+@pytest.mark.parametrize(
+    ("line", "path"),
+    [
+        ("from data.dataset import AvaClips", "models/x.py"),
+        ("import models", "data/x.py"),
+        ("from utils import boxes", "external/x.py"),
+        ("import utils.engine", "utils/x.py"),
+        ("from utils.ops.nms import nms", "models/x.py"),
+        ("import train", "scripts/x.py"),
+        ("from tests.helpers import ROOT", "train.py"),
+    ],
+)
+def test_a_wrong_arrow_is_found(line: str, path: str):
+    assert wrong_arrows(line, Path(path))
+
+
+def test_a_right_arrow_is_not():
+    assert not wrong_arrows("from utils.boxes import box_iou\nimport torch", Path("models/x.py"))

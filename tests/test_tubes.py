@@ -1,0 +1,68 @@
+"""Tubes: their middle, their overlap, and the three ways in which they grow."""
+
+import pytest
+import torch
+
+from tests.helpers import random_boxes
+from utils.boxes import box_iou
+from utils.tubes import center_steps, extend_tubes, key_box_index, replicate_boxes, tube_iou
+
+
+def moving_tube(*xs: float) -> torch.Tensor:
+    """One tube `[1, T, 4]` of 10 x 10 boxes whose left edges are `xs`."""
+    return torch.tensor([[[x, 20.0, x + 10, 30] for x in xs]])
+
+
+def lefts(tubes: torch.Tensor) -> list[float]:
+    return tubes[0, :, 0].tolist()
+
+
+@pytest.mark.parametrize(("length", "clip", "index"), [(3, 3, 1), (9, 3, 4), (15, 3, 7), (9, 9, 4)])
+def test_key_box_is_the_middle_of_the_middle_chunk(length, clip, index):
+    assert key_box_index(length, clip) == index
+
+
+def test_center_steps_of_nine_are_three_to_five():
+    assert center_steps(torch.arange(9)[None], 3).tolist() == [[3, 4, 5]]
+
+
+def test_tube_iou_is_the_mean_of_the_frames():
+    a, b = random_boxes(12, seed=1).view(4, 3, 4), random_boxes(6, seed=2).view(2, 3, 4)
+    frames = torch.stack([box_iou(a[:, t], b[:, t]) for t in range(3)])
+    assert torch.allclose(tube_iou(a, b), frames.mean(dim=0))
+
+
+def test_prediction_joins_in_time_order():
+    tubes, before, after = moving_tube(50, 60, 70), moving_tube(20, 30, 40), moving_tube(80, 90, 95)
+    extended = extend_tubes(tubes, before, after, "predict", 3, 100, 200)
+    assert lefts(extended) == [20, 30, 40, 50, 60, 70, 80, 90, 95]
+
+
+def test_extrapolation_by_hand():
+    # T = 3: new = 3/2 b[-1] - 1/2 b[-3], in turn.
+    # Forward from 50, 54, 60: 90-25 = 65; 97.5-27 = 70.5; 105.75-30 = 75.75.
+    # Backward from 60, 54, 50: 75-30 = 45; 67.5-27 = 40.5; 60.75-25 = 35.75.
+    extended = extend_tubes(moving_tube(50, 54, 60), None, None, "extrapolate", 3, 100, 200)
+    expected = [35.75, 40.5, 45, 50, 54, 60, 65, 70.5, 75.75]
+    assert lefts(extended) == pytest.approx(expected)
+
+
+def test_extrapolation_continues_a_steady_motion_and_a_longer_tube():
+    tube = moving_tube(*range(60, 105, 5))
+    extended = extend_tubes(tube, None, None, "extrapolate", 3, 200, 200)
+    assert lefts(extended) == pytest.approx(list(range(45, 120, 5)))
+
+
+def test_extrapolation_clips_to_the_last_pixel():
+    extended = extend_tubes(moving_tube(150, 170, 185), None, None, "extrapolate", 3, 100, 200)
+    assert extended[0, -1].tolist() == [199, 20, 199, 30]
+
+
+def test_mean_repeats_the_mean_box():
+    extended = extend_tubes(moving_tube(40, 50, 90), None, None, "mean", 3, 100, 200)
+    assert lefts(extended) == pytest.approx([60] * 9)
+
+
+def test_replicated_boxes_do_not_move():
+    boxes = random_boxes(4)
+    assert torch.equal(replicate_boxes(boxes, 3), torch.stack([boxes] * 3, dim=1))

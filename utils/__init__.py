@@ -1,0 +1,1 @@
+"""What every room shares: boxes, tubes, operators, configuration, checkpoints, loops."""

@@ -1,0 +1,75 @@
+"""Checkpoint files: written whole or not at all, read as data and never as code."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import pickle
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+
+def save_checkpoint(content: dict[str, Any], path: str | Path) -> None:
+    """Write `content` to `path` through a temporary file that is synced and renamed.
+
+    A crash or a full disk leaves the file that was there before whole.
+    """
+    path = Path(path)
+    temporary = path.with_name(path.name + ".tmp")
+    try:
+        with open(temporary, "wb") as file:
+            torch.save(content, file)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(temporary, path)
+    except BaseException:
+        temporary.unlink(missing_ok=True)
+        raise
+
+
+def read_checkpoint(path: str | Path) -> dict[str, Any]:
+    """Read a checkpoint onto the CPU with `weights_only`, `argparse.Namespace` allowed.
+
+    Tensors and plain values load, and nothing that runs code: files from the internet are
+    pickles. Raises `ValueError` naming the file where it is missing, corrupt or refused.
+    """
+    if not Path(path).is_file():
+        raise ValueError(f"{path}: no such checkpoint")
+    try:
+        with torch.serialization.safe_globals([argparse.Namespace]):
+            content = torch.load(path, map_location="cpu", weights_only=True)
+    except pickle.UnpicklingError as error:
+        reason = str(error).splitlines()[0]
+        raise ValueError(
+            f"{path}: refused: a checkpoint may hold tensors, plain values and an "
+            f"argparse.Namespace, and this file wants to run something else, or is no checkpoint "
+            f"({reason})"
+        ) from error
+    except (RuntimeError, EOFError, OSError, KeyError, IndexError) as error:
+        raise ValueError(f"{path}: not a readable checkpoint: {error}") from error
+    if not isinstance(content, Mapping):
+        raise ValueError(f"{path}: expected a dict, got {type(content).__name__}")
+    return dict(content)
+
+
+def load_state(module: nn.Module, state: Mapping[str, Tensor], path: str | Path) -> None:
+    """Load `state` into `module`, every entry of both; `path` is for errors.
+
+    Raises `ValueError` with the first entries that are missing, unknown or of another shape.
+    """
+    own = module.state_dict()
+    problems = [f"{k} is missing" for k in own if k not in state]
+    problems += [f"{k} is unknown" for k in state if k not in own]
+    problems += [
+        f"{k} is {list(v.shape)}, expected {list(own[k].shape)}"
+        for k, v in state.items()
+        if k in own and v.shape != own[k].shape
+    ]
+    if problems:
+        more = f" (and {len(problems) - 3} more)" if len(problems) > 3 else ""
+        raise ValueError(f"{path}: does not fit the model: {'; '.join(problems[:3])}{more}")
+    module.load_state_dict(state)

@@ -1,0 +1,2 @@
+def run_main(main):
+    main()

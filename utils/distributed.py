@@ -1,0 +1,65 @@
+"""The few collective operations we use; each is the identity in a single process."""
+
+from __future__ import annotations
+
+import os
+from typing import Any
+
+import torch
+import torch.distributed as dist
+from torch import Tensor
+
+
+def world_size() -> int:
+    return dist.get_world_size() if dist.is_available() and dist.is_initialized() else 1
+
+
+def rank() -> int:
+    return dist.get_rank() if dist.is_available() and dist.is_initialized() else 0
+
+
+def is_main() -> bool:
+    """Whether this process prints, logs and writes files."""
+    return rank() == 0
+
+
+def all_sum(value: Tensor) -> Tensor:
+    """The sum of `value` over all processes, without gradient."""
+    if world_size() > 1:
+        value = value.detach().clone()
+        dist.all_reduce(value)
+    return value
+
+
+def gather_objects(value: Any) -> list[Any]:
+    """Every process's `value`, in rank order, on every process."""
+    if world_size() == 1:
+        return [value]
+    gathered: list[Any] = [None] * world_size()
+    dist.all_gather_object(gathered, value)
+    return gathered
+
+
+def barrier() -> None:
+    if world_size() > 1:
+        dist.barrier()
+
+
+def start_process(device: str = "") -> torch.device:
+    """Join the process group that `torchrun` announces, if any; return this process's device.
+
+    NCCL where the processes have a GPU each, gloo on CPUs. `device` overrides the choice.
+    """
+    local_rank = int(os.environ.get("LOCAL_RANK", 0))
+    use_cuda = torch.cuda.is_available() and not device.startswith("cpu")
+    chosen = torch.device(device or (f"cuda:{local_rank}" if use_cuda else "cpu"))
+    if chosen.type == "cuda":
+        torch.cuda.set_device(chosen)
+    if int(os.environ.get("WORLD_SIZE", 1)) > 1 and not dist.is_initialized():
+        dist.init_process_group("nccl" if chosen.type == "cuda" else "gloo")
+    return chosen
+
+
+def stop_process() -> None:
+    if dist.is_available() and dist.is_initialized():
+        dist.destroy_process_group()

@@ -1,0 +1,319 @@
+"""Frame-mAP of every progressive step, by validation and by testing (spec section 8).
+
+`StepEvaluator` collects what a detector finds, image by image, and the AVA evaluation of
+`external/` judges it. The figures are those of the written files: coordinates are rounded when
+they are collected, so `python -m external.ava_evaluation` on the CSV gives the very same numbers.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from torch import Tensor
+
+from external.ava_evaluation import Boxes, evaluate, read_boxes, read_exclusions
+from external.ava_evaluation.protocol import find_protocol
+from utils.boxes import box_iou, make_valid, normalize_boxes
+from utils.distributed import gather_objects, is_main
+from utils.postprocess import Detections, detect
+from utils.structures import ClipBatch, ClipKey, StepOutput
+
+# An annotated person counts as found where a box overlaps with it by this much; AVA's threshold.
+IOU_THRESHOLD = 0.5
+# Decimals of a coordinate in the files, a fraction of width or height: 0.0004 pixels of 400.
+DECIMALS = 6
+
+
+@dataclass
+class ImageResult:
+    """One key frame at one step, as compact arrays: AVA's validation set has 57,000 of them.
+
+    boxes: `[D, 4]` float64 fractions, rounded to `DECIMALS`. classes: `[D]` int16, from 0.
+    scores: `[D]` float32. best_iou: `[G]` float32, of each annotated person with any box.
+    """
+
+    boxes: np.ndarray
+    classes: np.ndarray
+    scores: np.ndarray
+    best_iou: np.ndarray
+
+
+@dataclass
+class _Collected:
+    """What was seen: per step the images' results, and the proposals' overlaps `[G]`."""
+
+    steps: list[dict[ClipKey, ImageResult]] = field(default_factory=list)
+    proposals: dict[ClipKey, np.ndarray] = field(default_factory=dict)
+
+
+class StepEvaluator:
+    """Collects the detections of every step and evaluates them.
+
+        evaluator.add(batch, outputs)      for every batch, in every process
+        evaluator.merge()                  in every process; afterwards the main one has all images
+        metrics = evaluator.evaluate(...)  in the main process
+
+    classes: label map, id to name; class c of the network is the c-th of them. The thresholds are
+    those of `utils.postprocess.detect`. The *cls* stage is evaluated on annotated boxes: its batch
+    carries them as proposals, and `nms_threshold` is 1.
+    """
+
+    def __init__(
+        self,
+        classes: Mapping[int, str],
+        score_threshold: float = 0.01,
+        nms_threshold: float = 0.4,
+        max_detections: int = 300,
+    ) -> None:
+        self.classes = dict(sorted(classes.items()))
+        self.score_threshold = score_threshold
+        self.nms_threshold = nms_threshold
+        self.max_detections = max_detections
+        self._found = _Collected()
+
+    def __len__(self) -> int:
+        """Images collected so far."""
+        return len(self._found.proposals)
+
+    def add(self, batch: ClipBatch, outputs: Sequence[StepOutput]) -> None:
+        """Collect what the detector said about `batch`, one output per step.
+
+        An image that comes twice counts once. Batch and outputs may be on any device.
+        """
+        height, width = batch.images.shape[-2:]
+        counts = [len(boxes) for boxes in batch.proposals]
+        truths = [targets.boxes.cpu() for targets in batch.targets]
+        for key, truth, proposals in zip(batch.keys, truths, batch.proposals, strict=True):
+            self._found.proposals[key] = _best_iou(truth, proposals.cpu())
+        while len(self._found.steps) < len(outputs):
+            self._found.steps.append({})
+        for images, output in zip(self._found.steps, outputs, strict=True):
+            valid = make_valid(output.boxes.float(), height, width).cpu().split(counts)
+            found = detect(
+                output,
+                counts,
+                height,
+                width,
+                self.score_threshold,
+                self.nms_threshold,
+                self.max_detections,
+            )
+            for key, truth, boxes, one in zip(batch.keys, truths, valid, found, strict=True):
+                images[key] = _compact(one, _best_iou(truth, boxes), height, width)
+
+    def merge(self) -> None:
+        """Join what all processes collected, in the main process; the others keep their own.
+
+        One step after another, since each is as large as the memory of a process allows.
+        """
+        proposals = gather_objects(self._found.proposals)
+        count = max(gather_objects(len(self._found.steps)))
+        steps = []
+        for step in range(count):
+            own = self._found.steps[step] if step < len(self._found.steps) else {}
+            parts = gather_objects(own)
+            steps.append(_joined(parts) if is_main() else own)
+        self._found = _Collected(steps, _joined(proposals) if is_main() else self._found.proposals)
+
+    def evaluate(
+        self,
+        groundtruth: Boxes | str | Path,
+        exclusions: str | Path | None = None,
+        protocol: str = "2018",
+    ) -> dict[str, Any]:
+        """The metrics of every step as plain values, ready for JSON; not a number is `None`.
+
+        groundtruth: the annotation as CSV, or a table (`groundtruth_table`). exclusions: the CSV of
+        images to leave out; the 2020 protocol has none and ignores it. An image that the ground
+        truth names but nobody tested counts as one on which nothing was found.
+        """
+        rules = find_protocol(protocol)
+        if not rules.exclusions:
+            exclusions = None
+        if not isinstance(groundtruth, Boxes):
+            groundtruth = read_boxes(groundtruth, rules.images_from_groundtruth)
+        excluded = _excluded_keys(exclusions)
+        tested = [key for key in sorted(self._found.proposals) if key not in excluded]
+        steps = []
+        for step, images in enumerate(self._found.steps):
+            result = evaluate(
+                groundtruth,
+                self._table(step),
+                self.classes,
+                exclusions=exclusions,
+                protocol=protocol,
+                iou_threshold=IOU_THRESHOLD,
+            )
+            overlaps = [images[key].best_iou for key in tested]
+            steps.append(
+                {
+                    "step": step + 1,
+                    "mAP": _number(result.mAP),
+                    "per_class": {n: _number(ap) for n, ap in result.per_class.items()},
+                    **_localization(overlaps),
+                    "detections": sum(len(images[key].scores) for key in tested),
+                }
+            )
+        proposals = [self._found.proposals[key] for key in tested]
+        return {
+            "steps": steps,
+            "proposals": _localization(proposals),
+            "protocol": protocol,
+            "iou_threshold": IOU_THRESHOLD,
+            "key_frames": len(tested),
+            "persons": sum(len(overlaps) for overlaps in proposals),
+            "score_threshold": self.score_threshold,
+            "nms_threshold": self.nms_threshold,
+            "max_detections": self.max_detections,
+        }
+
+    def write_detections(self, folder: str | Path) -> list[Path]:
+        """Write `detections_step<s>.csv` of every step into `folder`; returns their paths.
+
+        Rows `video,second,x1,y1,x2,y2,class id,score` without a header, by video and second, best
+        score first; boxes are fractions of width and height.
+        """
+        ids = np.array(list(self.classes))
+        paths = []
+        for step, images in enumerate(self._found.steps):
+            paths.append(Path(folder) / f"detections_step{step + 1}.csv")
+            with open(paths[-1], "w", encoding="utf-8", newline="\n") as file:
+                for key in sorted(images):
+                    file.write(_rows(key, images[key], ids))
+        return paths
+
+    def _table(self, step: int) -> Boxes:
+        """The rows of a step's file, in its order."""
+        images = self._found.steps[step]
+        keys = sorted(images)
+        results = [images[key] for key in keys]
+        ids = np.array(list(self.classes), dtype=np.int64)
+        classes = _concatenated([r.classes for r in results], np.int64)
+        counts = [len(r.scores) for r in results]
+        return Boxes(
+            keys=[(key.video, f"{key.timestamp:04d}") for key in keys],
+            image=np.repeat(np.arange(len(keys), dtype=np.int32), counts),
+            boxes=_concatenated([r.boxes for r in results], np.float64).reshape(-1, 4),
+            label=ids[classes],
+            score=_concatenated([r.scores for r in results], np.float64),
+            source=f"detections of step {step + 1}",
+        )
+
+
+def groundtruth_table(
+    keys: Sequence[ClipKey], boxes: np.ndarray, labels: np.ndarray, classes: Mapping[int, str]
+) -> Boxes:
+    """Annotated persons as the evaluation's table, for annotations that are not a CSV file.
+
+    keys: image of each of the P persons. boxes: `[P, 4]` fractions. labels: `[P, C]` bool, column
+    c being the c-th id of `classes`. A person with several labels gives a row for each.
+    """
+    person, column = np.nonzero(labels)
+    ids = np.array(sorted(classes), dtype=np.int64)
+    numbers = {key: i for i, key in enumerate(dict.fromkeys(keys))}
+    images = np.array([numbers[key] for key in keys], dtype=np.int32)
+    return Boxes(
+        keys=[(key.video, f"{key.timestamp:04d}") for key in numbers],
+        image=images[person],
+        boxes=np.asarray(boxes, dtype=np.float64).reshape(-1, 4)[person],
+        label=ids[column],
+        score=np.ones(len(person)),
+        source="annotations",
+    )
+
+
+def format_results(metrics: Mapping[str, Any]) -> str:
+    """The metrics as a table: each step beside the proposals that it started from."""
+    lines = [
+        f"frame-mAP at IoU {metrics['iou_threshold']:g}, protocol {metrics['protocol']}: "
+        f"{metrics['key_frames']:,} key frames, {metrics['persons']:,} persons",
+        f"{'':<10}  {'mAP':>7}  {'recall':>7}  {'mean IoU':>8}  {'detections':>10}",
+    ]
+    rows = [("proposals", {"mAP": None, "detections": None, **metrics["proposals"]})]
+    rows += [(f"step {step['step']}", step) for step in metrics["steps"]]
+    for name, row in rows:
+        count = "-" if row["detections"] is None else f"{row['detections']:,}"
+        lines.append(
+            f"{name:<10}  {_percent(row['mAP']):>7}  {_percent(row['recall']):>7}  "
+            f"{_decimal(row['mean_iou']):>8}  {count:>10}"
+        )
+    return "\n".join(lines)
+
+
+def format_classes(metrics: Mapping[str, Any]) -> str:
+    """AP of every class at every step, in percent; `-` without ground truth."""
+    steps = metrics["steps"]
+    names = list(steps[0]["per_class"]) if steps else []
+    width = max((len(name) for name in names), default=0)
+    lines = [f"{'class':<{width}}" + "".join(f"  {'step ' + str(s['step']):>7}" for s in steps)]
+    for name in names:
+        lines.append(
+            f"{name:<{width}}" + "".join(f"  {_percent(s['per_class'][name]):>7}" for s in steps)
+        )
+    return "\n".join(lines)
+
+
+def _best_iou(truth: Tensor, boxes: Tensor) -> np.ndarray:
+    """Best IoU `[G]` of each annotated box `[G, 4]` with any of `boxes` `[M, 4]`; 0 without any."""
+    if not len(boxes):
+        return np.zeros(len(truth), dtype=np.float32)
+    return box_iou(truth.float(), boxes.float()).amax(dim=1).numpy()
+
+
+def _compact(found: Detections, best_iou: np.ndarray, height: int, width: int) -> ImageResult:
+    fractions = normalize_boxes(found.boxes.cpu().double(), height, width).numpy()
+    return ImageResult(
+        np.round(fractions, DECIMALS),
+        found.classes.cpu().numpy().astype(np.int16),
+        found.scores.cpu().numpy(),
+        best_iou,
+    )
+
+
+def _rows(key: ClipKey, result: ImageResult, ids: np.ndarray) -> str:
+    """The CSV rows of one image. Nine digits tell any two float32 scores apart."""
+    start = f"{key.video},{key.timestamp:04d}"
+    columns = (result.boxes.tolist(), ids[result.classes].tolist(), result.scores.tolist())
+    return "".join(
+        f"{start},{x1:.6f},{y1:.6f},{x2:.6f},{y2:.6f},{label},{score:.9g}\n"
+        for (x1, y1, x2, y2), label, score in zip(*columns, strict=True)
+    )
+
+
+def _joined(parts: list[dict]) -> dict:
+    """One dict of all; an image that two processes had counts once."""
+    return {key: value for part in parts for key, value in part.items()}
+
+
+def _excluded_keys(exclusions: str | Path | None) -> set[ClipKey]:
+    rows = read_exclusions(exclusions) if exclusions is not None else set()
+    return {ClipKey(video, int(float(second))) for video, second in rows}
+
+
+def _localization(overlaps: list[np.ndarray]) -> dict[str, float | None]:
+    """Recall at `IOU_THRESHOLD` and mean best IoU over the persons of all images."""
+    best = _concatenated(overlaps, np.float64)
+    if not len(best):
+        return {"recall": None, "mean_iou": None}
+    return {"recall": float((best >= IOU_THRESHOLD).mean()), "mean_iou": float(best.mean())}
+
+
+def _concatenated(arrays: list[np.ndarray], dtype: type) -> np.ndarray:
+    return np.concatenate(arrays).astype(dtype) if arrays else np.zeros(0, dtype=dtype)
+
+
+def _number(value: float) -> float | None:
+    return None if math.isnan(value) else value
+
+
+def _percent(value: float | None) -> str:
+    return "-" if value is None else f"{100 * value:.2f} %"
+
+
+def _decimal(value: float | None) -> str:
+    return "-" if value is None else f"{value:.3f}"

@@ -1,0 +1,72 @@
+"""torchvision's operators behind the argument lists of ours, for installs without a compiler.
+
+They give the same values; what they lack is speed on channels-last features, channels-last
+output, and gradients on the CPU that do not depend on the number of threads.
+"""
+
+import torch
+from torchvision import ops
+
+
+def _float(tensor: torch.Tensor) -> torch.dtype:
+    """float64 for float64, else float32: half precision is too coarse for coordinates and sums."""
+    return torch.float64 if tensor.dtype == torch.float64 else torch.float32
+
+
+def _check_images(features: torch.Tensor, boxes: torch.Tensor) -> None:
+    """torchvision reads outside the features for a bad index. On CUDA this would synchronise, and
+    a compiled graph cannot branch on values."""
+    if boxes.device.type != "cpu" or torch.compiler.is_compiling() or boxes.shape[0] == 0:
+        return
+    bad = ~((boxes[:, 0] >= 0) & (boxes[:, 0] < features.shape[0]))
+    if bad.any():
+        k = int(bad.nonzero()[0])
+        raise ValueError(
+            f"boxes[{k}] has batch index {boxes[k, 0]:g}, but features hold "
+            f"{features.shape[0]} maps"
+        )
+
+
+def roi_align(
+    features: torch.Tensor,
+    boxes: torch.Tensor,
+    spatial_scale: float,
+    pooled_height: int,
+    pooled_width: int,
+    sampling_ratio: int,
+    aligned: bool,
+) -> torch.Tensor:
+    """features [N, C, H, W], boxes [K, 5] -> [K, C, pooled_height, pooled_width]."""
+    _check_images(features, boxes)
+    dtype = _float(features)
+    size = (pooled_height, pooled_width)
+    pooled = ops.roi_align(
+        features.to(dtype), boxes.detach().to(dtype), size, spatial_scale, sampling_ratio, aligned
+    )
+    return pooled.to(features.dtype)
+
+
+def roi_pool(
+    features: torch.Tensor,
+    boxes: torch.Tensor,
+    spatial_scale: float,
+    pooled_height: int,
+    pooled_width: int,
+) -> torch.Tensor:
+    """features [N, C, H, W], boxes [K, 5] -> [K, C, pooled_height, pooled_width]."""
+    _check_images(features, boxes)
+    dtype = _float(features)
+    size = (pooled_height, pooled_width)
+    pooled = ops.roi_pool(features.to(dtype), boxes.detach().to(dtype), size, spatial_scale)
+    return pooled.to(features.dtype)
+
+
+def nms(boxes: torch.Tensor, scores: torch.Tensor, iou_threshold: float) -> torch.Tensor:
+    """boxes [M, 4], scores [M] -> kept indices in descending order of score.
+
+    torchvision compares a float32 IoU with a float64 threshold on the CPU, so that an IoU of
+    exactly 0.4 is "greater" than 0.4; rounding the threshold to the boxes' type first avoids it.
+    """
+    dtype = _float(boxes)
+    threshold = torch.tensor(iou_threshold, dtype=dtype).item()
+    return ops.nms(boxes.to(dtype), scores.to(dtype), threshold)

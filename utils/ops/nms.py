@@ -1,0 +1,42 @@
+"""Greedy non-maximum suppression."""
+
+import torch
+
+from utils.ops import _backend
+
+
+def nms(boxes: torch.Tensor, scores: torch.Tensor, iou_threshold: float) -> torch.Tensor:
+    """Keep the best-scoring boxes and drop those that overlap them.
+
+    In descending order of score, a box is dropped if its IoU with a kept box is strictly greater
+    than the threshold. Areas are continuous, `(x2 - x1) * (y2 - y1)` without "+1". Overlaps are
+    computed, and compared with the threshold, in the precision of the boxes, at least float32.
+
+    Args:
+        boxes: [M, 4] as (x1, y1, x2, y2), in any one unit.
+        scores: [M]; equal scores rank in order of index.
+        iou_threshold: in [0, 1].
+
+    Returns:
+        Indices of the kept boxes, int64 [at most M], in descending order of score.
+
+    Raises:
+        ValueError: for wrong shapes, dtypes, devices, or a threshold outside [0, 1].
+    """
+    if boxes.ndim != 2 or boxes.shape[1] != 4:
+        raise ValueError(f"boxes must be [M, 4] = (x1, y1, x2, y2), got {tuple(boxes.shape)}")
+    if scores.shape != boxes.shape[:1]:
+        raise ValueError(
+            f"scores must be [{boxes.shape[0]}], one for each box, got {tuple(scores.shape)}"
+        )
+    if not (boxes.is_floating_point() and scores.is_floating_point()):
+        raise ValueError(
+            f"boxes and scores must be floating point, got {boxes.dtype} and {scores.dtype}"
+        )
+    if boxes.device != scores.device:
+        raise ValueError(
+            f"boxes and scores must be on one device, got {boxes.device} and {scores.device}"
+        )
+    if not 0 <= iou_threshold <= 1:
+        raise ValueError(f"iou_threshold must lie in [0, 1], got {iou_threshold}")
+    return _backend.operators.nms(boxes.detach(), scores.detach(), float(iou_threshold))

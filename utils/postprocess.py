@@ -1,0 +1,152 @@
+"""From a step's output to detections, and from detections to the persons that a picture shows.
+
+Paper section 4.1 ("Implementation details") and the release's testing: spec sections 2 and 8.
+Letters: N tubes of all clips together, M of one clip, C classes, D detections.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from utils.boxes import box_iou, make_valid
+from utils.ops import nms
+from utils.structures import StepOutput
+
+# Persons of two moments are taken for the same one where their boxes overlap by this much.
+SAME_PERSON_IOU = 0.3
+
+
+@dataclass
+class Detections:
+    """What is detected on one key frame, best score first.
+
+    boxes: `[D, 4]` float32, pixels of the resized image. classes: `[D]` int64, counted from 0: a
+    column of the scores, not an id of the label map. scores: `[D]` float32.
+    """
+
+    boxes: Tensor
+    classes: Tensor
+    scores: Tensor
+
+    def __len__(self) -> int:
+        return len(self.scores)
+
+
+@dataclass(frozen=True)
+class Person:
+    """One person of a picture: box in pixels, `(class counted from 0, score)` best score first."""
+
+    box: tuple[float, float, float, float]
+    labels: list[tuple[int, float]]
+
+
+def detect(
+    output: StepOutput,
+    counts: Sequence[int],
+    height: int,
+    width: int,
+    score_threshold: float,
+    nms_threshold: float,
+    max_detections: int,
+) -> list[Detections]:
+    """Turn one step's output into the detections of each clip.
+
+    Boxes are made valid; of each class the scores strictly above `score_threshold` enter NMS at
+    IoU `nms_threshold` (1 keeps everything); the `max_detections` best over all classes stay.
+    counts: tubes of each clip, summing to N. height, width: of the resized image, in pixels.
+    Law: a clip's detections do not depend on the other clips of its batch.
+    """
+    assert sum(counts) == len(output.scores), f"{len(output.scores)} tubes, expected {counts}"
+    boxes = make_valid(output.boxes.detach().float(), height, width)
+    scores = output.scores.detach().float()
+    return [
+        _detect_clip(b, s, max(height, width), score_threshold, nms_threshold, max_detections)
+        for b, s in zip(boxes.split(list(counts)), scores.split(list(counts)), strict=True)
+    ]
+
+
+def _detect_clip(
+    boxes: Tensor,
+    scores: Tensor,
+    side: int,
+    score_threshold: float,
+    nms_threshold: float,
+    max_detections: int,
+) -> Detections:
+    """As `detect`, for the boxes `[M, 4]` and scores `[M, C]` of one clip."""
+    tubes, classes = (scores > score_threshold).nonzero(as_tuple=True)
+    found = Detections(boxes[tubes], classes, scores[tubes, classes])
+    kept = _nms_per_class(found, side, nms_threshold)[:max_detections]
+    return Detections(found.boxes[kept], found.classes[kept], found.scores[kept])
+
+
+def _nms_per_class(found: Detections, side: int, threshold: float) -> Tensor:
+    """Indices that survive NMS within their class, best score first, from a single call.
+
+    Each class is moved to a place of its own, so that boxes of two classes never meet. In double
+    precision the move is exact: it changes no overlap.
+    """
+    offsets = found.classes.double() * (side + 1)
+    return nms(found.boxes.double() + offsets[:, None], found.scores, threshold)
+
+
+def merge_detections(detections: Detections, merge_threshold: float) -> list[Person]:
+    """Join detections that show the same person: one box, all its labels.
+
+    From the best score down, a detection takes in those of *other* classes whose IoU with it is
+    strictly above `merge_threshold`; the person's box is the mean of theirs. A class stands once in
+    a person: what overlaps with the same class again begins a person of its own.
+    """
+    order = detections.scores.argsort(descending=True, stable=True).tolist()
+    overlaps = box_iou(detections.boxes, detections.boxes) > merge_threshold
+    classes, scores = detections.classes.tolist(), detections.scores.tolist()
+    persons = []
+    while order:
+        first = order[0]
+        members = {classes[first]: first}
+        for other in order[1:]:
+            if overlaps[first, other]:
+                members.setdefault(classes[other], other)
+        box = detections.boxes[list(members.values())].mean(dim=0).tolist()
+        persons.append(Person(tuple(box), [(c, scores[i]) for c, i in members.items()]))
+        order = [i for i in order if i not in members.values()]
+    return persons
+
+
+def interpolate_persons(
+    before: Sequence[Person], after: Sequence[Person], weight: float
+) -> list[Person]:
+    """The persons at a moment between two detections, `weight` in [0, 1] of the way to `after`.
+
+    Whoever is in both, by overlap, moves along a straight line; whoever is in one only is shown
+    while that one is the nearer. Labels are those of the nearer detection.
+    Law: `weight` 0 gives `before`, 1 gives `after`.
+    """
+    pairs = match_persons(before, after)
+    nearer, sides = (before, 0) if weight < 0.5 else (after, 1)
+    partner = {pair[sides]: pair for pair in pairs}
+    persons = []
+    for i, person in enumerate(nearer):
+        box = person.box
+        if i in partner:
+            a, b = before[partner[i][0]].box, after[partner[i][1]].box
+            box = tuple((1 - weight) * p + weight * q for p, q in zip(a, b, strict=True))
+        persons.append(Person(box, person.labels))
+    return persons
+
+
+def match_persons(a: Sequence[Person], b: Sequence[Person]) -> list[tuple[int, int]]:
+    """Pairs `(index in a, index in b)`, the highest IoU first, each person at most once."""
+    if not a or not b:
+        return []
+    overlaps = box_iou(torch.tensor([p.box for p in a]), torch.tensor([p.box for p in b]))
+    pairs: list[tuple[int, int]] = []
+    while overlaps.max() > SAME_PERSON_IOU:
+        i, j = divmod(int(overlaps.argmax()), len(b))
+        pairs.append((i, j))
+        overlaps[i], overlaps[:, j] = 0.0, 0.0
+    return pairs

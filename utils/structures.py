@@ -1,0 +1,144 @@
+"""What the rooms hand to each other: clips with their targets, and a step's output.
+
+`models` and `data` never import each other; both know these types. Letters: B clips, F frames,
+G annotated persons, C classes, N tubes, R reach of the anticipation in clips.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, fields
+
+import torch
+from torch import Tensor
+
+
+@dataclass(frozen=True, order=True)
+class ClipKey:
+    """Names an image of a dataset: the key frame of `video` at `timestamp` seconds."""
+
+    video: str
+    timestamp: int
+
+
+@dataclass
+class ClipTargets:
+    """The persons annotated on one clip's key frame.
+
+    boxes: `[G, 4]` float32, pixels of the resized image.
+    labels: `[G, C]` float32, 1 where the person does the action.
+    neighbors: `[G, R, 2, 4]` float32 pixels; `[:, r, 0]` is the same person's box `r + 1` clips
+        before, `[:, r, 1]` after.
+    neighbor_valid: `[G, R, 2]` bool, whether that box was annotated.
+    """
+
+    boxes: Tensor
+    labels: Tensor
+    neighbors: Tensor
+    neighbor_valid: Tensor
+
+    def to(self, device: torch.device) -> ClipTargets:
+        return ClipTargets(**{f.name: getattr(self, f.name).to(device) for f in fields(self)})
+
+    def pin_memory(self) -> ClipTargets:
+        return ClipTargets(**{f.name: getattr(self, f.name).pin_memory() for f in fields(self)})
+
+
+@dataclass
+class ClipSample:
+    """One clip as a dataset gives it: `images` `[F, 3, H, W]` uint8 RGB; see `ClipBatch`."""
+
+    images: Tensor
+    proposals: Tensor
+    targets: ClipTargets
+    key: ClipKey
+    seed: int
+
+
+@dataclass
+class ClipBatch:
+    """B clips for the detector.
+
+    images: `[B, F, 3, H, W]`, uint8 RGB in [0, 255] (`to_unit_range` scales it on the device).
+    proposals: B tensors `[M_i, 4]`, pixels of the resized image.
+    targets: B `ClipTargets`; on clips without annotation their length is 0.
+    keys: B names, for the results files.
+    seeds: B integers derived from (seed, epoch, sample): whatever is drawn at random for a clip
+        depends on its own seed alone, not on the batch, the worker or the process it falls into.
+    """
+
+    images: Tensor
+    proposals: list[Tensor]
+    targets: list[ClipTargets]
+    keys: list[ClipKey]
+    seeds: list[int]
+
+    def __len__(self) -> int:
+        return len(self.keys)
+
+    def to(self, device: torch.device) -> ClipBatch:
+        return ClipBatch(
+            self.images.to(device, non_blocking=True),
+            [p.to(device, non_blocking=True) for p in self.proposals],
+            [t.to(device) for t in self.targets],
+            self.keys,
+            self.seeds,
+        )
+
+    def pin_memory(self) -> ClipBatch:
+        return ClipBatch(
+            self.images.pin_memory(),
+            [p.pin_memory() for p in self.proposals],
+            [t.pin_memory() for t in self.targets],
+            self.keys,
+            self.seeds,
+        )
+
+
+def collate_clips(samples: list[ClipSample]) -> ClipBatch:
+    """Join samples of equal image shape into a batch; proposals and targets stay lists."""
+    return ClipBatch(
+        torch.stack([s.images for s in samples]),
+        [s.proposals for s in samples],
+        [s.targets for s in samples],
+        [s.key for s in samples],
+        [s.seed for s in samples],
+    )
+
+
+def to_unit_range(images: Tensor) -> Tensor:
+    """Scale uint8 pixels in [0, 255] to float32 in [-1, 1] by `2x/255 - 1`; floats pass through."""
+    if images.dtype != torch.uint8:
+        return images
+    return images.float().mul_(2.0 / 255.0).sub_(1.0)
+
+
+@dataclass
+class StepOutput:
+    """What one progressive step says about all N = sum M_i tubes of a batch, clips in order.
+
+    scores: `[N, C]` class probabilities of the tubes.
+    tubes: `[N, T', 4]` regressed boxes in pixels, one per feature step, before clipping.
+    before, after: `[N, T, 4]` anticipated boxes of the clip before and after, or `None` where the
+        step's head does not anticipate.
+    boxes: `[N, 4]`, the tube's box on the key frame: the middle feature step of the middle chunk.
+
+    Fields are read as attributes or by name: `output.boxes` is `output["boxes"]`.
+    """
+
+    scores: Tensor
+    tubes: Tensor
+    before: Tensor | None
+    after: Tensor | None
+    boxes: Tensor
+
+    def __getitem__(self, name: str) -> Tensor | None:
+        if name not in self.keys():
+            raise KeyError(f"a step's output has {', '.join(self.keys())}, not {name!r}")
+        return getattr(self, name)
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self.keys())
+
+    def keys(self) -> list[str]:
+        return [f.name for f in fields(self)]
