@@ -16,7 +16,7 @@ from torch.nn.parallel import DistributedDataParallel
 
 from data.dataset import build_dataset, dataset_root
 from data.loader import ClipLoader, build_loader
-from models import build_detector
+from models import StepDetector, build_detector
 from models.build import initialize_from, load_kinetics
 from models.criterion import StepCriterion
 from models.rates import parameter_groups
@@ -50,7 +50,7 @@ def parse_arguments() -> argparse.Namespace:
     return parser.parse_args()
 
 
-def build_pass(config: Config, detector: torch.nn.Module) -> torch.nn.Module:
+def build_pass(config: Config, detector: StepDetector) -> torch.nn.Module:
     """The training pass of the configured stage."""
     if config.train.task == "cls":
         return ClassificationPass(detector)
@@ -114,9 +114,7 @@ def train(config: Config, device: torch.device) -> None:
             model, device_ids=[device] if device.type == "cuda" else None
         )
     optimizer = torch.optim.Adam(
-        parameter_groups(
-            detector, train.det_lr, train.det_lr0, train.base_lr, train.weight_decay
-        )
+        parameter_groups(detector, train.det_lr, train.det_lr0, train.base_lr, train.weight_decay)
     )
     iterations = train.epochs * len(loader)
     trainer = Trainer(

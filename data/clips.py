@@ -16,6 +16,9 @@ import cv2
 import numpy as np
 
 IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png")
+# Frames whose distances [s] differ by less are equally near: Matroska rounds times to milliseconds,
+# which moves the difference by up to 2.
+SAME_DISTANCE = Fraction(1, 400)
 
 
 def spread_frames(names: Sequence[str], count: int) -> list[str]:
@@ -53,10 +56,18 @@ def nearest_frames(times: Sequence[Fraction], wanted: Sequence[Fraction]) -> lis
     for time in wanted:  # ascending too, so one pass finds them all
         while after < len(times) and times[after] < time:
             after += 1
-        before = max(after - 1, 0)
-        nearer_after = after < len(times) and times[after] - time < time - times[before]
-        indices.append(after if nearer_after else before)
+        indices.append(_nearer(times, max(after - 1, 0), after, time))
     return indices
+
+
+def _nearer(times: Sequence[Fraction], before: int, after: int, time: Fraction) -> int:
+    """Which of two neighbours in `times`, the second perhaps past the end, is nearer to `time`."""
+    if after == len(times):
+        return before
+    if times[after] == time:
+        return after
+    gain = (time - times[before]) - (times[after] - time)
+    return after if gain > SAME_DISTANCE else before
 
 
 def window_times(time: Fraction, length: int, fps: int) -> list[Fraction]:
@@ -130,8 +141,6 @@ class SecondFolders:
 
         Raises `ValueError` naming the folder if one that the window needs is missing or empty.
         """
-        if second not in self.names:
-            raise ValueError(f"{self.folder(second)}: no such folder of frames")
         listed: dict[int, list[str]] = {}
 
         def frames_of(wanted: int) -> list[str]:
@@ -157,18 +166,26 @@ def read_image(path: str | Path) -> np.ndarray:
         content = Path(path).read_bytes()
     except OSError as error:
         raise ValueError(f"{path}: cannot be read: {error.strerror}") from error
-    # OpenCV fills what is missing of a truncated JPEG with grey; the end marker tells.
-    whole = not content.startswith(b"\xff\xd8") or content.rfind(b"\xff\xd9") > 0
+    # From memory, since OpenCV's `imread` fills what is missing of a truncated JPEG with grey.
     image = cv2.imdecode(np.frombuffer(content, np.uint8), cv2.IMREAD_COLOR) if content else None
-    if image is None or not whole:
+    if image is None:
         raise ValueError(f"{path}: not a readable image, or only the beginning of one")
     return cv2.cvtColor(image, cv2.COLOR_BGR2RGB)
 
 
 def read_images(paths: Sequence[str]) -> Iterator[np.ndarray]:
-    """Read images one by one; one that is repeated (past a video's end) is decoded once."""
-    previous, image = "", None
+    """Read images one by one; one that is repeated (past a video's end) is decoded once.
+
+    Raises `ValueError` naming the file that is unreadable, or of another size than the first.
+    """
+    previous, image, shape = "", None, None
     for path in paths:
         if image is None or path != previous:
             previous, image = path, read_image(path)
+            shape = shape or image.shape
+            if image.shape != shape:
+                raise ValueError(
+                    f"{path}: {image.shape[1]} x {image.shape[0]} pixels, "
+                    f"expected {shape[1]} x {shape[0]} as in {paths[0]}"
+                )
         yield image

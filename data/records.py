@@ -26,7 +26,7 @@ COLUMNS = "video,timestamp,x1,y1,x2,y2,action_id"
 FORMAT = "step-annotations-1"
 
 
-@dataclass
+@dataclass(slots=True)
 class PersonRecord:
     """A person on a key frame: box in fractions, id within the video if known, action ids."""
 
@@ -79,8 +79,9 @@ def _read_csv(path: Path) -> Records:
         box = parse_box(cells[2:6], where)
         action = parse_whole(cells[6], "action_id", where)
         person = parse_whole(cells[7], "person_id", where) if columns == 8 else None
-        record = persons.setdefault((person, box), PersonRecord(box, person))
-        record.actions.append(action)
+        if (person, box) not in persons:
+            persons[person, box] = PersonRecord(box, person)
+        persons[person, box].actions.append(action)
         first_seen.setdefault(action, where)
     return Records(
         {key: list(persons.values()) for key, persons in images.items()}, columns == 8, first_seen

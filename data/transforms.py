@@ -87,7 +87,7 @@ def crop_boxes(boxes: np.ndarray, crop: Crop) -> np.ndarray:
 
 def flip_clip(clip: np.ndarray) -> np.ndarray:
     """Mirror every frame left to right. Its own inverse."""
-    return np.ascontiguousarray(clip[:, :, ::-1])
+    return cv2.flip(_as_image(clip), 1).reshape(clip.shape)
 
 
 def flip_boxes(boxes: np.ndarray, width: int) -> np.ndarray:
@@ -122,7 +122,10 @@ def adjust_color(clip: np.ndarray, saturation: float = 1.0, hue: float = 0.0) ->
 
 def reorder_channels(clip: np.ndarray, order: tuple[int, int, int]) -> np.ndarray:
     """Channel c of the result is channel `order[c]` of `clip`."""
-    return np.ascontiguousarray(clip[..., list(order)])
+    image = _as_image(clip)
+    reordered = np.empty_like(image)
+    cv2.mixChannels([image], [reordered], [n for c in range(3) for n in (order[c], c)])
+    return reordered.reshape(clip.shape)
 
 
 def erase(clip: np.ndarray, patch: np.ndarray, x: int, y: int) -> np.ndarray:

@@ -7,12 +7,16 @@ from pathlib import Path
 import torch
 from torch import nn
 
-from models.backbones import build_backbone
+from models.backbone import Backbone
 from models.detector import StepDetector
 from models.heads import ContextBranch, TwoBranchHead
+from models.i3d import I3D
+from models.layers import Freeze
 from models.released import is_released, read_released
+from models.settings import checkpoint_config
+from models.tiny3d import Tiny3D
 from utils.checkpoint import load_state, read_checkpoint
-from utils.config import ModelConfig, config_from_dict
+from utils.config import ModelConfig
 
 
 def build_detector(config: ModelConfig, anticipate_always: bool = False) -> StepDetector:
@@ -23,9 +27,7 @@ def build_detector(config: ModelConfig, anticipate_always: bool = False) -> Step
     """
     if config.num_classes < 1:
         raise ValueError(f"model.num_classes: expected at least 1, got {config.num_classes}")
-    backbone = build_backbone(
-        config.backbone, config.width, config.freeze_stats, config.freeze_affine
-    )
+    backbone = build_backbone(config)
     context = ContextBranch(backbone.make_tail()) if config.context else None
     chunks = config.chunks
     heads = []
@@ -59,6 +61,15 @@ def build_detector(config: ModelConfig, anticipate_always: bool = False) -> Step
     )
 
 
+def build_backbone(config: ModelConfig) -> Backbone:
+    """The configured backbone, fresh."""
+    freeze = Freeze(config.freeze_stats, config.freeze_affine)
+    if config.backbone == "tiny3d":
+        return Tiny3D(config.width, freeze)
+    assert config.backbone == "i3d", f"backbone {config.backbone!r}"
+    return I3D(freeze)
+
+
 def load_detector(path: str | Path, device: str | torch.device = "cpu") -> StepDetector:
     """The detector of a checkpoint, ours or one of the authors' release, in eval mode.
 
@@ -75,7 +86,7 @@ def detector_from_checkpoint(checkpoint: dict, path: str | Path) -> StepDetector
         config, state = read_released(checkpoint, path)
         detector = build_detector(config, anticipate_always=True)
     else:
-        config = config_from_dict(checkpoint["config"], source=str(path)).model
+        config = checkpoint_config(checkpoint, path).model
         state = checkpoint["model"]
         detector = build_detector(config)
     load_state(detector, state, path)
@@ -121,7 +132,7 @@ def load_kinetics(detector: StepDetector, path: str | Path) -> None:
     context's; the 400-way classifier is left out.
     """
     state = read_checkpoint(path)
-    tails: list[nn.Module] = [head.tail for head in detector.heads]
+    tails: list[nn.Module] = [head.get_submodule("tail") for head in detector.heads]
     if detector.context is not None:
         tails.append(detector.context.tail)
     tail_state = {k: v for k, v in state.items() if k.startswith("mixed_5")}

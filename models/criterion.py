@@ -58,9 +58,7 @@ class StepCriterion(nn.Module):
                 parts[f"step{i}/neighbors"] = self.neighbors(step)
         counts = all_sum(torch.stack([count for _, count in parts.values()]))
         scale = world_size() / counts.clamp(min=1)
-        losses = {
-            name: total * scale[i] for i, (name, (total, _)) in enumerate(parts.items())
-        }
+        losses = {name: total * scale[i] for i, (name, (total, _)) in enumerate(parts.items())}
         losses["total"] = sum(
             (self.weights[name.split("/")[1]] * loss for name, loss in losses.items()),
             start=counts.new_zeros(()),
@@ -69,9 +67,7 @@ class StepCriterion(nn.Module):
 
     def classification(self, step: StepSamples) -> tuple[Tensor, Tensor]:
         """Binary cross-entropy over all tubes and classes: its sum, and how many it sums."""
-        loss = F.binary_cross_entropy_with_logits(
-            step.logits.float(), step.labels, reduction="sum"
-        )
+        loss = F.binary_cross_entropy_with_logits(step.logits.float(), step.labels, reduction="sum")
         return loss, loss.new_tensor(step.labels.numel())
 
     def location(self, step: StepSamples) -> tuple[Tensor, Tensor]:
@@ -88,7 +84,8 @@ class StepCriterion(nn.Module):
 def _masked_smooth_l1(
     deltas: Tensor, targets: Tensor | None, mask: Tensor | None
 ) -> tuple[Tensor, Tensor]:
-    assert targets is not None and mask is not None
+    assert targets is not None, "predictions come with targets"
+    assert mask is not None, "targets come with a mask"
     weights = mask[..., None].float()
     loss = F.smooth_l1_loss(deltas.float(), targets, reduction="none", beta=1.0)
     return (loss * weights).sum(), weights.sum() * deltas.shape[-1]

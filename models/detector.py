@@ -19,6 +19,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
+from models.backbone import Backbone
 from models.heads import ContextBranch, HeadOutput, TwoBranchHead
 from models.layers import fold_steps, unfold_steps
 from utils.boxes import decode_boxes, make_valid
@@ -53,7 +54,7 @@ class StepDetector(nn.Module):
 
     def __init__(
         self,
-        backbone: nn.Module,
+        backbone: Backbone,
         context: ContextBranch | None,
         heads: list[TwoBranchHead],
         chunks: tuple[int, ...],

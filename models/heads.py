@@ -116,7 +116,7 @@ class TwoBranchHead(nn.Module):
             init_new_layers(layer)
 
     def forward(self, pooled: Tensor, context: Tensor | None) -> HeadOutput:
-        """Predict from `pooled` `[N, C, T', P, P]` and `context` `[N, D, T']` of each tube's clip."""
+        """Predict from `pooled` `[N, C, T', P, P]` and each tube's `context` `[N, D, T']`."""
         reduced = self.global_reduce(self.tail(pooled))
         logits = self._classify(reduced, context)
         if not self.has_local:

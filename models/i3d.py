@@ -12,7 +12,8 @@ from collections import OrderedDict
 import torch
 from torch import Tensor, nn
 
-from models.layers import ConvUnit, MaxPool
+from models.backbone import Backbone
+from models.layers import ConvUnit, Freeze, MaxPool
 
 # Output channels of each block's branches: b0, b1a, b1b, b2a, b2b, b3.
 MIXED_CHANNELS: dict[str, tuple[int, int, int, int, int, int]] = {
@@ -31,19 +32,19 @@ MIXED_CHANNELS: dict[str, tuple[int, int, int, int, int, int]] = {
 class Mixed(nn.Module):
     """An Inception block: four branches over `[B, C, T, H, W]`, joined along the channels."""
 
-    def __init__(self, in_channels: int, channels: tuple[int, ...], **freeze: bool):
+    def __init__(self, in_channels: int, channels: tuple[int, ...], freeze: Freeze):
         super().__init__()
         b0, b1a, b1b, b2a, b2b, b3 = channels
         one, three = (1, 1, 1), (3, 3, 3)
-        self.branch_0 = ConvUnit(in_channels, b0, one, **freeze)
+        self.branch_0 = ConvUnit(in_channels, b0, one, freeze=freeze)
         self.branch_1 = nn.Sequential(
-            ConvUnit(in_channels, b1a, one, **freeze), ConvUnit(b1a, b1b, three, **freeze)
+            ConvUnit(in_channels, b1a, one, freeze=freeze), ConvUnit(b1a, b1b, three, freeze=freeze)
         )
         self.branch_2 = nn.Sequential(
-            ConvUnit(in_channels, b2a, one, **freeze), ConvUnit(b2a, b2b, three, **freeze)
+            ConvUnit(in_channels, b2a, one, freeze=freeze), ConvUnit(b2a, b2b, three, freeze=freeze)
         )
         self.branch_3 = nn.Sequential(
-            MaxPool(three, one), ConvUnit(in_channels, b3, one, **freeze)
+            MaxPool(three, one), ConvUnit(in_channels, b3, one, freeze=freeze)
         )
         self.out_channels = b0 + b1b + b2b + b3
 
@@ -52,7 +53,7 @@ class Mixed(nn.Module):
         return torch.cat([branch(x) for branch in branches], dim=1)
 
 
-class I3D(nn.Sequential):
+class I3D(Backbone):
     """`[B, 3, F, H, W]` in [-1, 1] to `[B, 832, F / 4, H / 16, W / 16]`."""
 
     channels = 832
@@ -60,34 +61,33 @@ class I3D(nn.Sequential):
     temporal_stride = 4
     spatial_stride = 16
     # Early layers keep more of what Kinetics taught them: the base rate is divided by these.
-    rate_divisors = {"conv3d_1a": 8.0, "conv3d_2": 4.0, "mixed_3": 2.0}
+    rate_divisors = (("conv3d_1a", 8.0), ("conv3d_2", 4.0), ("mixed_3", 2.0))
 
-    def __init__(self, freeze_stats: bool = True, freeze_affine: bool = True):
-        freeze = {"freeze_stats": freeze_stats, "freeze_affine": freeze_affine}
+    def __init__(self, freeze: Freeze = Freeze()):
         space = ((1, 3, 3), (1, 2, 2))
         layers: OrderedDict[str, nn.Module] = OrderedDict(
-            conv3d_1a_7x7=ConvUnit(3, 64, (7, 7, 7), (2, 2, 2), **freeze),
+            conv3d_1a_7x7=ConvUnit(3, 64, (7, 7, 7), (2, 2, 2), freeze=freeze),
             pool_2a=MaxPool(*space),
-            conv3d_2b_1x1=ConvUnit(64, 64, (1, 1, 1), **freeze),
-            conv3d_2c_3x3=ConvUnit(64, 192, (3, 3, 3), **freeze),
+            conv3d_2b_1x1=ConvUnit(64, 64, (1, 1, 1), freeze=freeze),
+            conv3d_2c_3x3=ConvUnit(64, 192, (3, 3, 3), freeze=freeze),
             pool_3a=MaxPool(*space),
-            mixed_3b=Mixed(192, MIXED_CHANNELS["mixed_3b"], **freeze),
-            mixed_3c=Mixed(256, MIXED_CHANNELS["mixed_3c"], **freeze),
+            mixed_3b=Mixed(192, MIXED_CHANNELS["mixed_3b"], freeze),
+            mixed_3c=Mixed(256, MIXED_CHANNELS["mixed_3c"], freeze),
             pool_4a=MaxPool((3, 3, 3), (2, 2, 2)),
-            mixed_4b=Mixed(480, MIXED_CHANNELS["mixed_4b"], **freeze),
-            mixed_4c=Mixed(512, MIXED_CHANNELS["mixed_4c"], **freeze),
-            mixed_4d=Mixed(512, MIXED_CHANNELS["mixed_4d"], **freeze),
-            mixed_4e=Mixed(512, MIXED_CHANNELS["mixed_4e"], **freeze),
-            mixed_4f=Mixed(528, MIXED_CHANNELS["mixed_4f"], **freeze),
+            mixed_4b=Mixed(480, MIXED_CHANNELS["mixed_4b"], freeze),
+            mixed_4c=Mixed(512, MIXED_CHANNELS["mixed_4c"], freeze),
+            mixed_4d=Mixed(512, MIXED_CHANNELS["mixed_4d"], freeze),
+            mixed_4e=Mixed(512, MIXED_CHANNELS["mixed_4e"], freeze),
+            mixed_4f=Mixed(528, MIXED_CHANNELS["mixed_4f"], freeze),
         )
         super().__init__(layers)
-        self._freeze = freeze
+        self.freeze = freeze
 
     def make_tail(self) -> nn.Module:
         """A fresh `mixed_5b`, `mixed_5c`: `[N, 832, T, P, P]` to `[N, 1024, T, P, P]`."""
         return nn.Sequential(
             OrderedDict(
-                mixed_5b=Mixed(832, MIXED_CHANNELS["mixed_5b"], **self._freeze),
-                mixed_5c=Mixed(832, MIXED_CHANNELS["mixed_5c"], **self._freeze),
+                mixed_5b=Mixed(832, MIXED_CHANNELS["mixed_5b"], self.freeze),
+                mixed_5c=Mixed(832, MIXED_CHANNELS["mixed_5c"], self.freeze),
             )
         )

@@ -5,6 +5,8 @@ Shapes: `[B, C, T, H, W]` throughout.
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -12,18 +14,26 @@ from torch import Tensor, nn
 Triple = tuple[int, int, int]
 
 
-class FreezableBatchNorm3d(nn.BatchNorm3d):
-    """Batch norm whose running statistics, and whose scale and shift, can be kept as loaded.
+@dataclass(frozen=True)
+class Freeze:
+    """What of batch norm stays as loaded: running statistics, and scale and shift.
 
-    With few clips a batch, statistics of its own are noise: the paper trains with both frozen.
+    With few clips a batch, statistics of its own are noise: the release trains with both frozen.
     """
 
-    def __init__(self, channels: int, freeze_stats: bool = True, freeze_affine: bool = True):
+    stats: bool = True
+    affine: bool = True
+
+
+class FreezableBatchNorm3d(nn.BatchNorm3d):
+    """Batch norm of which `freeze` says what is trained."""
+
+    def __init__(self, channels: int, freeze: Freeze):
         super().__init__(channels, eps=1e-5)
-        self.freeze_stats = freeze_stats
-        if freeze_stats:
+        self.freeze_stats = freeze.stats
+        if freeze.stats:
             self.eval()
-        if freeze_affine:
+        if freeze.affine:
             self.weight.requires_grad_(False)
             self.bias.requires_grad_(False)
 
@@ -52,17 +62,15 @@ class ConvUnit(nn.Module):
         out_channels: int,
         kernel: Triple,
         stride: Triple = (1, 1, 1),
-        freeze_stats: bool = True,
-        freeze_affine: bool = True,
+        freeze: Freeze = Freeze(),
     ):
         super().__init__()
         self.pads = same_padding(kernel, stride)
         # Equal halves are left to the convolution, which pads without copying its input.
-        symmetric = self.pads[::2] == self.pads[1::2]
-        inner = tuple(reversed(self.pads[::2])) if symmetric else (0, 0, 0)
-        self.pad_first = not symmetric
+        self.pad_first = self.pads[::2] != self.pads[1::2]
+        inner = (0, 0, 0) if self.pad_first else (self.pads[4], self.pads[2], self.pads[0])
         self.conv3d = nn.Conv3d(in_channels, out_channels, kernel, stride, inner, bias=False)
-        self.batch3d = FreezableBatchNorm3d(out_channels, freeze_stats, freeze_affine)
+        self.batch3d = FreezableBatchNorm3d(out_channels, freeze)
 
     def forward(self, x: Tensor) -> Tensor:
         if self.pad_first:

@@ -39,5 +39,5 @@ def parameter_groups(
     ]
 
 
-def _divisor(name: str, divisors: dict[str, float]) -> float:
-    return next((value for prefix, value in divisors.items() if name.startswith(prefix)), 1.0)
+def _divisor(name: str, divisors: tuple[tuple[str, float], ...]) -> float:
+    return next((value for prefix, value in divisors if name.startswith(prefix)), 1.0)

@@ -108,8 +108,9 @@ def _read_settings(
         "fc_dim": fc_dim,
         "pool_size": math.isqrt(flat // fc_dim),
     }
+    train = {"task": "step" if local else "cls", "thresholds": [0.5] * steps}
     return config_from_dict(
-        {"model": found, "train": {"task": "step" if local else "cls", "thresholds": [0.5] * steps}},
+        {"model": found, "train": train},
         source=f"{path}: settings of the release",
     ).model
 

@@ -10,32 +10,31 @@ from collections import OrderedDict
 
 from torch import nn
 
-from models.layers import ConvUnit
+from models.backbone import Backbone
+from models.layers import ConvUnit, Freeze
 
 
-class Tiny3D(nn.Sequential):
+class Tiny3D(Backbone):
     """`[B, 3, F, H, W]` in [-1, 1] to `[B, 4 * width, F / 4, H / 16, W / 16]`."""
 
     temporal_stride = 4
     spatial_stride = 16
-    rate_divisors: dict[str, float] = {}
 
-    def __init__(self, width: int = 16, freeze_stats: bool = False, freeze_affine: bool = False):
-        self._freeze = {"freeze_stats": freeze_stats, "freeze_affine": freeze_affine}
-        self.channels = 4 * width
-        self.tail_channels = 4 * width
-        k = (3, 3, 3)
+    def __init__(self, width: int = 16, freeze: Freeze = Freeze(False, False)):
+        one, two, four, k = width, 2 * width, 4 * width, (3, 3, 3)
         super().__init__(
             OrderedDict(
-                conv1=ConvUnit(3, width, (3, 5, 5), (1, 2, 2), **self._freeze),
-                conv2=ConvUnit(width, 2 * width, k, (2, 2, 2), **self._freeze),
-                conv3=ConvUnit(2 * width, 2 * width, k, (1, 2, 2), **self._freeze),
-                conv4=ConvUnit(2 * width, 4 * width, k, (2, 2, 2), **self._freeze),
-                conv5=ConvUnit(4 * width, 4 * width, k, **self._freeze),
+                conv1=ConvUnit(3, one, (3, 5, 5), (1, 2, 2), freeze),
+                conv2=ConvUnit(one, two, k, (2, 2, 2), freeze),
+                conv3=ConvUnit(two, two, k, (1, 2, 2), freeze),
+                conv4=ConvUnit(two, four, k, (2, 2, 2), freeze),
+                conv5=ConvUnit(four, four, k, freeze=freeze),
             )
         )
+        self.channels = self.tail_channels = four
+        self.freeze = freeze
 
     def make_tail(self) -> nn.Module:
         """Three convolutions in place of Mixed_5: channels and size stay."""
         c = self.channels
-        return nn.Sequential(*(ConvUnit(c, c, (3, 3, 3), **self._freeze) for _ in range(3)))
+        return nn.Sequential(*(ConvUnit(c, c, (3, 3, 3), freeze=self.freeze) for _ in range(3)))

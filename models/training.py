@@ -141,7 +141,8 @@ class DetectionPass(nn.Module):
         chunks = self.detector.chunks
         extends = step + 1 < len(chunks) and chunks[step + 1] > chunks[step]
         if extends and self.detector.extension == "predict":
-            assert head.before is not None and head.after is not None
+            assert head.before is not None, f"the head of step {step} does not anticipate"
+            assert head.after is not None
             middle = t // 2
             # The anticipated clip lies (chunks + 1) / 2 clips from the key frame's.
             reach = (chunks[step] + 1) // 2 - 1
@@ -179,9 +180,7 @@ class ClassificationPass(nn.Module):
             )
             boxes.append(jittered.to(features.maps.device))
             positive = owner >= 0
-            samples.append(
-                Sample(torch.arange(len(owner)), owner.clamp(min=0), positive, positive)
-            )
+            samples.append(Sample(torch.arange(len(owner)), owner.clamp(min=0), positive, positive))
         tubes = replicate_boxes(torch.cat(boxes), self.detector.clip_steps)
         head = self.detector.run_head(0, features, tubes, index_clips(boxes))
         return [StepSamples(head.logits, match_targets(samples, targets, tubes.device).labels)]

@@ -17,16 +17,16 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # run as a file, n
 from data.records import read_records, write_pickle
 
 
-def main() -> None:
+def main(arguments: list[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("csv", type=Path, help="annotation in AVA's format")
     parser.add_argument("-o", "--output", type=Path, help="default: CSV with the ending .pkl")
-    arguments = parser.parse_args()
-    output = arguments.output or arguments.csv.with_suffix(".pkl")
-    if arguments.csv.suffix != ".csv" or output.suffix != ".pkl":
-        parser.error(f"expected a .csv to read and a .pkl to write: {arguments.csv}, {output}")
+    options = parser.parse_args(arguments)
+    output = options.output or options.csv.with_suffix(".pkl")
+    if options.csv.suffix != ".csv" or output.suffix != ".pkl":
+        parser.error(f"expected a .csv to read and a .pkl to write, got {options.csv} and {output}")
     try:
-        records = read_records(arguments.csv)
+        records = read_records(options.csv)
     except ValueError as error:
         parser.error(str(error))
     write_pickle(records, output)

@@ -16,7 +16,8 @@ def test_option_names_are_unique_across_sections():
 
 
 def test_overrides_with_and_without_section():
-    config = load_config(None, ["train.epochs=3", "steps=2", "det_lr=1e-3", "thresholds=[0.1, 0.9]"])
+    overrides = ["train.epochs=3", "steps=2", "det_lr=1e-3", "thresholds=[0.1, 0.9]"]
+    config = load_config(None, overrides)
     assert (config.train.epochs, config.model.steps, config.train.det_lr) == (3, 2, 1e-3)
     assert config.train.thresholds == [0.1, 0.9]
 

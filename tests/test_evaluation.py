@@ -1,7 +1,6 @@
 """The evaluator against hand-worked figures, the command line, and other batchings."""
 
 import json
-import multiprocessing
 from dataclasses import replace
 from pathlib import Path
 
@@ -10,7 +9,6 @@ import pytest
 import torch
 
 from external.ava_evaluation.__main__ import main as evaluate_files
-from utils.distributed import rank, start_process, stop_process
 from utils.evaluation import StepEvaluator, format_classes, format_results, groundtruth_table
 from utils.structures import ClipBatch, ClipKey, ClipTargets, StepOutput
 
@@ -185,53 +183,22 @@ def test_cls_stage_is_judged_on_annotated_boxes(tmp_path: Path) -> None:
     assert step["mean_iou"] == pytest.approx(1)
 
 
-def _evaluate_in_process(process: int, port: int, folder: Path) -> None:
-    """One of two processes: each has its share of the images, and one of them both have."""
-    import os
-
-    os.environ.update(
-        RANK=str(process), LOCAL_RANK=str(process), WORLD_SIZE="2",
-        MASTER_ADDR="127.0.0.1", MASTER_PORT=str(port),
-    )  # fmt: skip
-    start_process("cpu")
-    batch, outputs = random_data()
-    evaluator = StepEvaluator(CLASSES)
-    for i in [0, 1, 2] if process == 0 else [2, 3, 4, 5]:
-        rows = slice(3 * i, 3 * i + 3)
-        part = make_batch([batch.keys[i]], [batch.targets[i]])
-        evaluator.add(part, make_outputs([(o.boxes[rows], o.scores[rows]) for o in outputs]))
-    evaluator.merge()
-    if rank() == 0:
-        metrics = evaluator.evaluate(folder / "gt.csv")
-        (folder / "merged.json").write_text(json.dumps(metrics))
-    stop_process()
-
-
-def test_two_processes_give_what_one_gives(tmp_path: Path) -> None:
+def test_merging_joins_what_the_processes_have(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     batch, outputs = random_data()
     truth = write_groundtruth(tmp_path / "gt.csv", batch)
-    evaluator = StepEvaluator(CLASSES)
-    evaluator.add(batch, outputs)
-    evaluator.merge()
-    context = multiprocessing.get_context("fork")
-    port = _free_port()
-    processes = [
-        context.Process(target=_evaluate_in_process, args=(i, port, tmp_path)) for i in (0, 1)
-    ]
-    for process in processes:
-        process.start()
-    for process in processes:
-        process.join(60)
-    assert [process.exitcode for process in processes] == [0, 0]
-    assert json.loads((tmp_path / "merged.json").read_text()) == evaluator.evaluate(truth)
-
-
-def _free_port() -> int:
-    import socket
-
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        return listener.getsockname()[1]
+    whole, first, second = (StepEvaluator(CLASSES) for _ in range(3))
+    whole.add(batch, outputs)
+    for evaluator, images in ((first, [0, 1, 2]), (second, [2, 3, 4, 5])):
+        for i in images:
+            rows = slice(3 * i, 3 * i + 3)
+            part = make_batch([batch.keys[i]], [batch.targets[i]])
+            evaluator.add(part, make_outputs([(o.boxes[rows], o.scores[rows]) for o in outputs]))
+    others = iter([second._found.proposals, len(outputs), *second._found.steps])
+    monkeypatch.setattr("utils.evaluation.gather_objects", lambda own: [own, next(others)])
+    first.merge()
+    assert first.evaluate(truth) == whole.evaluate(truth)
 
 
 def test_results_table_puts_steps_beside_the_proposals(one_person: tuple) -> None:

@@ -156,7 +156,7 @@ def test_a_person_in_both_detections_moves_on_a_line() -> None:
     assert interpolate_persons([LEFT], [LEFT_LATER], 0.75)[0].labels == LEFT_LATER.labels
 
 
-@pytest.mark.parametrize("weight, expected", [(0.0, [LEFT, RIGHT]), (1.0, [LEFT_LATER])])
+@pytest.mark.parametrize(("weight", "expected"), [(0.0, [LEFT, RIGHT]), (1.0, [LEFT_LATER])])
 def test_interpolation_ends_at_the_detections(weight: float, expected: list[Person]) -> None:
     assert interpolate_persons([LEFT, RIGHT], [LEFT_LATER], weight) == expected
 

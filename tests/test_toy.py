@@ -5,6 +5,8 @@ from __future__ import annotations
 import csv
 import dataclasses
 import re
+import subprocess
+import sys
 from collections import Counter, defaultdict
 from pathlib import Path
 from typing import Any
@@ -18,9 +20,14 @@ from data.toy import files, generate_toy_dataset
 from data.toy.actors import ACTIONS, GESTURES, LOCOMOTION, Action, Array, Shape, Track, figure
 from data.toy.scenes import Renderer, Scene, make_scene, paint, shrink
 
-TINY: dict[str, Any] = dict(
-    train_videos=2, val_videos=1, seconds=3, fps=4, demo_seconds=2, demo_size=64
-)
+TINY: dict[str, Any] = {
+    "train_videos": 2,
+    "val_videos": 1,
+    "seconds": 3,
+    "fps": 4,
+    "demo_seconds": 2,
+    "demo_size": 64,
+}
 BY_NAME = {action.name: action for action in ACTIONS}
 
 
@@ -81,6 +88,7 @@ def test_annotation_rows_are_valid(tiny: Path, split: str) -> None:
     ).read_text()
     items = re.findall(r'item \{\n  name: "([a-z ]+)"\n  id: (\d+)\n\}\n', label_map)
     assert [(name, int(number)) for name, number in items] == [(a.name, a.id) for a in ACTIONS]
+    assert len({action.id for action in ACTIONS}) == len(ACTIONS)
     rows = read_rows(tiny / "annotations" / f"ava_{split}_v2.1.csv")
     assert {(row[0], row[1]) for row in rows} == {
         (video, second)
@@ -164,7 +172,7 @@ def test_existing_dataset_is_kept(tiny: Path) -> None:
 
 def test_force_replaces_toy_datasets_only(tmp_path: Path) -> None:
     root = tmp_path / "toy"
-    small = dict(TINY, train_videos=1, seconds=1, demo_videos=0)
+    small = {**TINY, "train_videos": 1, "seconds": 1, "demo_videos": 0}
     generate_toy_dataset(root, **small)
     assert generate_toy_dataset(root, force=True, **small, seed=1).created
     (root / "toy.json").unlink()
@@ -186,8 +194,21 @@ def test_interrupted_run_leaves_nothing(tmp_path: Path) -> None:
 def test_bad_settings_are_refused(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="seconds: expected at least 1, got 0"):
         generate_toy_dataset(tmp_path / "toy", seconds=0)
-    with pytest.raises(ValueError, match="demo_size: H.264 needs an even number, got 65"):
+    with pytest.raises(ValueError, match=r"demo_size: H.264 needs an even number, got 65"):
         generate_toy_dataset(tmp_path / "toy", demo_size=65)
+
+
+def test_command_writes_and_summarises(tmp_path: Path) -> None:
+    script = Path(__file__).parents[1] / "scripts" / "make_toy_dataset.py"
+    options = [f"--{name.replace('_', '-')}={value}" for name, value in TINY.items()]
+    command = [sys.executable, str(script), f"--root={tmp_path / 'toy'}", *options]
+    first = subprocess.run(command, capture_output=True, text=True, check=True)
+    assert "written\ntrain: 2 videos, 6 key frames (1 excluded)" in first.stdout
+    again = subprocess.run(command, capture_output=True, text=True, check=True)
+    assert again.stdout == first.stdout.replace("written", "already there, nothing done")
+    other = subprocess.run([*command, "--seed=1"], capture_output=True, text=True)
+    assert other.returncode == 1
+    assert other.stderr.startswith(f"error: {tmp_path / 'toy'} holds another toy dataset: seed 0")
 
 
 # ---------------------------------------------------------------------------------------- scenes
@@ -215,10 +236,10 @@ def test_label_holds_half_a_second_around_key_frame() -> None:
 
 
 def test_figures_stay_inside() -> None:
-    for seed in range(10):
+    for seed in range(6):
         for actor, track in scene_of(seed).actors:
             points = np.concatenate(
-                [s.points for t in np.arange(900, 920, 0.1) for s in figure(actor, track.pose(t))]
+                [s.points for t in np.arange(900, 920, 0.2) for s in figure(actor, track.pose(t))]
             )
             assert points.min() >= 0
             assert points.max() <= 1
@@ -277,9 +298,8 @@ def test_poses_have_one_distribution_for_all_actions() -> None:
                 for action in track.actions_at(key):
                     phases[action.name].append(np.concatenate([np.sin(pose), np.cos(pose)]))
     for name, found in phases.items():
-        print(name, np.abs(np.mean(found, axis=0)).max())
         # Uniform phases have mean 0 and deviation 0.71; an actor's key frames hang together.
-        assert np.abs(np.mean(found, axis=0)).max() < 0.35, name
+        assert np.abs(np.mean(found, axis=0)).max() < 0.3, name
 
 
 def test_large_picture_shrinks_to_small_one() -> None:

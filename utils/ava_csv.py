@@ -66,24 +66,24 @@ def parse_second(text: str, where: str) -> int:
 
 def parse_box(cells: list[str], where: str) -> FractionBox:
     """Four cells `x1, y1, x2, y2` as fractions; see `check_box`."""
-    x1, y1, x2, y2 = (
-        parse_number(cell, name, where)
-        for cell, name in zip(cells, ("x1", "y1", "x2", "y2"), strict=True)
+    x1, y1, x2, y2 = cells
+    box = (
+        parse_number(x1, "x1", where),
+        parse_number(y1, "y1", where),
+        parse_number(x2, "x2", where),
+        parse_number(y2, "y2", where),
     )
-    return check_box((x1, y1, x2, y2), where)
+    return check_box(box, where)
 
 
 def check_box(box: FractionBox, where: str) -> FractionBox:
     """`box` if it lies in the unit square and has an area; else `ValueError`."""
     x1, y1, x2, y2 = box
-    if not all(0.0 <= value <= 1.0 for value in box):  # also refuses nan
-        raise ValueError(
-            f"{where}: box outside the image: expected fractions of width and height in [0, 1], "
-            f"got x1={x1:g}, y1={y1:g}, x2={x2:g}, y2={y2:g}"
-        )
-    if x2 <= x1 or y2 <= y1:
-        raise ValueError(
-            f"{where}: box without area: expected x1 < x2 and y1 < y2, "
-            f"got x1={x1:g}, y1={y1:g}, x2={x2:g}, y2={y2:g}"
-        )
-    return box
+    if 0 <= x1 < x2 <= 1 and 0 <= y1 < y2 <= 1:  # false for nan
+        return box
+    got = f"got x1={x1:g}, y1={y1:g}, x2={x2:g}, y2={y2:g}"
+    if all(0 <= value <= 1 for value in box):
+        raise ValueError(f"{where}: box without area: expected x1 < x2 and y1 < y2, {got}")
+    raise ValueError(
+        f"{where}: box outside the image: expected fractions of width and height in [0, 1], {got}"
+    )

@@ -1,2 +1,94 @@
-def run_main(main):
-    main()
+"""What the entry scripts share: the repository's root, user errors, results that appear whole."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import sys
+import tempfile
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[1]
+
+# Runs whose best checkpoint is taken where none is named, in this order.
+DEFAULT_RUNS = ("ava_step", "toy_step")
+
+# Set it to see where a user error was raised.
+TRACEBACK = "STEP_TRACEBACK"
+
+
+def run_main(main: Callable[[], None]) -> None:
+    """Run `main`; a user's mistake ends the program with one line and exit code 2.
+
+    `ValueError` and `OSError` are the user's (a file, a line, an option; the message names it),
+    everything else is ours and keeps its traceback. STEP_TRACEBACK=1 shows it for both.
+    """
+    try:
+        main()
+    except (ValueError, OSError) as error:
+        if os.environ.get(TRACEBACK):
+            raise
+        process = f" (process {os.environ['RANK']})" if int(os.environ.get("RANK", 0)) else ""
+        print(f"error: {_message(error)}{process}", file=sys.stderr)
+        sys.exit(2)
+    except KeyboardInterrupt:
+        print("interrupted", file=sys.stderr)
+        sys.exit(130)
+
+
+def _message(error: Exception) -> str:
+    """The message on one line. A loader's worker wraps it: its traceback ends with the message."""
+    text = str(error)
+    marker = f"{type(error).__name__}: "
+    if text.startswith("Caught ") and marker in text:
+        text = text.rpartition(marker)[2]
+    return " ".join(text.split())
+
+
+def default_checkpoint() -> Path:
+    """The best checkpoint of the AVA run, else of the toy run, relative to the current folder.
+
+    Raises `ValueError` saying how to get one where neither is there.
+    """
+    runs = [ROOT / "runs" / name / "best.pt" for name in DEFAULT_RUNS]
+    found = next((path for path in runs if path.is_file()), None)
+    if found is None:
+        raise ValueError(
+            f"no checkpoint: looked for {' and '.join(map(os.path.relpath, runs))}. Train one "
+            "(`make quickstart` does, in minutes) or name one with --checkpoint"
+        )
+    return Path(os.path.relpath(found))
+
+
+def default_output(checkpoint: Path, kind: str) -> Path:
+    """Where results of a checkpoint go: into its run's folder, under `kind`.
+
+    A checkpoint from elsewhere, such as `pretrained/`, gets a folder `runs/<its name>`.
+    """
+    folder = checkpoint.resolve().parent
+    if folder.parent != ROOT / "runs":
+        folder = ROOT / "runs" / checkpoint.stem
+    return Path(os.path.relpath(folder / kind))
+
+
+@contextmanager
+def staged_results(folder: Path) -> Iterator[Path]:
+    """A temporary folder whose files move into `folder` when the block ends without an error.
+
+    Otherwise they vanish: earlier results are replaced by whole ones or stay as they were. Files of
+    `folder` that the block does not write are left alone. Raises `ValueError` if `folder` cannot be
+    a folder.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except (FileExistsError, NotADirectoryError) as error:
+        raise ValueError(f"{folder}: expected a folder for results, a file is there") from error
+    staging = Path(tempfile.mkdtemp(prefix=".unfinished-", dir=folder))
+    try:
+        yield staging
+        for path in sorted(staging.iterdir()):
+            path.replace(folder / path.name)
+    finally:
+        shutil.rmtree(staging, ignore_errors=True)

@@ -165,13 +165,19 @@ def option_fields() -> dict[str, tuple[str, dataclasses.Field]]:
     return {f.name: (name, f) for name, cls in sections().items() for f in dataclasses.fields(cls)}
 
 
-def load_config(path: str | Path | None = None, overrides: typing.Sequence[str] = ()) -> Config:
-    """Read a YAML file and apply `key=value` overrides to the defaults.
+def load_config(
+    path: str | Path | None = None,
+    overrides: typing.Sequence[str] = (),
+    base: Config | None = None,
+) -> Config:
+    """Read a YAML file and apply `key=value` overrides to the defaults, or to `base`.
 
     Raises `ValueError` naming the file (or the override) and the key for an unknown key, with the
     nearest known one, and for a value of the wrong type or out of range.
     """
     values: dict[str, dict[str, Any]] = {name: {} for name in sections()}
+    if base is not None:
+        values = base.to_dict()
     if path is not None:
         _merge_file(values, Path(path))
     for override in overrides:
@@ -227,7 +233,9 @@ def _merge_override(values: dict[str, dict[str, Any]], override: str) -> None:
         raise ValueError(f"expected key=value, got {override!r}")
     section, dot, name = key.rpartition(".")
     if dot and section not in values:
-        raise ValueError(f"{override!r}: unknown section {section!r}{_closest(section, list(values))}")
+        raise ValueError(
+            f"{override!r}: unknown section {section!r}{_closest(section, list(values))}"
+        )
     name = _known(name, section, repr(override))
     section = option_fields()[name][0]
     hint = typing.get_type_hints(sections()[section])[name]
@@ -239,7 +247,9 @@ def _known(key: str, section: str, source: str) -> str:
     """`key` if it is an option (of `section`, where one is given); else an error."""
     options = option_fields()
     if key not in options or (section and options[key][0] != section):
-        raise ValueError(f"{source}: unknown option {(section + '.') if section else ''}{key}{_nearest(key)}")
+        raise ValueError(
+            f"{source}: unknown option {(section + '.') if section else ''}{key}{_nearest(key)}"
+        )
     return key
 
 
@@ -260,7 +270,9 @@ def _coerce(value: Any, hint: Any, where: str) -> Any:
     if origin is Literal:
         if str(value) in typing.get_args(hint):
             return str(value)
-        raise ValueError(f"{where}: expected one of {', '.join(typing.get_args(hint))}, got {value!r}")
+        raise ValueError(
+            f"{where}: expected one of {', '.join(typing.get_args(hint))}, got {value!r}"
+        )
     if origin is list:
         if isinstance(value, list):
             return [_coerce(v, typing.get_args(hint)[0], where) for v in value]
@@ -329,10 +341,12 @@ def check_config(config: Config) -> None:
         raise ValueError(f"model.width: i3d has 64 channels in its first stage, got {model.width}")
 
 
-def describe_options() -> str:
-    """Every option with type, default and meaning, as `--help` prints it."""
+def describe_options(only: typing.Collection[str] = ()) -> str:
+    """Every option (of the sections `only`) with type, default and meaning, for `--help`."""
     lines = []
     for section, cls in sections().items():
+        if only and section not in only:
+            continue
         lines.append(f"\n{section}: {(cls.__doc__ or '').splitlines()[0]}")
         defaults, hints = cls(), typing.get_type_hints(cls)
         for f in dataclasses.fields(cls):

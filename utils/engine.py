@@ -152,7 +152,7 @@ class Trainer:
             if self.iteration % self.log_every == 0:
                 rate = clips / (time.perf_counter() - since)
                 values = {name: float(value) for name, value in losses.items()}
-                learning_rate = max(self.scheduler.get_last_lr())
+                learning_rate = float(max(self.scheduler.get_last_lr()))
                 bar.set_postfix(loss=f"{values['total']:.3f}", lr=f"{learning_rate:.1e}")
                 self.run.log_training(self.epoch, self.iteration, values, learning_rate, rate)
                 clips, since = 0, time.perf_counter()
@@ -163,7 +163,7 @@ class Trainer:
             samples = self.model(batch.images, batch.proposals, batch.targets, batch.seeds)
         losses = self.criterion(samples)
         if not torch.isfinite(losses["total"]):
-            parts = ", ".join(f"{name} {float(value):g}" for name, value in losses.items())
+            parts = ", ".join(f"{name} {value.item():g}" for name, value in losses.items())
             clips = ", ".join(f"{key.video} second {key.timestamp}" for key in batch.keys)
             raise FloatingPointError(
                 f"iteration {self.iteration}: the loss is not finite: {parts}; clips: {clips}"

@@ -11,7 +11,7 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 from torch import Tensor
@@ -122,21 +122,18 @@ class StepEvaluator:
 
     def evaluate(
         self,
-        groundtruth: Boxes | str | Path,
+        groundtruth: Boxes,
         exclusions: str | Path | None = None,
         protocol: str = "2018",
     ) -> dict[str, Any]:
         """The metrics of every step as plain values, ready for JSON; not a number is `None`.
 
-        groundtruth: the annotation as CSV, or a table (`groundtruth_table`). exclusions: the CSV of
-        images to leave out; the 2020 protocol has none and ignores it. An image that the ground
-        truth names but nobody tested counts as one on which nothing was found.
+        groundtruth: what `read_groundtruth` gives. exclusions: the CSV file of images to leave out;
+        the 2020 protocol has none and ignores it. An image that the ground truth names but nobody
+        tested counts as one on which nothing was found.
         """
-        rules = find_protocol(protocol)
-        if not rules.exclusions:
+        if not find_protocol(protocol).exclusions:
             exclusions = None
-        if not isinstance(groundtruth, Boxes):
-            groundtruth = read_boxes(groundtruth, rules.images_from_groundtruth)
         excluded = _excluded_keys(exclusions)
         tested = [key for key in sorted(self._found.proposals) if key not in excluded]
         steps = []
@@ -205,25 +202,44 @@ class StepEvaluator:
         )
 
 
-def groundtruth_table(
-    keys: Sequence[ClipKey], boxes: np.ndarray, labels: np.ndarray, classes: Mapping[int, str]
-) -> Boxes:
-    """Annotated persons as the evaluation's table, for annotations that are not a CSV file.
+class PersonTable(Protocol):
+    """P annotated persons, as `data.annotations.Annotations` holds them.
 
-    keys: image of each of the P persons. boxes: `[P, 4]` fractions. labels: `[P, C]` bool, column
-    c being the c-th id of `classes`. A person with several labels gives a row for each.
+    boxes: `[P, 4]` fractions. labels: `[P, C]` bool, column c being the c-th id of `classes`.
+    spans: the persons of each image, `(first, past the last)`.
     """
-    person, column = np.nonzero(labels)
-    ids = np.array(sorted(classes), dtype=np.int64)
-    numbers = {key: i for i, key in enumerate(dict.fromkeys(keys))}
-    images = np.array([numbers[key] for key in keys], dtype=np.int32)
+
+    @property
+    def classes(self) -> dict[int, str]: ...
+
+    @property
+    def boxes(self) -> np.ndarray: ...
+
+    @property
+    def labels(self) -> np.ndarray: ...
+
+    @property
+    def spans(self) -> dict[ClipKey, tuple[int, int]]: ...
+
+
+def read_groundtruth(path: str | Path, annotations: PersonTable) -> Boxes:
+    """The ground truth of the evaluation: the annotation file itself where it is CSV.
+
+    From any other format, the table of what was read: a row for each label of each person.
+    """
+    if Path(path).suffix == ".csv":
+        return read_boxes(path, images_without_boxes=True)
+    persons = np.concatenate(
+        [np.full(end - first, i) for i, (first, end) in enumerate(annotations.spans.values())]
+    )
+    person, column = np.nonzero(annotations.labels)
     return Boxes(
-        keys=[(key.video, f"{key.timestamp:04d}") for key in numbers],
-        image=images[person],
-        boxes=np.asarray(boxes, dtype=np.float64).reshape(-1, 4)[person],
-        label=ids[column],
+        keys=[(key.video, f"{key.timestamp:04d}") for key in annotations.spans],
+        image=persons[person].astype(np.int32),
+        boxes=annotations.boxes[person].astype(np.float64),
+        label=np.array(sorted(annotations.classes), dtype=np.int64)[column],
         score=np.ones(len(person)),
-        source="annotations",
+        source=str(path),
     )
 
 

@@ -19,6 +19,8 @@ from utils.structures import StepOutput
 # Persons of two moments are taken for the same one where their boxes overlap by this much.
 SAME_PERSON_IOU = 0.3
 
+Box = tuple[float, float, float, float]
+
 
 @dataclass
 class Detections:
@@ -40,7 +42,7 @@ class Detections:
 class Person:
     """One person of a picture: box in pixels, `(class counted from 0, score)` best score first."""
 
-    box: tuple[float, float, float, float]
+    box: Box
     labels: list[tuple[int, float]]
 
 
@@ -111,8 +113,8 @@ def merge_detections(detections: Detections, merge_threshold: float) -> list[Per
         for other in order[1:]:
             if overlaps[first, other]:
                 members.setdefault(classes[other], other)
-        box = detections.boxes[list(members.values())].mean(dim=0).tolist()
-        persons.append(Person(tuple(box), [(c, scores[i]) for c, i in members.items()]))
+        x1, y1, x2, y2 = detections.boxes[list(members.values())].mean(dim=0).tolist()
+        persons.append(Person((x1, y1, x2, y2), [(c, scores[i]) for c, i in members.items()]))
         order = [i for i in order if i not in members.values()]
     return persons
 
@@ -134,9 +136,14 @@ def interpolate_persons(
         box = person.box
         if i in partner:
             a, b = before[partner[i][0]].box, after[partner[i][1]].box
-            box = tuple((1 - weight) * p + weight * q for p, q in zip(a, b, strict=True))
+            box = _between(a, b, weight)
         persons.append(Person(box, person.labels))
     return persons
+
+
+def _between(a: Box, b: Box, weight: float) -> Box:
+    x1, y1, x2, y2 = ((1 - weight) * p + weight * q for p, q in zip(a, b, strict=True))
+    return x1, y1, x2, y2
 
 
 def match_persons(a: Sequence[Person], b: Sequence[Person]) -> list[tuple[int, int]]:

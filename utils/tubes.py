@@ -86,7 +86,8 @@ def extend_tubes(
     `extrapolate` follows a line, `mean` repeats the tube's mean box everywhere.
     """
     if mode == "predict":
-        assert before is not None and after is not None, "this head does not anticipate"
+        assert before is not None, "this head does not anticipate"
+        assert after is not None
         return torch.cat([before, tubes, after], dim=1)
     if mode == "extrapolate":
         return extrapolate_tubes(tubes, clip_steps, height, width)

@@ -3,7 +3,8 @@
 // The samples of a bin form a grid and a bilinear weight is a product of one weight per axis, so
 // the mean over the samples is out = R F Q^T with a sparse matrix per axis: R [PH, H] and
 // Q [PW, W]. A box therefore costs one sweep along the rows and one along the columns instead of
-// four reads per sample, and both layouts run the same two sweeps.
+// four reads per sample. Both sweeps are vectorised over channels; features in channels-first order
+// are therefore transposed on the fly, a box and some channels at a time.
 #include <ATen/ATen.h>
 #include <ATen/Dispatch.h>
 #include <ATen/Parallel.h>
@@ -33,19 +34,23 @@ struct Taps {
 };
 
 // A box as its two matrices. Columns no sample touches are left out: cols.index counts in
-// `columns`, the sorted list of those that are touched.
+// `touched_columns`, the sorted list of those that are. Rows likewise, where the caller asks.
 template <typename T>
 struct BoxTaps {
   int64_t image;
   Taps<T> rows;
   Taps<T> cols;
-  std::vector<int32_t> columns;
+  std::vector<int32_t> touched_rows;
+  std::vector<int32_t> touched_columns;
 
+  int64_t height() const {
+    return static_cast<int64_t>(touched_rows.size());
+  }
   int64_t width() const {
-    return static_cast<int64_t>(columns.size());
+    return static_cast<int64_t>(touched_columns.size());
   }
   bool is_dense() const {
-    return !columns.empty() && columns.back() - columns.front() + 1 == width();
+    return width() > 0 && touched_columns.back() - touched_columns.front() + 1 == width();
   }
 };
 
@@ -86,15 +91,17 @@ Taps<T> make_taps(const Axis<T>& axis, int64_t bins, int64_t extent) {
   return taps;
 }
 
+// Renumbers the indices by their rank, and returns the sorted list of the old ones.
 template <typename T>
-void compact_columns(BoxTaps<T>& box) {
-  box.columns = box.cols.index;
-  std::sort(box.columns.begin(), box.columns.end());
-  box.columns.erase(std::unique(box.columns.begin(), box.columns.end()), box.columns.end());
-  for (auto& index : box.cols.index) {
-    const auto at = std::lower_bound(box.columns.begin(), box.columns.end(), index);
-    index = static_cast<int32_t>(at - box.columns.begin());
+std::vector<int32_t> compact(Taps<T>& taps) {
+  std::vector<int32_t> touched = taps.index;
+  std::sort(touched.begin(), touched.end());
+  touched.erase(std::unique(touched.begin(), touched.end()), touched.end());
+  for (auto& index : taps.index) {
+    const auto at = std::lower_bound(touched.begin(), touched.end(), index);
+    index = static_cast<int32_t>(at - touched.begin());
   }
+  return touched;
 }
 
 struct Geometry {
@@ -106,7 +113,7 @@ struct Geometry {
 };
 
 template <typename T>
-std::vector<BoxTaps<T>> make_boxes(const at::Tensor& boxes, const Geometry& g) {
+std::vector<BoxTaps<T>> make_boxes(const at::Tensor& boxes, const Geometry& g, bool compact_rows) {
   const T* data = boxes.const_data_ptr<T>();
   for (int64_t k = 0; k < boxes.size(0); ++k) {
     const T image = data[k * 5];
@@ -125,7 +132,10 @@ std::vector<BoxTaps<T>> make_boxes(const at::Tensor& boxes, const Geometry& g) {
       const auto y = make_axis(box[2], box[4], scale, g.pooled_height, g.sampling_ratio, g.aligned);
       taps.rows = make_taps(y, g.pooled_height, g.height);
       taps.cols = make_taps(x, g.pooled_width, g.width);
-      compact_columns(taps);
+      taps.touched_columns = compact(taps.cols);
+      if (compact_rows) {
+        taps.touched_rows = compact(taps.rows);
+      }
     }
   });
   return result;
@@ -205,7 +215,7 @@ struct Strides {
   int64_t channel, row, column;
 };
 
-// Channels-last: `in` is the first of `count` channels of the box's image, `out` of its output
+// `in` is the first of `count` channels of the box's image, `out` of its output
 // [PH, PW, channels]; scratch [width, count] holds one bin row before the columns are summed.
 template <int Bytes, typename T>
 STEP_INLINE void forward_channels_last(
@@ -216,10 +226,11 @@ STEP_INLINE void forward_channels_last(
     T* out,
     T* scratch,
     int64_t count) {
+  const int32_t* columns = box.touched_columns.data();
   for (int64_t ph = 0; ph < g.pooled_height; ++ph) {
     const auto rows = sparse_row(box.rows, ph);
     for (int64_t x = 0; x < box.width(); ++x) {
-      gather<Bytes>(scratch + x * count, in + box.columns[x] * stride.column, rows, stride.row, count);
+      gather<Bytes>(scratch + x * count, in + columns[x] * stride.column, rows, stride.row, count);
     }
     for (int64_t pw = 0; pw < g.pooled_width; ++pw, out += g.channels) {
       gather<Bytes>(out, scratch, sparse_row(box.cols, pw), count, count);
@@ -227,7 +238,19 @@ STEP_INLINE void forward_channels_last(
   }
 }
 
-// Channels-first: the same sweeps, a plane at a time; scratch [width].
+// out [columns, rows] = in [rows, columns] transposed.
+template <typename T>
+STEP_INLINE void transpose(
+    T* STEP_RESTRICT out, const T* STEP_RESTRICT in, int64_t rows, int64_t columns) {
+  for (int64_t c = 0; c < columns; ++c) {
+    for (int64_t r = 0; r < rows; ++r) {
+      out[c * rows + r] = in[r * columns + c];
+    }
+  }
+}
+
+// The same for planes: what the box touches is copied to a patch [height, width, count], pooled to
+// [PH, PW, count] and transposed to `out` [count, PH, PW]. scratch holds all three parts.
 template <int Bytes, typename T>
 STEP_INLINE void forward_planes(
     const BoxTaps<T>& box,
@@ -237,21 +260,35 @@ STEP_INLINE void forward_planes(
     T* out,
     T* scratch,
     int64_t count) {
-  for (int64_t plane = 0; plane < count; ++plane, in += stride.channel) {
-    for (int64_t ph = 0; ph < g.pooled_height; ++ph) {
-      const auto rows = sparse_row(box.rows, ph);
-      if (box.is_dense()) {
-        gather<Bytes>(scratch, in + box.columns[0], rows, stride.row, box.width());
-      } else {
-        for (int64_t x = 0; x < box.width(); ++x) {
-          scratch[x] = gather_one(in + box.columns[x], rows, stride.row);
-        }
-      }
-      for (int64_t pw = 0; pw < g.pooled_width; ++pw) {
-        *out++ = gather_one(scratch, sparse_row(box.cols, pw), 1);
+  const int64_t row_size = box.width() * count;
+  T* patch = scratch;
+  T* bin_row = patch + box.height() * row_size;
+  T* pooled = bin_row + row_size;
+  const int32_t* columns = box.touched_columns.data();
+  for (int64_t c = 0; c < count; ++c) {
+    T* to = patch + c;
+    for (int64_t y = 0; y < box.height(); ++y) {
+      const T* row = in + c * stride.channel + box.touched_rows[y] * stride.row;
+      for (int64_t x = 0; x < box.width(); ++x, to += count) {
+        *to = row[columns[x]];
       }
     }
   }
+  for (int64_t ph = 0; ph < g.pooled_height; ++ph) {
+    gather<Bytes>(bin_row, patch, sparse_row(box.rows, ph), row_size, row_size);
+    for (int64_t pw = 0; pw < g.pooled_width; ++pw) {
+      gather<Bytes>(
+          pooled + (ph * g.pooled_width + pw) * count, bin_row, sparse_row(box.cols, pw), count,
+          count);
+    }
+  }
+  transpose(out, pooled, g.pooled_height * g.pooled_width, count);
+}
+
+// Elements of scratch that the functions above need for boxes up to the whole map.
+int64_t forward_scratch(const Geometry& g, bool channels_last, int64_t block) {
+  const int64_t patch = channels_last ? 0 : g.height * g.width + g.pooled_height * g.pooled_width;
+  return (patch + g.width) * block;
 }
 
 // The transposes: R^T G Q is added to grad_in.
@@ -264,6 +301,7 @@ STEP_INLINE void backward_channels_last(
     T* grad_in,
     T* scratch,
     int64_t count) {
+  const int32_t* columns = box.touched_columns.data();
   for (int64_t ph = 0; ph < g.pooled_height; ++ph) {
     std::fill_n(scratch, box.width() * count, T(0));
     for (int64_t pw = 0; pw < g.pooled_width; ++pw, grad_out += g.channels) {
@@ -276,7 +314,7 @@ STEP_INLINE void backward_channels_last(
     for (int64_t t = 0; t < rows.size; ++t) {
       T* row = grad_in + rows.index[t] * stride.row;
       for (int64_t x = 0; x < box.width(); ++x) {
-        add_scaled(row + box.columns[x] * stride.column, scratch + x * count, rows.weight[t], count);
+        add_scaled(row + columns[x] * stride.column, scratch + x * count, rows.weight[t], count);
       }
     }
   }
@@ -291,6 +329,7 @@ STEP_INLINE void backward_planes(
     T* grad_in,
     T* scratch,
     int64_t count) {
+  const int32_t* columns = box.touched_columns.data();
   for (int64_t plane = 0; plane < count; ++plane, grad_in += stride.channel) {
     for (int64_t ph = 0; ph < g.pooled_height; ++ph) {
       std::fill_n(scratch, box.width(), T(0));
@@ -305,10 +344,10 @@ STEP_INLINE void backward_planes(
       for (int64_t t = 0; t < rows.size; ++t) {
         T* row = grad_in + rows.index[t] * stride.row;
         if (box.is_dense()) {
-          add_scaled(row + box.columns[0], scratch, rows.weight[t], box.width());
+          add_scaled(row + columns[0], scratch, rows.weight[t], box.width());
         } else {
           for (int64_t x = 0; x < box.width(); ++x) {
-            row[box.columns[x]] += rows.weight[t] * scratch[x];
+            row[columns[x]] += rows.weight[t] * scratch[x];
           }
         }
       }
@@ -360,9 +399,10 @@ int64_t pooled_offset(const Geometry& g, bool channels_last, int64_t item, int64
   return item * g.channels * bins + channel * (channels_last ? 1 : bins);
 }
 
-int64_t grain_size(const Geometry& g, int64_t repeats) {
-  const int64_t operations = g.pooled_height * g.pooled_width * kChannelBlock * 8 * repeats;
-  return std::max<int64_t>(1, kGrainOperations / std::max<int64_t>(1, operations));
+// Tasks per thread at least, for tasks of so many channels (times boxes).
+int64_t grain_size(const Geometry& g, int64_t channels) {
+  const int64_t operations = g.pooled_height * g.pooled_width * channels * 8;
+  return std::max<int64_t>(1, kGrainOperations / operations);
 }
 
 template <typename T>
@@ -372,22 +412,24 @@ void run_forward(
     const Geometry& g,
     bool channels_last,
     at::Tensor& output) {
-  const auto taps = make_boxes<T>(boxes, g);
+  const auto taps = make_boxes<T>(boxes, g, /*compact_rows=*/!channels_last);
   const Strides stride{features.stride(1), features.stride(2), features.stride(3)};
   const T* in = features.const_data_ptr<T>();
   T* out = output.mutable_data_ptr<T>();
-  const int64_t blocks = (g.channels + kChannelBlock - 1) / kChannelBlock;
+  // A patch of planes should stay in the cache as well.
+  const int64_t block = channels_last ? kChannelBlock : kChannelBlock / 4;
+  const int64_t blocks = (g.channels + block - 1) / block;
   const int64_t tasks = static_cast<int64_t>(taps.size()) * blocks;
-  at::parallel_for(0, tasks, grain_size(g, 1), [&](int64_t begin, int64_t end) {
-    std::vector<T> scratch(g.width * (channels_last ? kChannelBlock : 1));
+  at::parallel_for(0, tasks, grain_size(g, block), [&](int64_t begin, int64_t end) {
+    std::vector<T> scratch(forward_scratch(g, channels_last, block));
     for (int64_t task = begin; task < end; ++task) {
       const int64_t k = task / blocks;
-      const int64_t channel = task % blocks * kChannelBlock;
+      const int64_t channel = task % blocks * block;
       run_vectorized<Forward>(
           &taps[k], &g, stride, channels_last,
           in + taps[k].image * features.stride(0) + channel * stride.channel,
           out + pooled_offset(g, channels_last, k, channel), scratch.data(),
-          std::min(kChannelBlock, g.channels - channel));
+          std::min(block, g.channels - channel));
     }
   });
 }
@@ -401,7 +443,7 @@ void run_backward(
     const Geometry& g,
     bool channels_last,
     at::Tensor& grad_features) {
-  const auto taps = make_boxes<T>(boxes, g);
+  const auto taps = make_boxes<T>(boxes, g, /*compact_rows=*/false);
   const Strides stride{
       grad_features.stride(1), grad_features.stride(2), grad_features.stride(3)};
   const T* grad_out = grad.const_data_ptr<T>();
@@ -410,7 +452,7 @@ void run_backward(
   const int64_t blocks = (g.channels + block - 1) / block;
   const int64_t boxes_per_image = std::max<int64_t>(1, boxes.size(0) / g.images);
   at::parallel_for(
-      0, g.images * blocks, grain_size(g, boxes_per_image), [&](int64_t begin, int64_t end) {
+      0, g.images * blocks, grain_size(g, block * boxes_per_image), [&](int64_t begin, int64_t end) {
         std::vector<T> scratch(g.width * (channels_last ? block : 1));
         for (int64_t task = begin; task < end; ++task) {
           const int64_t image = task / blocks;

@@ -1,4 +1,5 @@
-// RoI max pooling on the CPU. Both layouts are walked as they lie in memory.
+// RoI max pooling on the CPU, vectorised over channels; features in channels-first order are
+// transposed on the fly, a box and some channels at a time.
 #include <ATen/ATen.h>
 #include <ATen/Dispatch.h>
 #include <ATen/Parallel.h>
@@ -17,7 +18,7 @@ namespace step {
 namespace {
 
 // Channels handled by one task: a bin's maxima and their places stay in the first-level cache.
-constexpr int64_t kChannelBlock = 64;
+constexpr int64_t kChannelBlock = 32;
 
 struct Geometry {
   int64_t images, channels, height, width;
@@ -26,6 +27,14 @@ struct Geometry {
 
   int64_t bins() const {
     return pooled_height * pooled_width;
+  }
+};
+
+struct Bin {
+  PixelRange y, x;
+
+  bool empty() const {
+    return y.first >= y.last || x.first >= x.last;
   }
 };
 
@@ -48,65 +57,80 @@ STEP_INLINE bool beats(T value, T best) {
   return (value > best) | (value != value);
 }
 
-// `count` neighbouring channels of one bin, in channels-last memory.
+// `count` channels that lie together: `in` is their value at pixel (top, left); `best` and `place`
+// belong to bin 0 and lie `out_stride` elements a bin apart.
 template <typename T>
-STEP_INLINE void max_channels_last(
-    const T* STEP_RESTRICT in,
-    T* STEP_RESTRICT best,
-    int32_t* STEP_RESTRICT place,
-    PixelRange y,
-    PixelRange x,
-    Strides stride,
-    int64_t width,
-    int64_t count) {
-  const bool empty = y.first >= y.last || x.first >= x.last;
-  std::fill_n(best, count, empty ? T(0) : -std::numeric_limits<T>::infinity());
-  std::fill_n(place, count, empty ? -1 : static_cast<int32_t>(y.first * width + x.first));
-  for (int64_t row = y.first; row < y.last; ++row) {
-    for (int64_t column = x.first; column < x.last; ++column) {
-      const T* value = in + row * stride.row + column * stride.column;
-      const auto here = static_cast<int32_t>(row * width + column);
-      for (int64_t c = 0; c < count; ++c) {
-        const bool better = beats(value[c], best[c]);
-        best[c] = better ? value[c] : best[c];
-        place[c] = better ? here : place[c];
+STEP_INLINE void max_bins(
+    const Bin* bins, const Geometry& g, const T* in, Strides stride, int64_t top, int64_t left,
+    T* best, int32_t* place, int64_t out_stride, int64_t count) {
+  for (int64_t b = 0; b < g.bins(); ++b, best += out_stride, place += out_stride) {
+    const PixelRange y = bins[b].y, x = bins[b].x;
+    const bool empty = bins[b].empty();
+    std::fill_n(best, count, empty ? T(0) : -std::numeric_limits<T>::infinity());
+    std::fill_n(place, count, empty ? -1 : static_cast<int32_t>(y.first * g.width + x.first));
+    for (int64_t row = y.first; row < y.last; ++row) {
+      for (int64_t column = x.first; column < x.last; ++column) {
+        const T* STEP_RESTRICT value = in + (row - top) * stride.row + (column - left) * stride.column;
+        T* STEP_RESTRICT to = best;
+        int32_t* STEP_RESTRICT where = place;
+        const auto here = static_cast<int32_t>(row * g.width + column);
+        for (int64_t c = 0; c < count; ++c) {
+          const bool better = beats(value[c], to[c]);
+          to[c] = better ? value[c] : to[c];
+          where[c] = better ? here : where[c];
+        }
       }
     }
   }
 }
 
-struct MaxChannelsLast {
+// out [columns, rows] = in [rows, columns] transposed.
+template <typename T>
+STEP_INLINE void transpose(
+    T* STEP_RESTRICT out, const T* STEP_RESTRICT in, int64_t rows, int64_t columns) {
+  for (int64_t c = 0; c < columns; ++c) {
+    for (int64_t r = 0; r < rows; ++r) {
+      out[c * rows + r] = in[r * columns + c];
+    }
+  }
+}
+
+// `count` planes: the box is copied to a patch [height, width, count], pooled to [bins, count] and
+// transposed to `best` and `place` [count, bins].
+template <typename T>
+STEP_INLINE void max_planes(
+    const Bin* bins, const Geometry& g, const T* in, Strides stride, T* best, int32_t* place,
+    int64_t count, T* patch, int32_t* places) {
+  const int64_t top = bins[0].y.first, bottom = bins[g.bins() - 1].y.last;
+  const int64_t left = bins[0].x.first, right = bins[g.bins() - 1].x.last;
+  const int64_t height = std::max<int64_t>(0, bottom - top);
+  const int64_t width = std::max<int64_t>(0, right - left);
+  for (int64_t c = 0; c < count; ++c) {
+    T* to = patch + c;
+    for (int64_t y = top; y < top + height; ++y) {
+      const T* row = in + c * stride.channel + y * stride.row + left;
+      for (int64_t x = 0; x < width; ++x, to += count) {
+        *to = row[x];
+      }
+    }
+  }
+  T* pooled = patch + height * width * count;
+  max_bins(bins, g, patch, {1, width * count, count}, top, left, pooled, places, count, count);
+  transpose(best, pooled, g.bins(), count);
+  transpose(place, places, g.bins(), count);
+}
+
+struct Max {
   template <int Bytes, typename T>
   STEP_INLINE static void run(
-      const T* in, T* best, int32_t* place, PixelRange y, PixelRange x, Strides stride,
-      int64_t width, int64_t count) {
-    max_channels_last(in, best, place, y, x, stride, width, count);
-  }
-};
-
-// One bin of one plane. Written apart from max_channels_last, whose inner loop would be empty.
-template <typename T>
-void max_plane(
-    const T* in, T* best, int32_t* place, PixelRange y, PixelRange x, Strides stride,
-    int64_t width) {
-  const bool empty = y.first >= y.last || x.first >= x.last;
-  T top = empty ? T(0) : -std::numeric_limits<T>::infinity();
-  int64_t at = empty ? -1 : y.first * width + x.first;
-  for (int64_t row = y.first; row < y.last; ++row) {
-    for (int64_t column = x.first; column < x.last; ++column) {
-      const T value = in[row * stride.row + column * stride.column];
-      if (beats(value, top)) {
-        top = value;
-        at = row * width + column;
-      }
+      const Bin* bins, const Geometry* g, Strides stride, bool channels_last, const T* in,
+      T* best, int32_t* place, int64_t count, T* patch, int32_t* places) {
+    if (channels_last) {
+      max_bins(bins, *g, in, stride, 0, 0, best, place, g->channels, count);
+    } else {
+      max_planes(bins, *g, in, stride, best, place, count, patch, places);
     }
   }
-  *best = top;
-  *place = static_cast<int32_t>(at);
-}
-
-struct Bin {
-  PixelRange y, x;
 };
 
 template <typename T>
@@ -136,28 +160,50 @@ void run_forward(
   const T* box = boxes.const_data_ptr<T>();
   T* best = output.mutable_data_ptr<T>();
   int32_t* place = argmax.mutable_data_ptr<int32_t>();
-  const int64_t box_size = g.channels * g.bins();
-  const int64_t step = channels_last ? kChannelBlock : 1;
+  const int64_t blocks = (g.channels + kChannelBlock - 1) / kChannelBlock;
   at::parallel_for(0, boxes.size(0), 1, [&](int64_t begin, int64_t end) {
+    const int64_t planes = channels_last ? 0 : kChannelBlock;
+    std::vector<T> patch((g.height * g.width + g.bins()) * planes);
+    std::vector<int32_t> places(g.bins() * planes);
     for (int64_t k = begin; k < end; ++k) {
       const auto bins = make_bins(box + k * 5, g);
       const T* image = in + image_index(box, k, g.images) * features.stride(0);
-      for (int64_t c = 0; c < g.channels; c += step) {
-        const T* plane = image + c * stride.channel;
-        for (int64_t b = 0; b < g.bins(); ++b) {
-          if (channels_last) {
-            const int64_t to = k * box_size + b * g.channels + c;
-            run_vectorized<MaxChannelsLast>(
-                plane, best + to, place + to, bins[b].y, bins[b].x, stride, g.width,
-                std::min(step, g.channels - c));
-          } else {
-            const int64_t to = k * box_size + c * g.bins() + b;
-            max_plane(plane, best + to, place + to, bins[b].y, bins[b].x, stride, g.width);
-          }
-        }
+      for (int64_t block = 0; block < blocks; ++block) {
+        const int64_t c = block * kChannelBlock;
+        const int64_t to = k * g.channels * g.bins() + c * (channels_last ? 1 : g.bins());
+        run_vectorized<Max>(
+            bins.data(), &g, stride, channels_last, image + c * stride.channel, best + to,
+            place + to, std::min(kChannelBlock, g.channels - c), patch.data(), places.data());
       }
     }
   });
+}
+
+// Adds the gradients of `count` channels of one box at the places of their maxima.
+template <typename T>
+void add_box(
+    const T* grad,
+    const int32_t* place,
+    T* target,
+    const Geometry& g,
+    bool channels_last,
+    int64_t channel,
+    int64_t count) {
+  const int64_t pixels = g.height * g.width;
+  // The inner loop runs along the dense dimension: channels, or the bins of one channel.
+  const int64_t outer = channels_last ? g.bins() : count;
+  const int64_t inner = channels_last ? count : g.bins();
+  for (int64_t o = 0; o < outer; ++o) {
+    const int64_t from = channels_last ? o * g.channels + channel : (channel + o) * g.bins();
+    for (int64_t i = 0; i < inner; ++i) {
+      const int64_t pixel = place[from + i];
+      if (pixel >= 0) {
+        const int64_t to =
+            channels_last ? pixel * g.channels + channel + i : (channel + o) * pixels + pixel;
+        target[to] += grad[from + i];
+      }
+    }
+  }
 }
 
 // A task owns some channels of one image and adds its boxes in order, so threads never share an
@@ -176,30 +222,17 @@ void run_backward(
   const T* box = boxes.const_data_ptr<T>();
   T* grad_in = grad_features.mutable_data_ptr<T>();
   const int64_t pixels = g.height * g.width;
-  const int64_t channel_out = channels_last ? 1 : g.bins();
-  const int64_t bin_out = channels_last ? g.channels : 1;
-  const int64_t channel_in = channels_last ? 1 : pixels;
-  const int64_t pixel_in = channels_last ? g.channels : 1;
   const int64_t blocks = (g.channels + kChannelBlock - 1) / kChannelBlock;
   at::parallel_for(0, g.images * blocks, 1, [&](int64_t begin, int64_t end) {
     for (int64_t task = begin; task < end; ++task) {
       const int64_t image = task / blocks;
-      const int64_t first = task % blocks * kChannelBlock;
-      const int64_t last = std::min(first + kChannelBlock, g.channels);
+      const int64_t channel = task % blocks * kChannelBlock;
+      const int64_t count = std::min(kChannelBlock, g.channels - channel);
       T* target = grad_in + image * g.channels * pixels;
       for (int64_t k = 0; k < boxes.size(0); ++k) {
-        if (image_index(box, k, g.images) != image) {
-          continue;
-        }
-        const int64_t from = k * g.channels * g.bins();
-        for (int64_t i = 0; i < (last - first) * g.bins(); ++i) {
-          // The faster of the two indices is the one that is dense in memory.
-          const int64_t bin = channels_last ? i / (last - first) : i % g.bins();
-          const int64_t c = first + (channels_last ? i % (last - first) : i / g.bins());
-          const int64_t at = from + c * channel_out + bin * bin_out;
-          if (place[at] >= 0) {
-            target[c * channel_in + place[at] * pixel_in] += grad_out[at];
-          }
+        if (image_index(box, k, g.images) == image) {
+          const int64_t from = k * g.channels * g.bins();
+          add_box<T>(grad_out + from, place + from, target, g, channels_last, channel, count);
         }
       }
     }
@@ -225,7 +258,8 @@ std::tuple<at::Tensor, at::Tensor> roi_pool_cpu(
   auto argmax = at::empty(output.sizes(), options.dtype(at::kInt));
   if (output.numel() > 0) {
     auto input = features.to(type);
-    if (channels_last && input.stride(1) != 1) {
+    // Any strides will do, except in the dimension that the innermost loop walks.
+    if (input.stride(channels_last ? 1 : 3) != 1) {
       input = input.contiguous(format);
     }
     const auto coordinates = boxes.to(type).contiguous();

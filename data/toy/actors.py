@@ -10,6 +10,7 @@ Lengths are fractions of the (square) image's side, x to the right and y down; t
 
 from __future__ import annotations
 
+import functools
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -57,14 +58,17 @@ ACTIONS = (*LOCOMOTION, *GESTURES)
 STAND = LOCOMOTION[0]
 
 # The figure's measures in units of its height; feet at 0.5 below the middle, top of the head above.
-HEAD_RADIUS, TORSO_RADIUS, LEG_RADIUS, ARM_RADIUS, HAND_RADIUS = 0.13, 0.14, 0.06, 0.045, 0.065
+HEAD_RADIUS, TORSO_RADIUS, LEG_RADIUS, ARM_RADIUS, HAND_RADIUS = 0.13, 0.14, 0.06, 0.05, 0.08
 LAMP_RADIUS = 0.095
 HEAD_Y, SHOULDER_Y, WAIST_Y, HIP_Y = -0.37, -0.17, 0.08, 0.15
 LEG_LENGTH, ARM_LENGTH = 0.29, 0.24
 SHOULDER_X, HIP_X = 0.12, 0.07
 HOP_HEIGHT = 0.3
+# The same on everybody, so that they tell nothing and are seen on any background.
+GLOVE, LAMP_ON, LAMP_OFF = (240, 240, 240), (255, 244, 150), (58, 52, 46)
+EYE = (30, 26, 24)
 # The farthest a hand gets from the middle, sideways: what a planned path keeps from the border.
-REACH = 0.41
+REACH = 0.44
 
 _ARC = np.linspace(-np.pi / 2, np.pi / 2, 10)
 _HALF_CIRCLE = np.stack([np.cos(_ARC), np.sin(_ARC)], axis=1)
@@ -167,15 +171,15 @@ def _body(actor: Actor, pose: Array) -> list[Shape]:
         hip = np.array([side * HIP_X, HIP_Y])
         foot = hip + LEG_LENGTH * np.array([np.sin(side * swing), np.cos(swing)])
         legs.append(Shape(_capsule(hip, foot, LEG_RADIUS), actor.trousers))
-    raised = np.deg2rad(60.0) + np.deg2rad(35.0) * np.sin(pose[WAVE])
+    raised = np.deg2rad(55.0) + np.deg2rad(45.0) * np.sin(pose[WAVE])
     lit = np.mod(pose[FLASH], 2 * np.pi) < np.pi
-    lamp = (255, 244, 170) if lit else (58, 52, 46)
+    lamp = LAMP_ON if lit else LAMP_OFF
     return [
-        *_arm(actor, actor.side, raised, HAND_RADIUS, actor.skin),
+        *_arm(actor, actor.side, raised, HAND_RADIUS, GLOVE),
         *_arm(actor, -actor.side, -actor.lamp_angle, LAMP_RADIUS, lamp),
         *legs,
-        *_torso(actor),
-        *_head(actor),
+        *_torso(actor.pattern, actor.shirt, actor.trim),
+        *_head(actor.skin, actor.cap),
     ]
 
 
@@ -189,29 +193,31 @@ def _arm(actor: Actor, side: int, angle: float, radius: float, color: Color) -> 
     ]
 
 
-def _torso(actor: Actor) -> list[Shape]:
+@functools.cache
+def _torso(pattern: int, shirt_color: Color, trim_color: Color) -> tuple[Shape, ...]:
     top, bottom, half = SHOULDER_Y, WAIST_Y, TORSO_RADIUS
-    shirt = Shape(_capsule(np.array([0.0, top]), np.array([0.0, bottom]), half), actor.shirt)
-    if actor.pattern == 0:
+    shirt = Shape(_capsule(np.array([0.0, top]), np.array([0.0, bottom]), half), shirt_color)
+    if pattern == 0:
         trims = [_rectangle(-half, y, half, y + 0.055) for y in (top - 0.02, top + 0.1, top + 0.22)]
-    elif actor.pattern == 1:
+    elif pattern == 1:
         corners = [[-half, top - 0.01], [-half + 0.1, top - 0.01], [half, bottom]]
         trims = [np.array([*corners, [half - 0.1, bottom]])]
     else:
         dots = [(-0.06, top + 0.01), (0.06, top + 0.05), (-0.05, top + 0.15), (0.06, top + 0.2)]
         trims = [_disc(np.array(dot), 0.035) for dot in dots]
-    return [shirt, *(Shape(trim, actor.trim) for trim in trims)]
+    return (shirt, *(Shape(trim, trim_color) for trim in trims))
 
 
-def _head(actor: Actor) -> list[Shape]:
+@functools.cache
+def _head(skin: Color, cap: Color) -> tuple[Shape, ...]:
     center = np.array([0.0, HEAD_Y])
     head = _disc(center, HEAD_RADIUS)
     eyes = [np.array([side * 0.045, HEAD_Y + 0.03]) for side in (-1, 1)]
-    return [
-        Shape(head, actor.skin),
-        Shape(head[head[:, 1] < HEAD_Y - 0.02], actor.cap),
-        *(Shape(_disc(eye, 0.02), (30, 26, 24)) for eye in eyes),
-    ]
+    return (
+        Shape(head, skin),
+        Shape(head[head[:, 1] < HEAD_Y - 0.02], cap),
+        *(Shape(_disc(eye, 0.02), EYE) for eye in eyes),
+    )
 
 
 def _capsule(p: Array, q: Array, radius: float) -> Array:
@@ -250,6 +256,8 @@ def plan_track(
         conflict = _conflicts(actor, track.poses_at(times), times, others).mean()
         if conflict < least:
             best, least = track, conflict
+        if least == 0:
+            break
     assert best is not None
     return best
 

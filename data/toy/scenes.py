@@ -38,6 +38,7 @@ BACKGROUND_SIDE = 1.25
 MIN_CANVAS = 256
 # Fractional bits of OpenCV's polygon corners.
 _SHIFT = 6
+_ONE = 1 << _SHIFT
 
 
 @dataclass(frozen=True)
@@ -167,9 +168,9 @@ class Renderer:
 
 def paint(picture: Image, shapes: list[Shape], scale: float) -> None:
     """Fill `shapes` into `picture` `[H, W, 3]`, a unit of theirs being `scale` pixels."""
+    # OpenCV's integer coordinates name pixel centres, ours pixel corners: half a pixel apart.
     for shape in shapes:
-        # OpenCV's integer coordinates name pixel centres, ours pixel corners: half a pixel apart.
-        corners = np.rint((shape.points * scale - 0.5) * (1 << _SHIFT)).astype(np.int32)
+        corners = np.rint(shape.points * (scale * _ONE) - 0.5 * _ONE).astype(np.int32)
         cv2.fillConvexPoly(picture, corners, shape.color, cv2.LINE_AA, _SHIFT)
 
 

@@ -1,21 +1,24 @@
 """Rows of text to numbers, all rows of a chunk at once.
 
 Handles what evaluation files hold as a rule: rows of one width, plain decimals, no quotes. A number
-is read eight digits at a time from one 64-bit word and is exact: its digits as an integer below
-2^53, divided by a power of ten up to 10^16, is the correctly rounded value. What is not plain
-(a sign, an exponent, more digits) goes to `float`; a chunk that is not plain goes to `parse_rows`.
+is read eight digits at a time from one 64-bit word, its digits as an integer divided by a power of
+ten, and is always the float64 nearest to its text. A field that is not plain (a sign, an exponent,
+more digits) goes to `float`; a chunk that is not goes to `parse_rows`.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from external.ava_evaluation.boxes import ImageKey
+from external.ava_evaluation.boxes import ImageKey, run_starts
 from external.ava_evaluation.rows import Block, check_seconds
 
 IntArray = NDArray[np.int64]
 WordArray = NDArray[np.uint64]
+BoolArray = NDArray[np.bool_]
 
 WORD = 8
 DIGIT_ZEROS = np.uint64(0x3030303030303030)
@@ -26,20 +29,35 @@ ONES = np.uint64(0x0101010101010101)
 HIGH_BITS = np.uint64(0x8080808080808080)
 ABOVE_NINE = np.uint64(0x7676767676767676)
 """Added to bytes of at most 9, it leaves their high bits unset."""
-POWERS = np.array([float(10**k) for k in range(2 * WORD + 1)])
-"""Exact in float64, as every power of ten up to 10^22."""
+MIXER = np.uint64(0x9E3779B97F4A7C15)
+"""An odd constant without pattern (2^64 over the golden ratio), for hashing."""
+MAX_DECIMALS = 19
+"""10^19 is the largest power of ten in 64 bits."""
+INTEGER_POWERS = np.array([10**k for k in range(MAX_DECIMALS + 1)], dtype=np.uint64)
+POWERS = INTEGER_POWERS.astype(np.float64)
+"""Exact, as every power of ten up to 10^22 is in float64."""
+EXACT = 2.0**53
+"""Integers below are exact in float64."""
+MAX_MANTISSA = 2.0**63
+"""Digits beyond do not surely fit 64 bits."""
 
 
-def fast_rows(text: bytes, first_line: int) -> Block | None:
-    """Parse whole lines; None if they are not plain, or not right (`parse_rows` says where)."""
+def fast_rows(
+    text: bytes, first_line: int, known_keys: dict[bytes, ImageKey] | None = None
+) -> Block | None:
+    """Parse whole lines; None if they are not plain, or not right (`parse_rows` says where).
+
+    known_keys: images met before, by their text; new ones are added. Where the rows of an image are
+    scattered over the file, every chunk meets most images again.
+    """
     fields = _split(text)
     if fields is None:
         return None
     try:
-        keys, image = _images(fields)
+        keys, image = _images(fields, {} if known_keys is None else known_keys)
         label = _integers(fields, 6)
         numbers = [_decimals(fields, column) for column in (2, 3, 4, 5, 7)[: len(fields.end) - 3]]
-    except ValueError:
+    except (ValueError, OverflowError):
         return None
     n = len(label)
     return Block(
@@ -68,6 +86,8 @@ class _Fields:
 
 def _split(text: bytes) -> _Fields | None:
     """Find the fields; None unless every row has the same 7 or 8 of them and no quotes."""
+    if b"\r" in text:
+        text = text.replace(b"\r\n", b"\n")
     columns = text[: text.find(b"\n")].count(b",") + 1
     if columns not in (7, 8) or b'"' in text or b"\r" in text:
         return None
@@ -86,26 +106,43 @@ def _split(text: bytes) -> _Fields | None:
     )
 
 
-def _images(fields: _Fields) -> tuple[list[ImageKey], NDArray[np.int32]]:
-    """Number the images, `video,timestamp` as text; rows of one image mostly stand together."""
+def _images(
+    fields: _Fields, known: dict[bytes, ImageKey]
+) -> tuple[list[ImageKey], NDArray[np.int32]]:
+    """Number the images by appearance. Raises ValueError for a timestamp that is none.
+
+    An image is its text `video,timestamp`, told apart by a hash that is then verified.
+    """
     begin, end = fields.begin[0], fields.end[1]
     width = end - begin
-    new = np.diff(width, prepend=-1) != 0
+    words, mixed = [], width.astype(np.uint64)
     for offset in range(0, int(width.max()), WORD):
         word = fields.words[np.minimum(begin + offset, len(fields.words) - 1)]
-        word = word << _outside(np.clip(width - offset, 0, WORD))
-        new[1:] |= word[1:] != word[:-1]
-    starts = np.flatnonzero(new)
-    number_of: dict[bytes, int] = {}
-    numbers = [
-        number_of.setdefault(fields.text[b:e], len(number_of))
-        for b, e in zip(begin[starts].tolist(), end[starts].tolist(), strict=True)
+        words.append(word << _outside(np.clip(width - offset, 0, WORD)))
+        mixed = (mixed ^ words[-1]) * MIXER
+        mixed ^= mixed >> np.uint64(32)
+    starts = run_starts(mixed)
+    _, first, number = np.unique(mixed[starts], return_index=True, return_inverse=True)
+    by_appearance = np.argsort(first)
+    number = np.argsort(by_appearance)[number]
+    representative = starts[first[by_appearance]]
+    image = np.repeat(number, np.diff(starts, append=len(width)))
+    for column in (width, *words):
+        if (column != column[representative[image]]).any():
+            raise ValueError("two images have the same hash")
+    keys = [
+        _key(fields.text[b:e], known)
+        for b, e in zip(begin[representative].tolist(), end[representative].tolist(), strict=True)
     ]
-    keys = []
-    for text in number_of:
+    return keys, image.astype(np.int32)
+
+
+def _key(text: bytes, known: dict[bytes, ImageKey]) -> ImageKey:
+    """Return the image of `video,timestamp`. Raises ValueError for a timestamp that is none."""
+    if text not in known:
         video, seconds = text.decode(errors="surrogateescape").split(",")
-        keys.append((video, check_seconds(seconds, "")))
-    return keys, np.array(numbers, dtype=np.int32)[np.cumsum(new) - 1]
+        known[text] = video, check_seconds(seconds, "")
+    return known[text]
 
 
 def _integers(fields: _Fields, column: int) -> IntArray:
@@ -123,19 +160,55 @@ def _decimals(fields: _Fields, column: int) -> NDArray[np.float64]:
     point = np.minimum(begin + _point(fields.words[begin]), end)
     whole, decimals = point - begin, np.maximum(end - point - 1, 0)
     integer, plain = _digits(fields.words, point, whole)
-    plain &= (whole > 0) & ((whole < WORD) | (point == end)) & (decimals <= 2 * WORD)
-    tail, digits = _digits(fields.words, end, np.minimum(decimals, WORD))
+    plain &= (whole > 0) & ((whole < WORD) | (point == end)) & (decimals <= MAX_DECIMALS)
+    fraction, digits = _digits(fields.words, end, np.minimum(decimals, WORD))
     plain &= digits
-    fraction = tail.astype(np.float64)
-    long = np.flatnonzero(plain & (decimals > WORD))
-    if long.size:
-        upper, digits = _digits(fields.words, end[long] - WORD, decimals[long] - WORD)
-        fraction[long] += upper * POWERS[WORD]
-        plain[long] &= digits
+    for done in range(WORD, MAX_DECIMALS, WORD):
+        rows = np.flatnonzero(plain & (decimals > done))
+        if not rows.size:
+            break
+        upper, digits = _digits(
+            fields.words, end[rows] - done, np.minimum(decimals[rows] - done, WORD)
+        )
+        fraction[rows] += upper * INTEGER_POWERS[done]
+        plain[rows] &= digits
     scale = POWERS.take(decimals, mode="clip")
-    mantissa = integer * scale + fraction
-    plain &= mantissa < 2.0**53
-    return _repaired(mantissa / scale, plain, fields, column, float)
+    estimate = integer * scale + fraction
+    plain &= estimate < MAX_MANTISSA
+    value = estimate / scale
+    wide = np.flatnonzero(plain & (estimate >= EXACT))
+    if wide.size:
+        mantissa = integer[wide] * INTEGER_POWERS[decimals[wide]] + fraction[wide]
+        value[wide], plain[wide] = _nearest_quotient(mantissa, scale[wide])
+    return _repaired(value, plain, fields, column, float)
+
+
+def _nearest_quotient(
+    mantissa: WordArray, power: NDArray[np.float64]
+) -> tuple[NDArray[np.float64], BoolArray]:
+    """Divide integers by exact powers of ten; returns the quotient and whether it is the nearest.
+
+    A first quotient q is off by at most its last bit. The remainder, mantissa - q * power, is taken
+    without error (Dekker's product of halves) and gives a correction c. Uncertain are only those
+    where q + c falls so close to the middle between two floats that the error of c matters.
+    """
+    high = mantissa.astype(np.float64)
+    low = (mantissa - high.astype(np.uint64)).view(np.int64).astype(np.float64)
+    quotient = high / power
+    q_high, q_low = _halves(quotient)
+    p_high, p_low = _halves(power)
+    product = quotient * power
+    lost = ((q_high * p_high - product) + q_high * p_low + q_low * p_high) + q_low * p_low
+    correction = ((high - product) + (low - lost)) / power
+    smaller, larger = (quotient + correction * (1 + sign * 2.0**-40) for sign in (-1, 1))
+    return quotient + correction, smaller == larger
+
+
+def _halves(value: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Split each number into two of at most 26 bits that sum to it (Veltkamp)."""
+    shifted = value * (2.0**27 + 1)
+    high = shifted - (shifted - value)
+    return high, value - high
 
 
 def _point(word: WordArray) -> IntArray:
@@ -151,9 +224,7 @@ def _outside(width: IntArray) -> WordArray:
     return (WORD * (WORD - width)).astype(np.uint64)
 
 
-def _digits(
-    words: WordArray, end: IntArray, width: IntArray
-) -> tuple[WordArray, NDArray[np.bool_]]:
+def _digits(words: WordArray, end: IntArray, width: IntArray) -> tuple[WordArray, BoolArray]:
     """Read the `width` <= 8 characters before `end` as one integer each; no character is 0.
 
     Returns the values and whether all characters were digits. Neighbouring digits are joined to
@@ -168,12 +239,15 @@ def _digits(
     return word, plain
 
 
-def _repaired(values, good, fields: _Fields, column: int, parse):
-    """Parse what is not plain one by one."""
-    rows = np.flatnonzero(~good)
-    if rows.size:
-        spans = zip(
-            fields.begin[column, rows].tolist(), fields.end[column, rows].tolist(), strict=True
-        )
-        values[rows] = [parse(fields.text[b:e]) for b, e in spans]
+def _repaired(
+    values: NDArray[Any],
+    plain: BoolArray,
+    fields: _Fields,
+    column: int,
+    parse: Callable[[bytes], float],
+) -> NDArray[Any]:
+    """Parse what is not plain one by one, in place. Raises ValueError."""
+    rows = np.flatnonzero(~plain)
+    begin, end = fields.begin[column, rows].tolist(), fields.end[column, rows].tolist()
+    values[rows] = [parse(fields.text[b:e]) for b, e in zip(begin, end, strict=True)]
     return values

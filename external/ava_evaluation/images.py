@@ -27,7 +27,7 @@ class Images:
 
 
 def number_images(
-    truth: Boxes, detections: Boxes, excluded: Iterable[ImageKey], protocol: Protocol
+    truth: Boxes, detections: Boxes, excluded: Iterable[tuple[str, int]], protocol: Protocol
 ) -> Images:
     """Number the images of both tables.
 
@@ -38,7 +38,7 @@ def number_images(
     of_truth = _numbered(truth, number_of, protocol)
     named = len(number_of)
     of_detections = _numbered(detections, number_of, protocol)
-    left_out = {(video, _seconds(text, protocol)) for video, text in excluded}
+    left_out = {(video, _seconds(str(seconds), protocol)) for video, seconds in excluded}
     return Images(
         keys=list(number_of),
         of_truth=of_truth,

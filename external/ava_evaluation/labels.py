@@ -2,7 +2,7 @@
 
 import csv
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 import yaml
@@ -75,9 +75,16 @@ def _checked(pairs: Iterable[tuple[object, object]], path: Path) -> dict[int, st
             raise ValueError(f"{path}: expected an integer id and a name, got {number!r}: {name!r}")
         if number in names:
             raise ValueError(f"{path}: id {number} stands twice: {names[number]!r} and {name!r}")
-        if name in names.values():
-            raise ValueError(f"{path}: name {name!r} stands twice, second as id {number}")
         names[number] = name
-    if not names:
-        raise ValueError(f"{path}: no classes found")
+    check_label_map(names, f"{path}: ")
     return dict(sorted(names.items()))
+
+
+def check_label_map(names: Mapping[int, str], source: str = "") -> None:
+    """Raise ValueError unless there is a class and every name stands for one id."""
+    if not names:
+        raise ValueError(f"{source}label map is empty, expected classes")
+    ids: dict[str, int] = {}
+    for number, name in names.items():
+        if ids.setdefault(name, number) != number:
+            raise ValueError(f"{source}name {name!r} stands twice, as ids {ids[name]} and {number}")

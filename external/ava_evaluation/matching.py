@@ -5,6 +5,7 @@ from numpy.typing import NDArray
 
 FloatArray = NDArray[np.float64]
 IntArray = NDArray[np.int64]
+ImageArray = NDArray[np.int32]
 
 
 def iou(a: FloatArray, b: FloatArray) -> FloatArray:
@@ -13,7 +14,7 @@ def iou(a: FloatArray, b: FloatArray) -> FloatArray:
     a, b: [n, 4] as (x1, y1, x2, y2). Returns [n]; nan for two boxes without area.
     """
     (ax1, ay1, ax2, ay2), (bx1, by1, bx2, by2) = a.T, b.T
-    width = np.maximum(np.minimum(ax2, bx2) - np.maximum(ax1, bx1), 0)
+    width: FloatArray = np.maximum(np.minimum(ax2, bx2) - np.maximum(ax1, bx1), 0)
     height = np.maximum(np.minimum(ay2, by2) - np.maximum(ay1, by1), 0)
     intersection = width * height
     areas = (ax2 - ax1) * (ay2 - ay1) + (bx2 - bx1) * (by2 - by1)
@@ -22,7 +23,7 @@ def iou(a: FloatArray, b: FloatArray) -> FloatArray:
 
 
 def best_overlap(
-    boxes: FloatArray, image: IntArray, truth: FloatArray, truth_image: IntArray
+    boxes: FloatArray, image: ImageArray, truth: FloatArray, truth_image: ImageArray
 ) -> tuple[FloatArray, IntArray]:
     """Find for each box the ground truth of its image that it overlaps most.
 

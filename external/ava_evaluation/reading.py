@@ -3,6 +3,7 @@
 `video,timestamp,x1,y1,x2,y2,action_id[,score]`, no header. Text is taken in chunks of whole lines.
 """
 
+import csv
 from collections.abc import Iterator
 from pathlib import Path
 from typing import BinaryIO
@@ -13,7 +14,7 @@ from numpy.typing import NDArray
 from external.ava_evaluation.boxes import Boxes, ImageKey
 from external.ava_evaluation.fast_rows import fast_rows
 from external.ava_evaluation.parallel import threaded
-from external.ava_evaluation.rows import Block, check_seconds, parse_rows
+from external.ava_evaluation.rows import Block, parse_rows, whole_seconds
 
 CHUNK_BYTES = 4 << 20
 """Text parsed at once: its columns stay in the processor's cache."""
@@ -27,10 +28,11 @@ def read_boxes(path: str | Path, images_without_boxes: bool = False) -> Boxes:
     wrong number of columns, a value that is not a number or a label that is no integer.
     """
     source = str(path)
+    known_keys: dict[bytes, ImageKey] = {}
 
     def parse(chunk: tuple[int, bytes]) -> Block:
         first_line, text = chunk
-        block = fast_rows(text, first_line)
+        block = fast_rows(text, first_line, known_keys)
         return block or parse_rows(text, first_line, source, images_without_boxes)
 
     number_of: dict[ImageKey, int] = {}
@@ -58,22 +60,24 @@ def read_boxes(path: str | Path, images_without_boxes: bool = False) -> Boxes:
     )
 
 
-def read_exclusions(path: str | Path) -> set[ImageKey]:
+def read_exclusions(path: str | Path) -> set[tuple[str, int]]:
     """Read `video,timestamp` rows: the images that the 2018 protocol leaves out.
 
-    Raises ValueError with file and line for another number of columns or a timestamp that is not a
-    number.
+    Raises ValueError with file and line for another number of columns or a timestamp that is no
+    whole second.
     """
     excluded = set()
-    with open(path, encoding="utf-8-sig") as file:
-        for number, line in enumerate(file, start=1):
-            cells = line.strip().split(",")
-            if cells == [""]:
+    with open(path, encoding="utf-8-sig", errors="surrogateescape", newline="") as file:
+        for number, cells in enumerate(csv.reader(file), start=1):
+            if not cells:
                 continue
             where = f"{path}, line {number}"
             if len(cells) != 2:
-                raise ValueError(f"{where}: expected video,timestamp, got {line.strip()!r}")
-            excluded.add((cells[0], check_seconds(cells[1], where)))
+                raise ValueError(
+                    f"{where}: expected 2 columns, video,timestamp, got {len(cells)}: "
+                    f"{','.join(cells)!r}"
+                )
+            excluded.add((cells[0], whole_seconds(cells[1], where)))
     return excluded
 
 

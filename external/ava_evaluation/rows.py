@@ -6,6 +6,7 @@ plain files that are the rule; what it does not recognise comes here.
 
 import csv
 import math
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -14,6 +15,7 @@ from numpy.typing import NDArray
 from external.ava_evaluation.boxes import ImageKey
 
 COLUMNS = ("video", "timestamp", "x1", "y1", "x2", "y2", "action_id", "score")
+MAX_LABEL = 2**63 - 1
 
 
 @dataclass
@@ -37,12 +39,8 @@ class Block:
 def parse_rows(text: bytes, first_line: int, source: str, images_without_boxes: bool) -> Block:
     """Parse whole lines; see `read_boxes` for what is accepted and raised."""
     number_of: dict[ImageKey, int] = {}
-    image, values, labels, scores, lines = [], [], [], [], []
-    for line, cells in enumerate(
-        csv.reader(text.decode(errors="surrogateescape").split("\n")), start=first_line
-    ):
-        if not cells:
-            continue
+    image, boxes, label, score, lines = [], [], [], [], []
+    for line, cells in _numbered_rows(text, first_line, source):
         where = f"{source}, line {line}"
         _check_columns(cells, where, images_without_boxes)
         key = (cells[0], check_seconds(cells[1], where))
@@ -50,18 +48,30 @@ def parse_rows(text: bytes, first_line: int, source: str, images_without_boxes: 
         if len(cells) == 2:
             continue
         image.append(number)
-        values.append([_number(cells, column, where) for column in range(2, 6)])
-        labels.append(_integer(cells, 6, where))
-        scores.append(_number(cells, 7, where) if len(cells) == 8 else 1.0)
+        boxes.append([_number(cells, column, where) for column in range(2, 6)])
+        label.append(_integer(cells, 6, where))
+        score.append(_number(cells, 7, where) if len(cells) == 8 else 1.0)
         lines.append(line)
     return Block(
         keys=list(number_of),
         image=np.array(image, dtype=np.int32),
-        boxes=np.array(values, dtype=np.float64).reshape(-1, 4),
-        label=np.array(labels, dtype=np.int64),
-        score=np.array(scores, dtype=np.float64),
+        boxes=np.array(boxes, dtype=np.float64).reshape(-1, 4),
+        label=np.array(label, dtype=np.int64),
+        score=np.array(score, dtype=np.float64),
         lines=np.array(lines, dtype=np.int64),
     )
+
+
+def _numbered_rows(text: bytes, first_line: int, source: str) -> Iterator[tuple[int, list[str]]]:
+    """Yield line number and cells of every line that is not blank."""
+    # A name that is not UTF-8 keeps its bytes; it still compares.
+    reader = csv.reader(text.decode(errors="surrogateescape").split("\n"))
+    try:
+        for cells in reader:
+            if cells:
+                yield first_line + reader.line_num - 1, cells
+    except csv.Error as error:
+        raise ValueError(f"{source}, line {first_line + reader.line_num - 1}: {error}") from None
 
 
 def check_seconds(text: str, where: str) -> str:
@@ -73,6 +83,15 @@ def check_seconds(text: str, where: str) -> str:
     if not finite:
         raise ValueError(f"{where}: timestamp is {text!r}, expected seconds as a number")
     return text
+
+
+def whole_seconds(text: str, where: str) -> int:
+    """Return a timestamp of whole seconds; raises ValueError for any other."""
+    try:
+        return int(text)
+    except ValueError:
+        pass
+    raise ValueError(f"{where}: timestamp is {text!r}, expected whole seconds")
 
 
 def _check_columns(cells: list[str], where: str, images_without_boxes: bool) -> None:
@@ -95,7 +114,9 @@ def _number(cells: list[str], column: int, where: str) -> float:
 
 def _integer(cells: list[str], column: int, where: str) -> int:
     try:
-        return int(cells[column])
+        value = int(cells[column])
     except ValueError:
-        pass
-    raise ValueError(f"{where}: {COLUMNS[column]} is {cells[column]!r}, expected an integer")
+        value = MAX_LABEL + 1
+    if abs(value) > MAX_LABEL:
+        raise ValueError(f"{where}: {COLUMNS[column]} is {cells[column]!r}, expected an integer")
+    return value

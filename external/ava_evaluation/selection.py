@@ -1,5 +1,6 @@
 """Which rows the protocol evaluates, and in which order; what it drops is counted."""
 
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import partial
 
@@ -8,7 +9,7 @@ from numpy.typing import NDArray
 
 from external.ava_evaluation.boxes import Boxes, run_starts
 from external.ava_evaluation.heap import heap_order
-from external.ava_evaluation.images import Images
+from external.ava_evaluation.images import Images, number_images
 from external.ava_evaluation.parallel import threaded
 from external.ava_evaluation.protocol import Protocol
 
@@ -33,6 +34,35 @@ class Rows:
     def image(self, rows: IntArray) -> NDArray[np.int32]:
         """Return the image of each of these rows."""
         return self.image_of_key[self.table.image[rows]]
+
+
+@dataclass(frozen=True)
+class Selection:
+    """All that is evaluated."""
+
+    label_map: dict[int, str]
+    """Id -> name of the C classes, ascending id; elsewhere a class is its index c here."""
+    images: Images
+    truth: Rows
+    found: Rows
+
+
+def select(
+    groundtruth: Boxes,
+    detections: Boxes,
+    label_map: Mapping[int, str],
+    excluded: Iterable[tuple[str, int]],
+    protocol: Protocol,
+) -> Selection:
+    """Apply the protocol's rules on classes, images, boxes and limits to both tables."""
+    ids = sorted(label_map)
+    images = number_images(groundtruth, detections, excluded, protocol)
+    return Selection(
+        label_map={i: label_map[i] for i in ids},
+        images=images,
+        truth=select_groundtruth(groundtruth, images, ids, protocol),
+        found=select_detections(detections, images, ids, protocol),
+    )
 
 
 def select_groundtruth(table: Boxes, images: Images, ids: list[int], protocol: Protocol) -> Rows:

@@ -35,6 +35,11 @@ def load() -> Operators:
     return Operators(step.roi_align, _first_of_roi_pool, step.nms, compiled=True)
 
 
+def with_cuda() -> bool:
+    """Whether the compiled module holds CUDA kernels."""
+    return operators.compiled and importlib.import_module("utils.ops._C").with_cuda
+
+
 def _first_of_roi_pool(*arguments: object) -> torch.Tensor:
     """The maxima, without the places that only the gradient needs."""
     return torch.ops.step.roi_pool(*arguments)[0]

@@ -1,0 +1,258 @@
+"""Time and memory of the AVA evaluation against the number of detections.
+
+    python -m benchmarks.ava_evaluation [--rows 1e4 1e5 1e6 1.4e7] [--protocol 2018] [--repeats 3]
+
+Every measurement is a fresh process that reads two CSV files and evaluates them, 280 detections of
+60 classes an image (14 million on 50,000 images), eight ground-truth boxes an image. Times are wall
+clock, median and range over the repeats, and processor time of all threads; memory is the largest
+resident set of the process. The
+yardstick, in the same run, is `evaluate_plainly`: the rules as plain loops, on the sizes up to
+`--plain-rows`. `--shuffled` puts the detections of an image anywhere in the file.
+"""
+
+import argparse
+import csv
+import heapq
+import math
+import multiprocessing
+import os
+import platform
+import resource
+import statistics
+import sys
+import tempfile
+import time
+from collections.abc import Collection, Sequence
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from external.ava_evaluation import PROTOCOLS, Protocol, evaluate
+
+PER_IMAGE = 280
+TRUTH_PER_IMAGE = 8
+CLASSES = 60
+ROWS_AT_ONCE = 1 << 18
+
+Box = tuple[float, float, float, float]
+Key = tuple[str, str]
+Entry = tuple[float, int, float, float, float, float]
+"""(score, label, y1, x1, y2, x2)"""
+
+
+# ---------------------------------------------------------------------------- the yardstick
+
+
+def evaluate_plainly(
+    groundtruth: Path,
+    detections: Path,
+    ids: Collection[int],
+    excluded: Collection[tuple[str, int]] = (),
+    protocol: Protocol = PROTOCOLS["2018"],
+) -> dict[int, float]:
+    """Return AP by class id, the rules written as loops over rows; also the tests' oracle."""
+    truth_rows, found_rows = _read(groundtruth), _read(detections)
+    left_out = {(video, str(seconds)) for video, seconds in excluded}
+    truth = _by_image(truth_rows, ids, left_out, protocol, None)
+    found = _by_image(found_rows, ids, left_out, protocol, protocol.per_image)
+    if protocol.images_from_groundtruth:
+        named = {_key(row, protocol) for row in truth_rows}
+        found = {key: entries for key, entries in found.items() if key in named}
+    return {c: _plain_ap(c, truth, found, protocol) for c in sorted(ids)}
+
+
+def _read(path: Path) -> list[list[str]]:
+    with open(path, newline="") as file:
+        return [row for row in csv.reader(file) if row]
+
+
+def _key(row: list[str], protocol: Protocol) -> Key:
+    return row[0], str(int(row[1])) if protocol.whole_seconds else f"{float(row[1]):.6f}"
+
+
+def _by_image(
+    rows: list[list[str]],
+    ids: Collection[int],
+    left_out: Collection[Key],
+    protocol: Protocol,
+    capacity: int | None,
+) -> dict[Key, list[Entry]]:
+    images: dict[Key, list[Entry]] = {}
+    for row in rows:
+        key = _key(row, protocol)
+        if len(row) == 2 or int(row[6]) not in ids or key in left_out:
+            continue
+        x1, y1, x2, y2 = map(float, row[2:6])
+        entry = (float(row[7]) if len(row) == 8 else 1.0, int(row[6]), y1, x1, y2, x2)
+        entries = images.setdefault(key, [])
+        if protocol.per_image is None:
+            entries.append(entry)
+        elif capacity is None or len(entries) < capacity:
+            heapq.heappush(entries, entry)
+        elif entry[0] > entries[0][0]:
+            heapq.heapreplace(entries, entry)
+    if protocol.per_image is not None:
+        return {key: sorted(e, key=lambda entry: -entry[0]) for key, e in images.items()}
+    return images
+
+
+def _plain_ap(
+    c: int, truth: dict[Key, list[Entry]], found: dict[Key, list[Entry]], protocol: Protocol
+) -> float:
+    positives = sum(entry[1] == c for entries in truth.values() for entry in entries)
+    pool: list[tuple[float, bool]] = []
+    for key, entries in found.items():
+        boxes = [e[2:] for e in truth.get(key, []) if e[1] == c]
+        pool += _match([e for e in entries if e[1] == c], boxes, protocol)
+    if positives == 0:
+        return math.nan
+    order = np.argsort([score for score, _ in pool], kind="stable")[::-1]
+    precision, recall, hits = [], [], 0
+    for rank, i in enumerate(order.tolist(), start=1):
+        hits += pool[i][1]
+        precision.append(hits / rank)
+        recall.append(hits / positives)
+    area, envelope = 0.0, 0.0
+    for k in reversed(range(len(order))):
+        envelope = max(envelope, precision[k])
+        area += (recall[k] - (recall[k - 1] if k else 0.0)) * envelope
+    return area
+
+
+def _match(entries: list[Entry], truth: list[Box], protocol: Protocol) -> list[tuple[float, bool]]:
+    """Match one image and class; returns (score, true positive) in matching order."""
+    kept = [e for e in entries if e[3] < e[5] and e[2] < e[4]]
+    if protocol.score_above is not None:
+        kept = [e for e in kept if e[0] > protocol.score_above]
+    if protocol.per_image is None:
+        later_first = kept[::-1]
+        kept = sorted(later_first, key=lambda entry: -entry[0])
+    claimed: set[int] = set()
+    out = []
+    for entry in kept[: protocol.per_image_and_class]:
+        overlaps = [_plain_iou(entry[2:], box) for box in truth]
+        best = overlaps.index(max(overlaps)) if overlaps else -1
+        true = best >= 0 and overlaps[best] >= 0.5 and best not in claimed
+        if true:
+            claimed.add(best)
+        out.append((entry[0], true))
+    return out
+
+
+def _plain_iou(a: Box, b: Box) -> float:
+    height = max(min(a[2], b[2]) - max(a[0], b[0]), 0.0)
+    width = max(min(a[3], b[3]) - max(a[1], b[1]), 0.0)
+    shared = height * width
+    return shared / ((a[2] - a[0]) * (a[3] - a[1]) + (b[2] - b[0]) * (b[3] - b[1]) - shared)
+
+
+# ---------------------------------------------------------------------------- the files
+
+
+def write_files(folder: Path, rows: int, shuffled: bool = False) -> tuple[Path, Path]:
+    """Write ground truth and `rows` detections near it; returns the two paths."""
+    images = max(1, rows // PER_IMAGE)
+    rng = np.random.default_rng(0)
+    truth, found = folder / "gt.csv", folder / "detections.csv"
+    count = images * TRUTH_PER_IMAGE
+    corners = rng.integers(0, 600, (images, TRUTH_PER_IMAGE, 2))
+    sizes = rng.integers(100, 400, (images, TRUTH_PER_IMAGE, 2))
+    labels = rng.integers(1, CLASSES + 1, (images, TRUTH_PER_IMAGE))
+    image = np.repeat(np.arange(images), TRUTH_PER_IMAGE)
+    with open(truth, "wb") as file:
+        file.write(_csv(image, corners.reshape(count, 2), sizes.reshape(count, 2), labels.ravel()))
+    with open(found, "wb") as file:
+        for start in range(0, rows, ROWS_AT_ONCE):
+            at = np.arange(start, min(rows, start + ROWS_AT_ONCE))
+            image = rng.integers(0, images, len(at)) if shuffled else at * images // rows
+            near = rng.integers(0, TRUTH_PER_IMAGE, len(at))
+            moved = np.maximum(corners[image, near] + rng.integers(-60, 60, (len(at), 2)), 0)
+            right = rng.random(len(at)) < 0.2
+            label = np.where(right, labels[image, near], rng.integers(1, CLASSES + 1, len(at)))
+            score = (1e6 * rng.random(len(at)) ** np.where(right, 1, 4)).astype(np.int64)
+            file.write(_csv(image, moved, sizes[image, near], label, score))
+    return truth, found
+
+
+def _csv(
+    image: NDArray[np.int64],
+    corner: NDArray[np.int64],
+    size: NDArray[np.int64],
+    label: NDArray[np.int64],
+    score: NDArray[np.int64] | None = None,
+) -> bytes:
+    """Write rows of fixed width; coordinates are in thousandths, scores in millionths."""
+    n = len(image)
+
+    def text(characters: str) -> NDArray[np.uint8]:
+        return np.broadcast_to(np.frombuffer(characters.encode(), np.uint8), (n, len(characters)))
+
+    def digits(values: NDArray[np.int64], width: int) -> NDArray[np.uint8]:
+        return (values[:, None] // 10 ** np.arange(width)[::-1] % 10 + ord("0")).astype(np.uint8)
+
+    columns = [text("video"), digits(image // 900, 6), text(","), digits(902 + image % 900, 4)]
+    for value in np.concatenate([corner, corner + size], axis=1).T:
+        columns += [text(","), digits(value // 1000, 1), text("."), digits(value, 3)]
+    columns += [text(","), digits(label, 2)]
+    if score is not None:
+        columns += [text(",0."), digits(score, 6)]
+    return np.concatenate([*columns, text("\n")], axis=1).tobytes()
+
+
+# ---------------------------------------------------------------------------- the measurement
+
+
+def measure(plain: bool, truth: Path, found: Path, protocol: str) -> tuple[float, ...]:
+    """Evaluate in a fresh process; returns wall and CPU seconds, peak memory in MB, and mAP."""
+    context = multiprocessing.get_context("spawn")
+    with context.Pool(1) as pool:
+        return pool.apply(_measure_here, (plain, truth, found, protocol))
+
+
+def _measure_here(plain: bool, truth: Path, found: Path, protocol: str) -> tuple[float, ...]:
+    start, start_cpu = time.perf_counter(), time.process_time()
+    ids = range(1, CLASSES + 1)
+    if plain:
+        values = evaluate_plainly(truth, found, ids, protocol=PROTOCOLS[protocol]).values()
+        mean = float(np.nanmean(list(values)))
+    else:
+        mean = evaluate(truth, found, {i: f"class {i}" for i in ids}, protocol=protocol).mAP
+    wall, cpu = time.perf_counter() - start, time.process_time() - start_cpu
+    # Linux counts kilobytes, macOS bytes.
+    unit = 1e6 if sys.platform == "darwin" else 1e3
+    return wall, cpu, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / unit, mean
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Print one line per number of rows."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--rows", type=float, nargs="+", default=[1e4, 1e5, 1e6, 1.4e7])
+    parser.add_argument("--plain-rows", type=float, default=1e5, help="largest for the loops")
+    parser.add_argument("--protocol", choices=sorted(PROTOCOLS), default="2018")
+    parser.add_argument("--repeats", type=int, default=3)
+    parser.add_argument("--shuffled", action="store_true")
+    options = parser.parse_args(arguments)
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+    print(f"protocol {options.protocol}, {cores} cores ({platform.machine()}), ", end="")
+    print(f"Python {platform.python_version()}, numpy {np.__version__}")
+    print(f"{'rows':>12} {'code':>6} {'median s':>9} {'range s':>16} {'CPU s':>7} {'MB':>7}  mAP")
+    for rows in map(int, options.rows):
+        with tempfile.TemporaryDirectory() as folder:
+            truth, found = write_files(Path(folder), rows, options.shuffled)
+            for plain in [False, True] if rows <= options.plain_rows else [False]:
+                runs = [
+                    measure(plain, truth, found, options.protocol) for _ in range(options.repeats)
+                ]
+                seconds, cpu, memory, means = zip(*runs, strict=True)
+                spread = f"{min(seconds):.2f} to {max(seconds):.2f}"
+                print(
+                    f"{rows:>12,} {'loops' if plain else 'ours':>6} "
+                    f"{statistics.median(seconds):>9.2f} {spread:>16} "
+                    f"{statistics.median(cpu):>7.2f} {max(memory):>7.0f}  {means[0]:.6f}",
+                    flush=True,
+                )
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,162 @@
+// RoI max pooling on CUDA: a thread per output element, in the order of the output's memory.
+#include <ATen/ATen.h>
+#include <ATen/AccumulateType.h>
+#include <ATen/Context.h>
+#include <ATen/Dispatch.h>
+#include <ATen/cuda/Atomic.cuh>
+#include <torch/library.h>
+
+#include <tuple>
+
+#include "../common/checks.h"
+#include "../common/cuda.h"
+#include "bins.h"
+
+namespace step {
+namespace {
+
+struct Geometry {
+  int64_t images, channels, height, width;
+  int64_t boxes, pooled_height, pooled_width;
+  double spatial_scale;
+  bool channels_last;
+
+  int64_t outputs() const {
+    return boxes * channels * pooled_height * pooled_width;
+  }
+};
+
+template <typename A>
+__device__ int64_t image_index(const A* box, const Geometry& g) {
+  CUDA_KERNEL_ASSERT(
+      box[0] >= A(0) && box[0] < A(g.images) && "a box has a batch index outside the features");
+  return static_cast<int64_t>(box[0]);
+}
+
+template <typename T, typename A>
+__global__ void forward_kernel(
+    const T* features, Layout layout, const A* boxes, Geometry g, int64_t count, T* output,
+    int32_t* argmax) {
+  const int64_t stride = static_cast<int64_t>(gridDim.x) * blockDim.x;
+  for (int64_t i = static_cast<int64_t>(blockIdx.x) * blockDim.x + threadIdx.x; i < count;
+       i += stride) {
+    const auto at = unravel(i, g.channels, g.pooled_height, g.pooled_width, g.channels_last);
+    const A* box = boxes + at.item * 5;
+    const A scale = static_cast<A>(g.spatial_scale);
+    const auto y = bin_range(box[2], box[4], scale, at.row, g.pooled_height, g.height);
+    const auto x = bin_range(box[1], box[3], scale, at.column, g.pooled_width, g.width);
+    const T* plane = features + layout.at(image_index(box, g), at.channel, 0, 0);
+    const bool empty = y.first >= y.last || x.first >= x.last;
+    A best = 0;
+    int64_t place = -1;
+    if (!empty) {
+      place = y.first * g.width + x.first;
+      best = static_cast<A>(plane[y.first * layout.row + x.first * layout.column]);
+    }
+    for (int64_t row = y.first; row < y.last; ++row) {
+      for (int64_t column = x.first; column < x.last; ++column) {
+        const A value = static_cast<A>(plane[row * layout.row + column * layout.column]);
+        if (value > best || value != value) {  // NaN wins, and stays
+          best = value;
+          place = row * g.width + column;
+        }
+      }
+    }
+    output[i] = static_cast<T>(best);
+    argmax[i] = static_cast<int32_t>(place);
+  }
+}
+
+template <typename T, typename A>
+__global__ void backward_kernel(
+    const T* grad, const int32_t* argmax, Layout layout, const A* boxes, Geometry g,
+    int64_t count, A* grad_features) {
+  const int64_t stride = static_cast<int64_t>(gridDim.x) * blockDim.x;
+  for (int64_t i = static_cast<int64_t>(blockIdx.x) * blockDim.x + threadIdx.x; i < count;
+       i += stride) {
+    const int64_t place = argmax[i];
+    if (place < 0) {
+      continue;
+    }
+    const auto at = unravel(i, g.channels, g.pooled_height, g.pooled_width, g.channels_last);
+    const int64_t image = image_index(boxes + at.item * 5, g);
+    gpuAtomicAddNoReturn(
+        grad_features + layout.at(image, at.channel, place / g.width, place % g.width),
+        static_cast<A>(grad[i]));
+  }
+}
+
+std::tuple<at::Tensor, at::Tensor> roi_pool_cuda(
+    const at::Tensor& features,
+    const at::Tensor& boxes,
+    double spatial_scale,
+    int64_t pooled_height,
+    int64_t pooled_width) {
+  check_roi_inputs(features, boxes, pooled_height, pooled_width);
+  const c10::cuda::CUDAGuard guard(features.device());
+  const bool channels_last = is_channels_last(features);
+  const Geometry g{
+      features.size(0), features.size(1), features.size(2), features.size(3), boxes.size(0),
+      pooled_height, pooled_width, spatial_scale, channels_last};
+  const auto options = features.options().memory_format(memory_format(channels_last));
+  auto output = at::empty({g.boxes, g.channels, pooled_height, pooled_width}, options);
+  auto argmax = at::empty(output.sizes(), options.dtype(at::kInt));
+  if (output.numel() == 0) {
+    return {output, argmax};
+  }
+  const auto coordinates = boxes.to(compute_type(features)).contiguous();
+  AT_DISPATCH_FLOATING_TYPES_AND2(
+      at::kHalf, at::kBFloat16, features.scalar_type(), "roi_pool_cuda", [&] {
+        using A = at::acc_type<scalar_t, /*is_cuda=*/true>;
+        forward_kernel<scalar_t, A>
+            <<<blocks_for(g.outputs()), kThreads, 0, at::cuda::getCurrentCUDAStream()>>>(
+                features.const_data_ptr<scalar_t>(), Layout(features),
+                coordinates.const_data_ptr<A>(), g, g.outputs(),
+                output.mutable_data_ptr<scalar_t>(), argmax.mutable_data_ptr<int32_t>());
+        C10_CUDA_KERNEL_LAUNCH_CHECK();
+      });
+  return {output, argmax};
+}
+
+at::Tensor roi_pool_backward_cuda(
+    const at::Tensor& grad,
+    const at::Tensor& argmax,
+    const at::Tensor& boxes,
+    at::IntArrayRef input_size,
+    bool channels_last) {
+  at::globalContext().alertNotDeterministic("step::_roi_pool_backward on CUDA");
+  const c10::cuda::CUDAGuard guard(grad.device());
+  const auto format = memory_format(channels_last);
+  const auto type = compute_type(grad);
+  auto grad_features =
+      at::empty(input_size, grad.options().dtype(type).memory_format(format)).zero_();
+  if (grad.numel() == 0 || grad_features.numel() == 0) {
+    return grad_features.to(grad.scalar_type());
+  }
+  const Geometry g{
+      input_size[0], input_size[1], input_size[2], input_size[3], grad.size(0), grad.size(2),
+      grad.size(3), /*spatial_scale=*/0, channels_last};
+  const auto dense_grad = grad.contiguous(format);
+  const auto dense_argmax = argmax.contiguous(format);
+  const auto coordinates = boxes.to(type).contiguous();
+  AT_DISPATCH_FLOATING_TYPES_AND2(
+      at::kHalf, at::kBFloat16, grad.scalar_type(), "roi_pool_backward_cuda", [&] {
+        using A = at::acc_type<scalar_t, /*is_cuda=*/true>;
+        backward_kernel<scalar_t, A>
+            <<<blocks_for(g.outputs()), kThreads, 0, at::cuda::getCurrentCUDAStream()>>>(
+                dense_grad.const_data_ptr<scalar_t>(), dense_argmax.const_data_ptr<int32_t>(),
+                Layout(grad_features), coordinates.const_data_ptr<A>(), g, g.outputs(),
+                grad_features.mutable_data_ptr<A>());
+        C10_CUDA_KERNEL_LAUNCH_CHECK();
+      });
+  return grad_features.to(grad.scalar_type());
+}
+
+}  // namespace
+
+TORCH_LIBRARY_IMPL(step, CUDA, m) {
+  m.impl("roi_pool", &roi_pool_cuda);
+  m.impl("_roi_pool_backward", &roi_pool_backward_cuda);
+}
+
+}  // namespace step

@@ -1,0 +1,83 @@
+"""Overfit a small detector on one annotated video: the check of your own data.
+
+    python scripts/overfit.py --video VIDEO --csv ANNOTATION [--label-map FILE] [--output DIR]
+
+If a detector cannot learn these few key frames by heart, boxes, seconds or labels are wrong. The
+video becomes a dataset in AVA's layout (`<output>/dataset`), on which `configs/overfit.yaml` is
+trained; the result is the frame-mAP on those same key frames, and the video with what was learned
+drawn on it. An earlier result in the output folder is replaced once the new dataset is whole.
+"""
+
+from __future__ import annotations
+
+import argparse
+import shutil
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[1]
+sys.path.insert(0, str(ROOT))
+
+from data.prepare import prepare_video_dataset  # noqa: E402, ROOT must be on the path first
+from utils.cli import run_main  # noqa: E402
+from utils.config import load_config  # noqa: E402
+from utils.labels import read_label_map  # noqa: E402
+
+CONFIG = ROOT / "configs" / "overfit.yaml"
+
+
+def parse_arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    add = parser.add_argument
+    add("--video", type=Path, required=True, help="the video file")
+    add("--csv", type=Path, required=True, help="its annotation in AVA's 7 or 8 columns")
+    add(
+        "--label-map",
+        type=Path,
+        default=ROOT / "configs" / "ava_actions_v2.1.csv",
+        help="names of the label ids (pbtxt, CSV or YAML); default: AVA v2.1's 60",
+    )
+    add("--output", type=Path, help="default: runs/overfit_<video>")
+    add("overrides", nargs="*", metavar="key=value", help="options of train.py")
+    return parser.parse_args()
+
+
+def run(script: str, *arguments: str | Path) -> None:
+    """Run an entry script; its own message has told why it failed."""
+    command = [sys.executable, str(ROOT / script), *map(str, arguments)]
+    if subprocess.run(command, check=False).returncode:
+        sys.exit(2)
+
+
+def make_dataset(arguments: argparse.Namespace, output: Path) -> Path:
+    """The dataset in `<output>/dataset`, whole, with earlier results of the folder removed."""
+    output.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix=".unfinished-", dir=output) as staging:
+        classes = read_label_map(arguments.label_map)
+        prepare_video_dataset(arguments.video, arguments.csv, classes, Path(staging) / "dataset")
+        for name in ("dataset", "train", "test", "demo"):
+            shutil.rmtree(output / name, ignore_errors=True)
+        shutil.move(Path(staging) / "dataset", output / "dataset")
+    return output / "dataset"
+
+
+def main() -> None:
+    arguments = parse_arguments()
+    load_config(CONFIG, arguments.overrides)
+    output = arguments.output or ROOT / "runs" / f"overfit_{arguments.video.stem}"
+    dataset = make_dataset(arguments, output)
+    print(f"dataset: {dataset}", flush=True)
+    settings = [f"root={dataset}", f"output={output}", "name=train", *arguments.overrides]
+    run("train.py", "--config", CONFIG, *settings)
+    checkpoint = output / "train" / "latest.pt"
+    run("test.py", "--checkpoint", checkpoint, "--data-root", dataset, "--output", output / "test")
+    demo = ("demo.py", "--checkpoint", checkpoint, "--input", arguments.video)
+    run(*demo, "--output", output / "demo")
+
+
+if __name__ == "__main__":
+    run_main(main)

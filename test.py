@@ -1,0 +1,123 @@
+"""Frame-mAP of a checkpoint: `python test.py [--checkpoint F] [--data-root D] [--output D]`.
+
+Detects on every key frame of the validation set and writes `metrics.json` and one
+`detections_step<s>.csv` per step. Settings come from the checkpoint; `key=value` overrides those of
+the sections data and test. Under `torchrun` the key frames are shared by all processes.
+"""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+import json
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from data.annotations import read_exclusions
+from data.dataset import build_dataset, dataset_root
+from data.loader import build_loader
+from models.build import detector_from_checkpoint
+from models.settings import checkpoint_classes, checkpoint_config
+from utils.checkpoint import read_checkpoint
+from utils.cli import default_checkpoint, default_output, run_main, staged_results
+from utils.config import Config, describe_options, load_config
+from utils.distributed import is_main, rank, start_process, stop_process, world_size
+from utils.engine import collect_detections
+from utils.evaluation import StepEvaluator, format_classes, format_results, read_groundtruth
+from utils.labels import check_same_classes
+
+
+def parse_arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        epilog="options (key=value, with or without the section):\n"
+        + describe_options(("data", "test")),
+    )
+    add = parser.add_argument
+    add("--checkpoint", type=Path, help="default: runs/ava_step/best.pt, else runs/toy_step's")
+    add("--data-root", metavar="D", help="the dataset's folder; default: datasets/<data.dataset>")
+    add("--output", type=Path, metavar="D", help="folder of the results; default: runs/<name>/test")
+    add("--config", type=Path, metavar="F", help="YAML file with options of data and test")
+    add("--device", default="", help="cpu, cuda:0, ...; default: a GPU if there is one")
+    add("overrides", nargs="*", metavar="key=value", help="options listed below")
+    return parser.parse_args()
+
+
+def resolve_config(saved: Config, arguments: argparse.Namespace) -> Config:
+    """The checkpoint's settings with the user's for data and test; the model is what it is."""
+    if load_config(None, arguments.overrides, saved).train != saved.train:
+        raise ValueError("test.py takes options of the sections data and test, got one of train")
+    config = load_config(arguments.config, arguments.overrides, saved)
+    if arguments.data_root:
+        config.data.root = arguments.data_root
+    for name, value in dataclasses.asdict(saved.model).items():
+        if getattr(config.model, name) != value:
+            raise ValueError(
+                f"model.{name}: the checkpoint has {value!r}, got {getattr(config.model, name)!r}"
+            )
+    return dataclasses.replace(config, train=saved.train)
+
+
+def test(arguments: argparse.Namespace, device: torch.device) -> None:
+    """Check everything, detect on every key frame, evaluate, write."""
+    path = arguments.checkpoint or default_checkpoint()
+    checkpoint = read_checkpoint(path)
+    saved = checkpoint_config(checkpoint, path)
+    config = resolve_config(saved, arguments)
+    data, options = config.data, config.test
+    root = dataset_root(data.root, data.dataset)
+    known = checkpoint_classes(checkpoint, config.model.num_classes, path)
+    if known is not None:
+        check_same_classes(known, root / data.label_map, path)
+    dataset = build_dataset(config, "val")
+    exclusions = root / data.val_exclusions if data.val_exclusions else None
+    if exclusions is not None:
+        read_exclusions(exclusions)
+    groundtruth = read_groundtruth(root / data.val_labels, dataset.annotations)
+    detector = detector_from_checkpoint(checkpoint, path).to(device).eval()
+
+    is_cls = config.train.task == "cls"
+    evaluator = StepEvaluator(
+        dataset.classes,
+        options.score_threshold,
+        1.0 if is_cls else options.nms_threshold,
+        options.max_detections,
+    )
+    loader = build_loader(
+        dataset, options.test_batch_size, data.workers, rank=rank(), world_size=world_size()
+    )
+    if is_main():
+        print(f"testing {path} on {len(dataset)} key frames of {root}", flush=True)
+    collect_detections(
+        detector, loader, evaluator, device, on_annotation=is_cls, progress="testing"
+    )
+    if is_main():
+        assert len(evaluator) == len(dataset), f"{len(evaluator)} of {len(dataset)} images tested"
+        metrics = evaluator.evaluate(groundtruth, exclusions, options.protocol)
+        output = arguments.output or default_output(path, "test")
+        write_results(evaluator, {**metrics, "checkpoint": str(path)}, output)
+
+
+def write_results(evaluator: StepEvaluator, metrics: dict[str, Any], output: Path) -> None:
+    """Put all files in place at once, and show the figures."""
+    with staged_results(output) as folder:
+        evaluator.write_detections(folder)
+        (folder / "metrics.json").write_text(json.dumps(metrics, indent=2) + "\n")
+    print(f"{format_classes(metrics)}\n\n{format_results(metrics)}")
+    print(f"results: {output / 'metrics.json'}, {output / 'detections_step*.csv'}")
+
+
+def main() -> None:
+    arguments = parse_arguments()
+    device = start_process(arguments.device)
+    try:
+        test(arguments, device)
+    finally:
+        stop_process()
+
+
+if __name__ == "__main__":
+    run_main(main)

@@ -1,0 +1,320 @@
+"""Files of the AVA evaluation: rows, exclusions, label maps, and the command line."""
+
+import json
+import subprocess
+import sys
+from fractions import Fraction
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from external.ava_evaluation import read_boxes, read_exclusions, read_label_map
+from external.ava_evaluation.fast_rows import fast_rows
+from external.ava_evaluation.rows import parse_rows
+from tests.helpers import ROOT
+
+
+def written(folder: Path, text: str | bytes, name: str = "rows.csv") -> Path:
+    path = folder / name
+    path.write_bytes(text if isinstance(text, bytes) else text.encode())
+    return path
+
+
+# ---------------------------------------------------------------------------- rows
+
+
+def test_rows_are_read_as_they_stand(tmp_path):
+    rows = read_boxes(written(tmp_path, "b,0902,0.25,0,1,1,12,0.5\na,902.5,-1,.5,2e-1,3,1,nan\n"))
+    assert list(rows.keys) == [("b", "0902"), ("a", "902.5")]
+    assert rows.image.tolist() == [0, 1]
+    assert rows.boxes.tolist() == [[0.25, 0, 1, 1], [-1, 0.5, 0.2, 3]]
+    assert rows.label.tolist() == [12, 1]
+    np.testing.assert_array_equal(rows.score, [0.5, np.nan])
+
+
+@pytest.mark.parametrize(
+    ("text", "scores"),
+    [
+        ("v,1,0,0,1,1,3\nv,1,0,0,1,1,3,0.5", [1, 0.5]),
+        ("\ufeffv,1,0,0,1,1,3\n", [1]),
+        ("v,1,0,0,1,1,3\r\nv,1,0,0,1,1,3\r\n", [1, 1]),
+        ("\nv,1,0,0,1,1,3\n\n", [1]),
+        ('"v",1,0,0,1,1,3,0.25\n', [0.25]),
+        ("v, 1, 0,0 ,1,1, 3, 0.25\n", [0.25]),
+        ("", []),
+    ],
+    ids=["widths", "byte order mark", "crlf", "blank lines", "quotes", "spaces", "empty"],
+)
+def test_unusual_but_legal(text, scores, tmp_path):
+    rows = read_boxes(written(tmp_path, text))
+    assert rows.score.tolist() == scores
+    assert {video for video, _ in rows.keys} == ({"v"} if scores else set())
+    assert rows.label.tolist() == [3] * len(scores)
+
+
+def test_names_keep_their_characters(tmp_path):
+    text = 'vidéo,1,0,0,1,1,3\n"a,b",1,0,0,1,1,3\n'.encode() + b"\xff,1,0,0,1,1,3\n"
+    names = [video for video, _ in read_boxes(written(tmp_path, text)).keys]
+    assert names == ["vidéo", "a,b", "\udcff"]
+
+
+def test_names_that_share_their_first_words_differ(tmp_path):
+    """Names are compared eight characters at a time; only the last, the first or the length
+    differs here."""
+    names = ["a" * 8, "a" * 16, "a" * 15 + "b", "b" + "a" * 15, "a" * 7, "a" * 8, ""]
+    rows = read_boxes(written(tmp_path, "".join(f"{name},1,0,0,1,1,3\n" for name in names)))
+    assert [rows.keys[i][0] for i in rows.image] == names
+
+
+def test_a_row_of_two_columns_names_an_image(tmp_path):
+    path = written(tmp_path, "v,1,0,0,1,1,3\nv,2\nw,3,1,0,0,1,3\n")
+    rows = read_boxes(path, images_without_boxes=True)
+    assert list(rows.keys) == [("v", "1"), ("v", "2"), ("w", "3")]
+    assert rows.image.tolist() == [0, 2]
+    assert rows.where(1) == f"{path}, line 3"
+
+
+def random_number(rng: np.random.Generator) -> str:
+    """A number in one of the ways that files write them, from tiny to huge, up to 18 digits."""
+    value = float(rng.standard_normal() * 10.0 ** rng.integers(-8, 12))
+    digits = int(rng.integers(0, 18))
+    kinds = [repr(value), f"{abs(value):.{digits}f}", f"{rng.random():.{digits}f}", f"{value:.3g}"]
+    kinds += [str(int(abs(value))), f"{abs(value):.0f}.", f"{rng.random():.3f}"[1:], "0007.50"]
+    return kinds[rng.integers(len(kinds))]
+
+
+def test_fast_numbers_equal_float_to_the_last_bit():
+    rng = np.random.default_rng(0)
+    lines = [
+        f"v{rng.integers(3)},{rng.integers(3)},{','.join(random_number(rng) for _ in range(4))},"
+        f"{rng.integers(10 ** rng.integers(1, 12))},{random_number(rng)}\n"
+        for _ in range(3000)
+    ]
+    text = "".join(lines).encode()
+    fast, checked = fast_rows(text, 1), parse_rows(text, 1, "", False)
+    assert fast is not None
+    assert fast.keys == checked.keys
+    for name in ("image", "boxes", "label", "score", "lines"):
+        np.testing.assert_array_equal(getattr(fast, name), getattr(checked, name), err_msg=name)
+
+
+@pytest.mark.parametrize("line_end", ["\n", "\r\n"])
+def test_plain_files_take_the_fast_way(line_end):
+    text = f"v,0902,0.25,0.5,1,.75,12,0.123456789012345678{line_end}" * 2
+    rows = fast_rows(text.encode(), 5)
+    assert rows is not None
+    assert rows.score.tolist() == [0.123456789012345678] * 2
+    assert rows.lines == range(5, 7)
+
+
+def test_fast_numbers_beside_the_middle_of_two_floats_go_the_right_way():
+    """19 decimals are too few for the middle itself; they end just above or below it."""
+    rng = np.random.default_rng(1)
+    middles = [Fraction(x) + Fraction(np.spacing(x)) / 2 for x in rng.random(500)]
+    texts = [f"0.{int(m * 10**19) + beyond:019d}" for m in middles for beyond in (0, 1)]
+    rows = fast_rows("".join(f"v,1,{t},0,1,1,3\n" for t in texts).encode(), 1)
+    assert rows is not None
+    assert rows.boxes[:, 0].tolist() == [float(t) for t in texts]
+
+
+@pytest.mark.parametrize("text", ["1", "12345678", "123456789", "0.", ".5", "-1", "1e3", "nan"])
+def test_fast_numbers_are_what_float_reads(text):
+    rows = fast_rows(f"v,1,{text},0,1,1,3\n".encode(), 1)
+    assert rows is not None
+    np.testing.assert_array_equal(rows.boxes[0, 0], float(text))
+
+
+@pytest.mark.parametrize(
+    "text", ["1.2.3", "", ".", "0x1", "1-2", "x", "0.12x", "0.1x34567890", "0.1x345678901234567"]
+)
+def test_fast_numbers_refuse_what_float_refuses(text):
+    with pytest.raises(ValueError, match="could not convert"):
+        float(text)
+    assert fast_rows(f"v,1,{text},0,1,1,3\n".encode(), 1) is None
+
+
+BAD = [
+    ("v,1,0,0,1,1", r"expected 7 or 8 columns, video,timestamp,.*got 6: 'v,1,0,0,1,1'"),
+    ("v,1,0,0,1,1,3,0.5,9", "expected 7 or 8 columns, .*got 9"),
+    ("v,1", "expected 7 or 8 columns, .*got 2: 'v,1'"),
+    ("v,1,0,0,x,1,3", "x2 is 'x', expected a number"),
+    ("v,1,0,,1,1,3", "y1 is '', expected a number"),
+    ("v,1,0,0,1,1,3,high", "score is 'high', expected a number"),
+    ("v,1,0,0,1,1,3.0", "action_id is '3.0', expected an integer"),
+    ("v,1,0,0,1,1,stand,0.5", "action_id is 'stand', expected an integer"),
+    ("v,1,0,0,1,1,99999999999999999999", "action_id is '9+', expected an integer"),
+    ("v,t,0,0,1,1,3", "timestamp is 't', expected seconds as a number"),
+    ("v,nan,0,0,1,1,3", "timestamp is 'nan', expected seconds as a number"),
+    ("video,timestamp,x1,y1,x2,y2,action_id", "timestamp is 'timestamp', expected seconds"),
+]
+
+
+@pytest.mark.parametrize(("row", "message"), BAD, ids=[row for row, _ in BAD])
+def test_a_wrong_row_is_named_by_file_and_line(row, message, tmp_path):
+    good = "v,1,0,0,1,1,3\n"
+    path = written(tmp_path, good * 2 + row + "\n" + good)
+    with pytest.raises(ValueError, match=rf"rows\.csv, line 3: {message}"):
+        read_boxes(path)
+
+
+def test_a_column_missing_here_and_one_too_many_there_do_not_cancel(tmp_path):
+    """Read on regardless, the second name would be a label and every field a number."""
+    path = written(tmp_path, "1,1,0,0,1,1,3\n1,1,0,0,1,1\n5,1,0,0,1,1,3,5\n")
+    with pytest.raises(ValueError, match=r"line 2: expected 7 or 8 columns, .*got 6"):
+        read_boxes(path)
+
+
+def test_the_line_is_right_after_many_chunks_and_blank_lines(tmp_path, monkeypatch):
+    monkeypatch.setattr("external.ava_evaluation.reading.CHUNK_BYTES", 100)
+    path = written(tmp_path, "\n" + "v,1,0,0,1,1,3\n" * 500 + "v,1,0,0,1,1,x\n" + "short\n")
+    with pytest.raises(ValueError, match="line 502: action_id is 'x'"):
+        read_boxes(path)
+
+
+def test_rows_know_their_lines_across_chunks(tmp_path, monkeypatch):
+    monkeypatch.setattr("external.ava_evaluation.reading.CHUNK_BYTES", 100)
+    good = "v,1,0,0,1,1,3\n"
+    rows = read_boxes(written(tmp_path, good * 20 + "\n" + good * 20))
+    assert len(rows) == 40
+    assert rows.where(19).endswith(", line 20")
+    assert rows.where(39).endswith(", line 41")
+
+
+def test_two_columns_are_offered_where_they_are_allowed(tmp_path):
+    with pytest.raises(ValueError, match=r"expected 2 \(video,timestamp\), 7 or 8 columns"):
+        read_boxes(written(tmp_path, "v,1,0\n"), images_without_boxes=True)
+
+
+# ---------------------------------------------------------------------------- exclusions
+
+
+def test_exclusions_are_whole_seconds(tmp_path):
+    assert read_exclusions(written(tmp_path, "v,0902\n\nw,1\n")) == {("v", 902), ("w", 1)}
+
+
+@pytest.mark.parametrize(
+    ("row", "message"),
+    [
+        ("v,1,2", "line 2: expected 2 columns, video,timestamp, got 3: 'v,1,2'"),
+        ("v,1.5", "line 2: timestamp is '1.5', expected whole seconds"),
+    ],
+)
+def test_a_wrong_exclusion(row, message, tmp_path):
+    with pytest.raises(ValueError, match=message):
+        read_exclusions(written(tmp_path, f"v,1\n{row}\n"))
+
+
+# ---------------------------------------------------------------------------- label maps
+
+ITEMS = """
+# comment
+item {
+  name: "walk {fast}"
+  id: 14
+}
+item { id: 2 name: 'a "b" id: 7' }
+"""
+LABEL_ENTRIES = """
+label {
+  name: "walk {fast}"
+  label_id: 14
+  label_type: PERSON_MOVEMENT
+}
+label { name: "a \\"b\\" id: 7" label_id: 2 label_type: PERSON_INTERACTION }
+"""
+
+
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        ("map.pbtxt", ITEMS),
+        ("map.pbtxt", LABEL_ENTRIES),
+        ("map.yaml", "14: walk {fast}\n2: 'a \"b\" id: 7'\n"),
+        ("map.yml", "- {id: 14, name: 'walk {fast}'}\n- {id: 2, name: 'a \"b\" id: 7'}\n"),
+        ("map.csv", 'id,name\n14,walk {fast}\n2,"a ""b"" id: 7"\n'),
+        ("map.csv", '14,walk {fast},PERSON_MOVEMENT\n2,"a ""b"" id: 7",x\n'),
+    ],
+)
+def test_label_maps(name, text, tmp_path):
+    labels = read_label_map(written(tmp_path, text, name))
+    assert list(labels.items()) == [(2, 'a "b" id: 7'), (14, "walk {fast}")]
+
+
+@pytest.mark.parametrize(("name", "text"), [("map.yaml", "- a\n- b\n"), ("map.csv", "a\nb\n")])
+def test_plain_lists_count_from_one(name, text, tmp_path):
+    assert read_label_map(written(tmp_path, text, name)) == {1: "a", 2: "b"}
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "message"),
+    [
+        ("map.pbtxt", 'item { name: "a" id: 1 }\nitem { id: 2 }', "line 2: expected a name and"),
+        ("map.pbtxt", "v,1,0,0,1,1,3\n", "label map is empty"),
+        ("map.yaml", "1: a\n2: a\n", "name 'a' stands twice, as ids 1 and 2"),
+        ("map.csv", "1,a\n1,b\n", "id 1 stands twice: 'a' and 'b'"),
+        ("map.csv", "1,a\nx,b\n", "expected rows 'id,name', got 'x,b'"),
+        ("map.yaml", "x: a\n", "expected an integer id and a name, got 'x': 'a'"),
+        ("map.yaml", "just text", "expected a list or a mapping, got str"),
+    ],
+)
+def test_a_wrong_label_map(name, text, message, tmp_path):
+    with pytest.raises(ValueError, match=message):
+        read_label_map(written(tmp_path, text, name))
+
+
+# ---------------------------------------------------------------------------- command line
+
+
+def command(*arguments: object) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", "external.ava_evaluation", *map(str, arguments)],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
+@pytest.fixture
+def files(tmp_path):
+    """Two images; the detection of the second, excluded or not, is false."""
+    return (
+        "--labelmap",
+        written(tmp_path, "1,stand\n2,walk\n", "map.csv"),
+        "--groundtruth",
+        written(tmp_path, "v,0902,0,0,1,1,1\n", "gt.csv"),
+        "--detections",
+        written(tmp_path, "v,902,0,0,1,1,1,0.5\nv,903,0,0,1,1,1,0.9\n", "det.csv"),
+    )
+
+
+def test_command_line_prints_and_writes(files, tmp_path):
+    done = command(*files, "--json", tmp_path / "out.json")
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.splitlines()[0] == "AVA frame-mAP, protocol 2018, IoU >= 0.5"
+    assert done.stdout.splitlines()[-1] == "mAP 50.00 % over 1 classes"
+    metrics = json.loads((tmp_path / "out.json").read_text())["metrics"]
+    assert metrics["PascalBoxes_PerformanceByCategory/AP@0.5IOU/walk"] is None
+    assert metrics["PascalBoxes_Precision/mAP@0.5IOU"] == 0.5
+
+
+def test_command_line_takes_the_short_flags(files, tmp_path):
+    short = dict(zip(("-l", "-g", "-d"), files[1::2], strict=True))
+    excluded = written(tmp_path, "v,903\n", "excluded.csv")
+    done = command(*[x for pair in short.items() for x in pair], "-e", excluded)
+    assert "mAP 100.00 %" in done.stdout, done.stderr
+    done = command(*files, "--protocol", "2020", "--iou-threshold", "1")
+    assert "protocol 2020, IoU >= 1" in done.stdout, done.stderr
+
+
+def test_command_line_names_the_mistake(files, tmp_path):
+    written(tmp_path, "v,902,0,0,1,1,one\n", "det.csv")
+    done = command(*files)
+    assert done.returncode == 2
+    assert done.stdout == ""
+    assert done.stderr.startswith("error: ")
+    assert "det.csv, line 1: action_id is 'one', expected an integer" in done.stderr
+    done = command(*files[:-1], tmp_path / "absent.csv")
+    assert done.returncode == 2
+    assert "absent.csv" in done.stderr

@@ -1,0 +1,200 @@
+"""The loop: resuming, refusing, overfitting, two processes."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+
+from models.criterion import StepCriterion
+from models.training import DetectionPass
+from tests.helpers import (
+    ROOT,
+    random_boxes,
+    random_clips,
+    random_targets,
+    tiny_detector,
+    tiny_model,
+)
+from utils.config import Config, load_config
+from utils.engine import Trainer, collect_detections, warmup_cosine
+from utils.run import RunFolder
+from utils.structures import ClipBatch, ClipKey, StepOutput
+
+TAUS = [0.2, 0.35, 0.5]
+
+
+class Batches:
+    """A loader of `count` fixed batches of two clips."""
+
+    def __init__(self, detector, count=2):
+        self.items = [
+            ClipBatch(
+                random_clips(detector, 2, seed=i),
+                [random_boxes(8, seed=2 * i), random_boxes(8, seed=2 * i + 1)],
+                [random_targets(1, seed=i), random_targets(2, seed=i + 9)],
+                [ClipKey("a", i), ClipKey("b", i)],
+                [i, i + 50],
+            )
+            for i in range(count)
+        ]
+
+    def set_epoch(self, epoch: int) -> None:
+        self.epoch = epoch
+
+    def __len__(self) -> int:
+        return len(self.items)
+
+    def __iter__(self):
+        return iter(self.items)
+
+
+def fake_metrics(mAP: float = 0.5) -> dict:
+    return {"steps": [{"step": 1, "mAP": mAP, "recall": 1.0, "mean_iou": 0.7}]}
+
+
+def make_trainer(output: Path, epochs=4, metrics=None, **changes) -> Trainer:
+    detector = tiny_detector(**({"dropout": 0.3} | changes)).train()
+    config = Config(model=tiny_model())
+    config.train.output, config.train.name = str(output), "run"
+    loader = Batches(detector)
+    optimizer = torch.optim.Adam(detector.parameters(), lr=1e-3)
+    scores = iter(metrics or [0.1] * 100)
+    torch.manual_seed(0)
+    return Trainer(
+        DetectionPass(detector, TAUS),
+        detector,
+        StepCriterion(),
+        optimizer,
+        warmup_cosine(optimizer, epochs * len(loader), 2, 0.1),
+        loader,
+        lambda: fake_metrics(next(scores)),
+        RunFolder(config),
+        torch.device("cpu"),
+        state={"config": config.to_dict(), "classes": {1: "a"}},
+        log_every=1,
+    )
+
+
+def losses_of(run: Path) -> list[float]:
+    lines = [json.loads(line) for line in (run / "log.jsonl").read_text().splitlines()]
+    return [line["loss/total"] for line in lines if line["kind"] == "train"]
+
+
+def test_four_epochs_are_two_a_stop_and_two_more(tmp_path):
+    make_trainer(tmp_path / "whole").fit(4)
+    make_trainer(tmp_path / "parts").fit(2)
+    torch.manual_seed(123)
+    again = make_trainer(tmp_path / "parts")
+    again.resume(again.run.latest)
+    again.fit(4)
+    whole, parts = losses_of(tmp_path / "whole/run"), losses_of(tmp_path / "parts/run")
+    assert len(whole) == 8
+    assert whole == parts
+
+
+def test_two_clips_are_overfitted(tmp_path):
+    trainer = make_trainer(tmp_path, epochs=40, dropout=0.0)
+    trainer.loader.items = trainer.loader.items[:1]
+    trainer.fit(40)
+    losses = losses_of(tmp_path / "run")
+    assert losses[-1] < 0.4 * losses[0]
+
+
+def test_the_best_checkpoint_is_the_best_validation_s(tmp_path):
+    make_trainer(tmp_path, metrics=[0.2, 0.6, 0.4]).fit(3)
+    best = torch.load(tmp_path / "run/best.pt", weights_only=True)
+    latest = torch.load(tmp_path / "run/latest.pt", weights_only=True)
+    assert (best["epoch"], best["best_score"], latest["epoch"]) == (2, 0.6, 3)
+    assert "optimizer" not in best
+    assert latest["metrics"]["steps"][0]["mAP"] == 0.4
+
+
+def test_a_loss_that_is_not_finite_stops_with_its_parts_and_clips(tmp_path):
+    trainer = make_trainer(tmp_path)
+    trainer.detector.heads[1].classifier.bias.data.fill_(torch.nan)
+    with pytest.raises(FloatingPointError, match=r"step2/classification nan.*clips: a second 0, b"):
+        trainer.fit(1)
+
+
+def test_a_run_with_other_settings_is_not_continued(tmp_path):
+    make_trainer(tmp_path).fit(1)
+    config = Config(model=tiny_model())
+    config.train.output, config.train.name = str(tmp_path), "run"
+    config.train.epochs, config.data.workers = 99, 1
+    with pytest.raises(ValueError, match=r"train\.epochs was 14, is 99\. Give this run another"):
+        RunFolder(config)
+
+
+def test_starting_anew_sets_the_earlier_run_aside(tmp_path):
+    trainer = make_trainer(tmp_path)
+    trainer.fit(1)
+    config = load_config(None, [f"output={tmp_path}", "name=run"])
+    RunFolder(config, resume=False).close()
+    assert (tmp_path / "run.1/latest.pt").is_file()
+    assert not (tmp_path / "run/latest.pt").exists()
+
+
+def test_detection_on_annotation_proposes_the_annotated_boxes():
+    detector = tiny_detector()
+
+    class Seen:
+        def add(self, batch: ClipBatch, outputs: list[StepOutput]) -> None:
+            assert [len(p) for p in batch.proposals] == [1, 2]
+            assert torch.equal(batch.proposals[0], batch.targets[0].boxes)
+            self.added = len(outputs)
+
+        def merge(self) -> None:
+            self.merged = True
+
+    seen = Seen()
+    detector.train()
+    collect_detections(
+        detector, [Batches(detector).items[0]], seen, torch.device("cpu"), on_annotation=True
+    )
+    assert seen.added == 3
+    assert seen.merged
+    assert detector.training
+
+
+GRADIENT_SCRIPT = """
+import sys, torch
+from torch.nn.parallel import DistributedDataParallel
+from models.criterion import StepCriterion
+from models.training import DetectionPass
+from tests.helpers import random_boxes, random_clips, random_targets, tiny_detector
+from utils.distributed import rank, start_process, stop_process, world_size
+start_process("cpu")
+detector = tiny_detector(freeze_stats=True).train()
+persons = {persons}
+part = range(rank() * 2, rank() * 2 + 2) if world_size() == 2 else range(4)
+images = random_clips(detector, 4)[list(part)]
+proposals = [random_boxes(8, seed=i) for i in part]
+targets = [random_targets(persons[i], seed=i) for i in part]
+model = DetectionPass(detector, [0.2, 0.35, 0.5])
+if world_size() == 2:
+    model = DistributedDataParallel(model)
+StepCriterion()(model(images, proposals, targets, list(part)))["total"].backward()
+if rank() == 0:
+    torch.save({{n: p.grad for n, p in detector.named_parameters() if p.requires_grad}}, sys.argv[1])
+stop_process()
+"""
+
+
+@pytest.mark.parametrize("persons", [[2, 1, 3, 1], [2, 1, 0, 0]], ids=["uneven", "none_on_one"])
+def test_two_processes_give_the_gradient_of_one(tmp_path, persons):
+    script = tmp_path / "gradient.py"
+    script.write_text(GRADIENT_SCRIPT.format(persons=persons))
+    environment = {**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
+    launch = ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
+    for arguments, out in (([], "one.pt"), (launch, "two.pt")):
+        command = [sys.executable, *arguments, str(script), str(tmp_path / out)]
+        subprocess.run(command, env=environment, check=True, capture_output=True, timeout=300)
+    one, two = (torch.load(tmp_path / f) for f in ("one.pt", "two.pt"))
+    assert one.keys() == two.keys()
+    for name, gradient in one.items():
+        scale = gradient.abs().max().clamp(min=1e-6)
+        assert (gradient - two[name]).abs().max() / scale < 1e-4, name

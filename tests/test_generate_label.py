@@ -1,0 +1,56 @@
+"""The script that turns annotation into a pickle."""
+
+from __future__ import annotations
+
+import pickletools
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from data.records import read_records
+from scripts import generate_label
+
+REPOSITORY = Path(__file__).resolve().parents[1]
+
+
+@pytest.fixture
+def labels(tmp_path: Path) -> Path:
+    path = tmp_path / "labels.csv"
+    path.write_text("v,0902,0,0,0.5,1,12,3\nv,0902,0,0,0.5,1,80,3\nv,0903\n")
+    return path
+
+
+def test_run_from_anywhere_it_writes_beside_the_csv_what_the_csv_says(labels: Path) -> None:
+    script = REPOSITORY / "scripts" / "generate_label.py"
+    command = [sys.executable, str(script), labels.name]
+    done = subprocess.run(command, cwd=labels.parent, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert "labels.pkl: 2 images, 1 persons" in done.stdout
+    written, source = read_records(labels.with_suffix(".pkl")), read_records(labels)
+    assert written.images == source.images
+    assert written.has_persons
+
+
+def test_the_pickle_holds_plain_types_only(labels: Path, tmp_path: Path) -> None:
+    output = tmp_path / "other.pkl"
+    generate_label.main([str(labels), "-o", str(output)])
+    used = {opcode.name for opcode, _, _ in pickletools.genops(output.read_bytes())}
+    assert not used & {"GLOBAL", "STACK_GLOBAL", "REDUCE", "INST", "OBJ", "NEWOBJ", "BUILD"}
+
+
+def test_a_bad_row_ends_it_with_file_and_line(
+    labels: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    labels.write_text("v,0902,0,0,5,1,12\n")
+    with pytest.raises(SystemExit, match="2"):
+        generate_label.main([str(labels)])
+    assert "labels.csv, line 1: box outside the image" in capsys.readouterr().err
+    assert not labels.with_suffix(".pkl").exists()
+
+
+def test_other_endings_are_refused(labels: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit, match="2"):
+        generate_label.main([str(labels), "-o", str(labels)])
+    assert "expected a .csv to read and a .pkl to write" in capsys.readouterr().err

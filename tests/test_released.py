@@ -1,0 +1,145 @@
+"""Parity with the recorded outputs of the authors' release (shared/reference)."""
+
+import json
+import os
+import warnings
+
+import cv2
+import numpy as np
+import pytest
+import torch
+import torchvision
+
+from models import load_detector
+from models.criterion import StepCriterion, StepSamples
+from models.released import _HEAD_NAMES
+from tests.helpers import SHARED, needs_shared, released_checkpoint
+from utils.boxes import encode_boxes
+from utils.tubes import replicate_boxes
+
+pytestmark = needs_shared
+
+
+@pytest.fixture(scope="module")
+def reference():
+    return np.load(SHARED / "reference/step_release.npz")
+
+
+@pytest.fixture(scope="module", autouse=True)
+def all_cores():
+    threads = torch.get_num_threads()
+    torch.set_num_threads(os.cpu_count() or 1)
+    yield
+    torch.set_num_threads(threads)
+
+
+@pytest.fixture(scope="module")
+def detector(tmp_path_factory):
+    path = tmp_path_factory.mktemp("released") / "step.pth"
+    torch.save(released_checkpoint(), path)
+    return load_detector(path)
+
+
+@pytest.fixture(scope="module")
+def features(detector, reference):
+    frames = np.random.RandomState(7).uniform(-1, 1, (1, 36, 25, 25, 3)).astype(np.float32)[0]
+    frames = [cv2.resize(f, (400, 400), interpolation=cv2.INTER_LINEAR) for f in frames]
+    images = torch.from_numpy(np.stack(frames).clip(-1, 1)).permute(0, 3, 1, 2)[None]
+    assert np.allclose(images[0, ::9, :, ::80, ::80], reference["images_slice"], atol=1e-6)
+    # Without oneDNN, as the reference was recorded: see `test_losses_and_gradients`.
+    with torch.no_grad(), torch.backends.mkldnn.flags(enabled=False):
+        return detector.extract(images)
+
+
+def relative_error(a: torch.Tensor, b: np.ndarray) -> float:
+    return float(np.linalg.norm(a.detach().numpy() - b) / np.linalg.norm(b))
+
+
+def test_backbone_and_context(features, reference):
+    maps = features.maps.transpose(1, 2)[0]
+    assert relative_error(maps[:, ::64, ::6, ::6], reference["conv_slice"]) < 1e-5
+    assert relative_error(features.context[0], reference["context"]) < 1e-5
+
+
+def test_every_step(detector, features, reference):
+    """The whole loop on the recorded proposals."""
+    tubes = replicate_boxes(torch.from_numpy(reference["proposals"]), 3)
+    index = torch.zeros(34, dtype=torch.int64)
+    for step in range(3):
+        with torch.no_grad():
+            output = detector.decode(detector.run_head(step, features, tubes, index), tubes)
+        for ours, theirs, tolerance in (
+            ("scores", "prob", 1e-4),
+            ("tubes", "tubes", 0.05),
+            ("before", "before", 0.05),
+            ("after", "after", 0.05),
+        ):
+            error = np.abs(output[ours].numpy() - reference[f"step{step + 1}_{theirs}"]).max()
+            assert error < tolerance, f"step {step + 1} {ours}: {error}"
+        if step < 2:
+            tubes = detector.next_tubes(step + 1, output, features)
+
+
+def test_losses_and_gradients(detector, features, reference):
+    """The head and the criterion, from the same pooled features as the recorded ones.
+
+    In one channel of Mixed_5c's max pooling two cells are equal to the last bit or so. Which of
+    them wins, and so where its gradient goes (1.1e-3 of the whole), is up to the rounding of what
+    comes before: torchvision's RoI align without oneDNN rounds as the recording did.
+    """
+    tubes = torch.from_numpy(reference["loss_rois"])[..., 1:].float()
+    targets = torch.from_numpy(reference["loss_targets"]).float()
+    rois = torch.from_numpy(reference["loss_rois"]).float().flatten(0, 1)
+    maps = features.maps[0, :, 3:6].transpose(0, 1).contiguous()
+    pooled = torchvision.ops.roi_align(maps, rois, 7, 1 / 16, 0, False)
+    pooled = pooled.unflatten(0, (6, 3)).transpose(1, 2).requires_grad_()
+    ours = detector.pool(features.maps[:, :, 3:6], tubes, torch.zeros(6, dtype=torch.int64))
+    assert torch.allclose(ours, pooled, rtol=1e-4, atol=1e-5)
+    head = detector.heads[1].eval()
+    head.zero_grad()
+    with torch.backends.mkldnn.flags(enabled=False):
+        output = head(pooled, features.context[:, :, 3:6].expand(6, -1, -1))
+        around = targets[:, [0, 2]]
+        references = tubes[:, [1, 1]]
+        neighbor_mask = around[..., 5] > 0
+        coded = encode_boxes(around[..., :4], references)
+        losses = StepCriterion()(
+            [
+                StepSamples(
+                    output.logits,
+                    targets[:, 1, 6:] * targets[:, 1, 4:5],
+                    output.deltas[:, 1],
+                    encode_boxes(targets[:, 1, :4], tubes[:, 1]).nan_to_num(),
+                    targets[:, 1, 5] > 0,
+                    torch.stack([output.before[:, 1], output.after[:, 1]], dim=1),
+                    torch.where(neighbor_mask[..., None], coded, 0.0),
+                    neighbor_mask,
+                )
+            ]
+        )
+        losses["total"].backward()
+    parts = [losses[f"step1/{n}"].item() for n in ("classification", "location", "neighbors")]
+    assert parts == pytest.approx(reference["loss_values"].tolist(), abs=1e-5)
+    gradient = pooled.grad.transpose(1, 2)[:, :, ::64]
+    assert relative_error(gradient, reference["loss_feat_grad_slice"]) < 1e-4
+
+    norms = json.loads((SHARED / "reference/step_release_grad_norms.json").read_text())
+    parameters = dict(head.named_parameters())
+    for name, norm in norms.items():
+        theirs = next(prefix for prefix in _HEAD_NAMES if name.startswith(prefix))
+        gradient = parameters[_HEAD_NAMES[theirs] + name.removeprefix(theirs)].grad
+        assert gradient.norm().item() == pytest.approx(norm, rel=1e-4), name
+    trained = [n for n, p in parameters.items() if p.requires_grad]
+    assert len(trained) == len(norms)
+
+
+def test_extra_entries_are_refused_and_warnings_absent(tmp_path):
+    checkpoint = dict(released_checkpoint())
+    checkpoint["base_net"] = {**checkpoint["base_net"], "module.other.weight": torch.zeros(1)}
+    torch.save(checkpoint, tmp_path / "step.pth")
+    with (
+        warnings.catch_warnings(),
+        pytest.raises(ValueError, match=r"step\.pth: unknown entry 'module\.other\.weight'"),
+    ):
+        warnings.simplefilter("error")
+        load_detector(tmp_path / "step.pth")
