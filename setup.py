@@ -178,7 +178,7 @@ setup(
     install_requires=[
         "torch>=2.4",
         "torchvision",
-        "numpy",
+        "numpy>=2.0",
         "av",
         "pyyaml",
         "tqdm",

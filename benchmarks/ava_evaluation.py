@@ -5,9 +5,9 @@
 Every measurement is a fresh process that reads two CSV files and evaluates them, 280 detections of
 60 classes an image (14 million on 50,000 images), eight ground-truth boxes an image. Times are wall
 clock, median and range over the repeats, and processor time of all threads; memory is the largest
-resident set of the process. The
-yardstick, in the same run, is `evaluate_plainly`: the rules as plain loops, on the sizes up to
-`--plain-rows`. `--shuffled` puts the detections of an image anywhere in the file.
+resident set of the process. The yardstick, in the same run, is `evaluate_plainly`: the rules as
+plain loops, on the sizes up to `--plain-rows`. `--shuffled` scatters the detections of an image
+over the file.
 """
 
 import argparse

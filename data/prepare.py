@@ -62,18 +62,31 @@ def check_annotation(
     return sorted(used)
 
 
-def extract_seconds(file: VideoFile, folder: Path) -> None:
+def extract_seconds(
+    file: VideoFile, folder: Path, start: int = 0, end: int | None = None
+) -> None:
     """Write every frame as `<folder>/<second %05d>/<number %06d>.jpg`, by presentation time.
 
-    Second `t` holds the frames shown from `t` on, so the first one in it is the annotated one.
-    Frames are made smaller until their short side is at most `SHORT_SIDE`.
+    Seconds from `start` up to, but not including, `end` (`None`: all) of the video. Second `t`
+    holds the frames shown from `t` on, so the first one in it is the annotated one. Frames are made
+    smaller until their short side is at most `SHORT_SIDE`. Raises `ValueError` if the video has no
+    frame in these seconds.
     """
-    for number, (time, image) in enumerate(file.frames()):
-        path = folder / f"{int(_at_frame(time, file.fps)):05d}" / f"{number:06d}.jpg"
+    number = 0
+    # Half a frame early: see `_at_frame`.
+    for time, image in file.frames(max(Fraction(start) - 1 / (2 * file.fps), Fraction(0))):
+        second = int(_at_frame(time, file.fps))
+        if end is not None and second >= end:
+            break
+        number += 1
+        path = folder / f"{second:05d}" / f"{number:06d}.jpg"
         path.parent.mkdir(parents=True, exist_ok=True)
         bgr = cv2.cvtColor(_limit_size(image), cv2.COLOR_RGB2BGR)
         if not cv2.imwrite(str(path), bgr, [cv2.IMWRITE_JPEG_QUALITY, JPEG_QUALITY]):
             raise OSError(f"{path}: could not be written")
+    if number == 0:
+        length = float(file.times[-1])
+        raise ValueError(f"{file.path}: no frame from second {start} on: it ends at {length:.1f} s")
 
 
 def _at_frame(time: Fraction, fps: Fraction) -> Fraction:

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from data.annotations import AVA_EVALUATED, AVA_UNEVALUATED, read_annotations, read_exclusions
+from data.annotations import AVA_EVALUATED, read_annotations, read_exclusions
 from data.records import read_records, write_pickle
 from utils.structures import ClipKey
 
@@ -235,11 +235,11 @@ def test_ava_s_validation_rows_read_in_seconds() -> None:
         pytest.skip("AVA's validation rows are not here")
     start = time.process_time()
     read = read_annotations(path, AVA_60)
-    assert time.process_time() - start < 6
+    assert time.process_time() - start < 10
     assert len(read.annotated()) == 50029
     assert len(read.videos()) == 64
     assert read.labels.sum() + read.dropped == 93400  # pose classes: one per person
-    assert AVA_UNEVALUATED & set(read_records(path).first_seen) == {2}
+    assert read.dropped == sum(line.endswith(",2") for line in path.read_text().splitlines())
     seconds = [key.timestamp for key in read.spans]
     assert (min(seconds), max(seconds)) == (902, 1798)
 

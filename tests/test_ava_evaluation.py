@@ -43,10 +43,11 @@ def random_rows(rng: np.random.Generator, count: int, tied: bool, scored: bool) 
 
 
 def test_iou_by_hand():
-    a = np.array([[0.0, 0, 2, 2], [0, 0, 1, 1], [0, 0, 1, 1], [0, 0, 1, 1]])
-    b = np.array([[1.0, 1, 3, 3], [1, 0, 2, 1], [5, 5, 6, 6], [0, 0, 1, 1]])
-    # 1 / (4 + 4 - 1); touching edges share nothing; apart in both directions; a box with itself.
-    np.testing.assert_array_equal(iou(a, b), [1 / 7, 0, 0, 1])
+    a = np.array([[0.0, 0, 2, 2], [0, 0, 1, 1], [0, 0, 1, 1], [0, 0, 1, 1], [0, 0, 1, 1]])
+    b = np.array([[1.0, 1, 3, 3], [1, 0, 2, 1], [5, 0, 6, 1], [5, 5, 6, 6], [0, 0, 1, 1]])
+    # 1 / (4 + 4 - 1); touching edges share nothing, nor boxes apart in one direction or both; a box
+    # with itself.
+    np.testing.assert_array_equal(iou(a, b), [1 / 7, 0, 0, 0, 1])
 
 
 def test_average_precision_by_hand():
@@ -116,6 +117,12 @@ def test_at_the_limit_of_2020_the_smallest_entry_leaves_not_the_last():
     truth = table("v,902,0,0,1,1,12", "v,902,0,0,1,1,14")
     result = evaluate(truth, table(*lowest, *higher), LABELS, protocol="2020")
     assert (result.per_class["stand"], result.per_class["walk"]) == (0, 1)
+
+
+def test_a_score_that_is_no_number_comes_first_in_2020():
+    """It claims the box and ranks first; were it matched last, the rank would go to a duplicate."""
+    found = table("v,902,0,0,1,1,12,nan", "v,902,0,0,1,1,12,0.5")
+    assert evaluate(table("v,902,0,0,1,1,12"), found, LABELS, protocol="2020").mAP == 1
 
 
 # ---------------------------------------------------------------------------- oracle and laws

@@ -75,6 +75,13 @@ def test_a_row_of_two_columns_names_an_image(tmp_path):
     assert rows.where(1) == f"{path}, line 3"
 
 
+def test_images_with_one_hash_are_not_mixed_up(monkeypatch):
+    monkeypatch.setattr("external.ava_evaluation.fast_rows.MIXER", np.uint64(0))
+    row = "v,{},0,0,1,1,3\n"
+    assert fast_rows((row.format(1) * 2).encode(), 1) is not None
+    assert fast_rows((row.format(1) + row.format(2)).encode(), 1) is None
+
+
 def random_number(rng: np.random.Generator) -> str:
     """A number in one of the ways that files write them, from tiny to huge, up to 18 digits."""
     value = float(rng.standard_normal() * 10.0 ** rng.integers(-8, 12))

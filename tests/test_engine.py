@@ -179,7 +179,8 @@ if world_size() == 2:
     model = DistributedDataParallel(model)
 StepCriterion()(model(images, proposals, targets, list(part)))["total"].backward()
 if rank() == 0:
-    torch.save({{n: p.grad for n, p in detector.named_parameters() if p.requires_grad}}, sys.argv[1])
+    named = detector.named_parameters()
+    torch.save({{n: p.grad for n, p in named if p.requires_grad}}, sys.argv[1])
 stop_process()
 """
 

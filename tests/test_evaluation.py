@@ -1,15 +1,16 @@
 """The evaluator against hand-worked figures, the command line, and other batchings."""
 
 import json
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 
+from external.ava_evaluation import read_boxes
 from external.ava_evaluation.__main__ import main as evaluate_files
-from utils.evaluation import StepEvaluator, format_classes, format_results, groundtruth_table
+from utils.evaluation import StepEvaluator, format_classes, format_results, read_groundtruth
 from utils.structures import ClipBatch, ClipKey, ClipTargets, StepOutput
 
 CLASSES = {3: "run", 7: "sit", 9: "wave"}
@@ -90,7 +91,7 @@ def test_hand_worked_metrics(one_person: tuple) -> None:
     batch, outputs, truth = one_person
     evaluator = StepEvaluator(CLASSES)
     evaluator.add(batch, outputs)
-    metrics = evaluator.evaluate(truth)
+    metrics = evaluator.evaluate(read_boxes(truth))
     assert [step["mAP"] for step in metrics["steps"]] == [0.0, 1.0]
     assert metrics["steps"][1]["per_class"] == {"run": 1.0, "sit": None, "wave": None}
     # Step 1's best box: 10 x 20 shared, of 600 together. The left half of the image: 400 / 4000.
@@ -108,12 +109,12 @@ def test_excluded_images_count_nowhere(one_person: tuple, tmp_path: Path) -> Non
     exclusions.write_text("v,0902\n")
     evaluator = StepEvaluator(CLASSES)
     evaluator.add(batch, outputs)
-    metrics = evaluator.evaluate(truth, exclusions)
+    metrics = evaluator.evaluate(read_boxes(truth), exclusions)
     assert (metrics["key_frames"], metrics["persons"]) == (1, 0)
     assert metrics["proposals"] == {"recall": None, "mean_iou": None}
     assert [step["mAP"] for step in metrics["steps"]] == [None, None]
     # The 2020 state of the evaluation has no exclusions.
-    assert evaluator.evaluate(truth, exclusions, "2020")["steps"][1]["mAP"] == 1.0
+    assert evaluator.evaluate(read_boxes(truth), exclusions, "2020")["steps"][1]["mAP"] == 1.0
 
 
 @pytest.mark.parametrize("protocol", ["2018", "2020"])
@@ -124,7 +125,7 @@ def test_metrics_are_those_of_the_written_files(tmp_path: Path, protocol: str) -
     label_map.write_text("".join(f"{i},{name}\n" for i, name in CLASSES.items()))
     evaluator = StepEvaluator(CLASSES, score_threshold=0.0)
     evaluator.add(batch, outputs)
-    metrics = evaluator.evaluate(truth, protocol=protocol)
+    metrics = evaluator.evaluate(read_boxes(truth), protocol=protocol)
     files = evaluator.write_detections(tmp_path)
     assert [file.name for file in files] == ["detections_step1.csv", "detections_step2.csv"]
     for step, file in zip(metrics["steps"], files, strict=True):
@@ -156,19 +157,34 @@ def test_batches_do_not_matter_and_an_image_counts_once(tmp_path: Path) -> None:
         part = make_batch([batch.keys[i]], [batch.targets[i]])
         parts.add(part, make_outputs([(o.boxes[rows], o.scores[rows]) for o in outputs]))
     assert len(parts) == len(batch)
-    assert parts.evaluate(truth) == whole.evaluate(truth)
+    assert parts.evaluate(read_boxes(truth)) == whole.evaluate(read_boxes(truth))
 
 
-def test_a_table_gives_the_same_as_the_csv_file(tmp_path: Path) -> None:
+@dataclass
+class Persons:
+    """What `data.annotations.Annotations` holds."""
+
+    classes: dict[int, str]
+    boxes: np.ndarray
+    labels: np.ndarray
+    spans: dict[ClipKey, tuple[int, int]]
+
+
+def test_annotations_give_the_same_as_their_csv_file(tmp_path: Path) -> None:
     batch, outputs = random_data(images=20)
     truth = write_groundtruth(tmp_path / "gt.csv", batch)
     evaluator = StepEvaluator(CLASSES)
     evaluator.add(batch, outputs)
-    keys = [k for k, t in zip(batch.keys, batch.targets, strict=True) for _ in range(len(t.boxes))]
+    ends = np.cumsum([0] + [len(t.boxes) for t in batch.targets]).tolist()
     boxes = torch.cat([t.boxes for t in batch.targets]) / torch.tensor([100.0, 80, 100, 80])
-    labels = torch.cat([t.labels for t in batch.targets]).bool().numpy()
-    table = groundtruth_table(keys, np.round(boxes.double().numpy(), 3), labels, CLASSES)
-    assert evaluator.evaluate(table) == evaluator.evaluate(truth)
+    persons = Persons(
+        CLASSES,
+        np.round(boxes.double().numpy(), 3),
+        torch.cat([t.labels for t in batch.targets]).bool().numpy(),
+        {key: (ends[i], ends[i + 1]) for i, key in enumerate(batch.keys)},
+    )
+    table = read_groundtruth(tmp_path / "gt.pkl", persons)
+    assert evaluator.evaluate(table) == evaluator.evaluate(read_groundtruth(truth, persons))
 
 
 def test_cls_stage_is_judged_on_annotated_boxes(tmp_path: Path) -> None:
@@ -178,7 +194,7 @@ def test_cls_stage_is_judged_on_annotated_boxes(tmp_path: Path) -> None:
     labels = torch.cat([t.labels for t in batch.targets])
     evaluator = StepEvaluator(CLASSES, nms_threshold=1.0)
     evaluator.add(batch, make_outputs([(torch.cat(batch.proposals), labels)]))
-    step = evaluator.evaluate(truth)["steps"][0]
+    step = evaluator.evaluate(read_boxes(truth))["steps"][0]
     assert (step["mAP"], step["recall"]) == (1.0, 1.0)
     assert step["mean_iou"] == pytest.approx(1)
 
@@ -198,14 +214,14 @@ def test_merging_joins_what_the_processes_have(
     others = iter([second._found.proposals, len(outputs), *second._found.steps])
     monkeypatch.setattr("utils.evaluation.gather_objects", lambda own: [own, next(others)])
     first.merge()
-    assert first.evaluate(truth) == whole.evaluate(truth)
+    assert first.evaluate(read_boxes(truth)) == whole.evaluate(read_boxes(truth))
 
 
 def test_results_table_puts_steps_beside_the_proposals(one_person: tuple) -> None:
     batch, outputs, truth = one_person
     evaluator = StepEvaluator(CLASSES)
     evaluator.add(batch, outputs)
-    metrics = evaluator.evaluate(truth)
+    metrics = evaluator.evaluate(read_boxes(truth))
     lines = format_results(metrics).splitlines()
     assert lines[2].split() == ["proposals", "-", "0.00", "%", "0.100", "-"]
     assert lines[4].split() == ["step", "2", "100.00", "%", "100.00", "%", "1.000", "2"]

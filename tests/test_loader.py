@@ -146,6 +146,21 @@ def test_boxes_of_a_proposal_file_follow_the_augmentation(root: Path) -> None:
     assert dataset[0, 3].proposals.tolist() == [[0, 0, 16, 16]]
 
 
+def test_a_neighbour_that_is_cropped_away_does_not_count(tmp_path: Path) -> None:
+    """The person is in one corner, a second later in the opposite one: crops lose the latter."""
+    rows = ("a,2,0,0,0.3,0.3,1,7", "a,3,0.7,0.7,1,1,1,7")
+    write_dataset(tmp_path, rows, {"a": range(1, 5)})
+    off = ("color=false", "flip=false", "erase=false")
+    dataset = build_dataset(make_config(tmp_path, *off), "train")
+    seen = set()
+    for epoch in range(40):
+        targets = dataset[epoch, 0].targets
+        (valid,), (box,) = targets.neighbor_valid[:, 0, 1], targets.neighbors[:, 0, 1]
+        assert bool((box[2:] > box[:2]).all()) == bool(valid)
+        seen.add(bool(valid))
+    assert seen == {True, False}
+
+
 def indices(batches: TrainingBatches | TestingBatches) -> list[list[int]]:
     return [[index for _, index in batch] for batch in batches]
 

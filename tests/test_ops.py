@@ -50,7 +50,7 @@ class TestRoiAlign:
     # is 10 y + x and a bin's mean is the value at the bin's centre. Box (2, 4)-(10, 8), scale 1/2:
     # on the map x from 1 to 5, y from 2 to 4. Two columns of bins centred at x = 2, 4, one row at
     # y = 3: 32, 34. Aligned, all shifts by half a pixel: 10 * 2.5 + 1.5 = 26.5, and 28.5.
-    @pytest.mark.parametrize(("aligned", "expected"), [(False, [32, 34]), (True, [26.5, 28.5])])
+    @pytest.mark.parametrize(("aligned", "expected"), [(False, [32.0, 34.0]), (True, [26.5, 28.5])])
     @pytest.mark.parametrize("sampling_ratio", [-1, 0, 1, 3])
     def test_a_ramp_by_hand(
         self, aligned: bool, expected: list[float], sampling_ratio: int
@@ -84,8 +84,7 @@ class TestRoiAlign:
     def test_agrees_with_torchvision(
         self, layout: Callable[[Tensor], Tensor], aligned: bool, sampling_ratio: int
     ) -> None:
-        features, boxes = layout(random_features()), random_boxes()
-        boxes = boxes[boxes[:, 1] > -1e5]  # torchvision would take minutes for the huge one
+        features, boxes = layout(random_features()), random_boxes(huge=False)
 
         def ours(x: Tensor) -> Tensor:
             return ops.roi_align(x, boxes, (7, 5), SCALE, sampling_ratio, aligned)
@@ -100,8 +99,7 @@ class TestRoiAlign:
 
     @pytest.mark.parametrize("aligned", [False, True])
     def test_agrees_with_plain_pytorch(self, aligned: bool) -> None:
-        features, boxes = random_features(channels=3), random_boxes()
-        boxes = boxes[boxes[:, 1] > -1e5]
+        features, boxes = random_features(channels=3), random_boxes(8, huge=False)
 
         def ours(x: Tensor) -> Tensor:
             return ops.roi_align(x, boxes, (2, 3), SCALE, 0, aligned)
@@ -114,13 +112,13 @@ class TestRoiAlign:
 
     @pytest.mark.parametrize("layout", [dense, channels_last])
     def test_gradcheck(self, layout: Callable[[Tensor], Tensor]) -> None:
-        features = layout(random_features(channels=2)[:1, :, :5, :6]).requires_grad_()
-        boxes = torch.tensor([[0, 1.3, 0.4, 5.2, 3.9], [0, -1, 2, 9, 9]], dtype=torch.float64)
+        features = layout(random_features(channels=2)[:1, :, :4, :3]).requires_grad_()
+        boxes = torch.tensor([[0, 0.3, 0.4, 2.2, 3.9], [0, -1, 2, 9, 9]], dtype=torch.float64)
         assert torch.autograd.gradcheck(lambda x: ops.roi_align(x, boxes, 2), features)
 
     def test_no_second_derivative(self) -> None:
         features = random_features(channels=2).requires_grad_()
-        pooled = ops.roi_align(features, random_boxes(), 2, SCALE).pow(2).sum()
+        pooled = ops.roi_align(features, random_boxes(huge=False), 2, SCALE).pow(2).sum()
         (grad,) = torch.autograd.grad(pooled, features, create_graph=True)
         with pytest.raises(RuntimeError, match=r"no second derivative|double backwards"):
             grad.sum().backward()
@@ -132,7 +130,7 @@ class TestRoiAlign:
     ) -> None:
         """Coordinates and sums are float32: bfloat16 boxes would be off by a pixel."""
         features = layout(random_features(dtype=torch.float32).to(dtype))
-        boxes = random_boxes(dtype=torch.float32)[:24]
+        boxes = random_boxes(dtype=torch.float32, huge=False)
         exact = ops.roi_align(features.float(), boxes, 7, SCALE).to(dtype)
         pooled = ops.roi_align(features, boxes, 7, SCALE)
         assert pooled.dtype == dtype
@@ -190,8 +188,8 @@ class TestRoiPool:
 
     @pytest.mark.parametrize("layout", [dense, channels_last])
     def test_gradcheck(self, layout: Callable[[Tensor], Tensor]) -> None:
-        features = layout(random_features(channels=2)[:1, :, :5, :6]).requires_grad_()
-        boxes = torch.tensor([[0, 1.3, 0.4, 5.2, 3.9], [0, -1, 2, 9, 9]], dtype=torch.float64)
+        features = layout(random_features(channels=2)[:1, :, :4, :3]).requires_grad_()
+        boxes = torch.tensor([[0, 0.3, 0.4, 2.2, 3.9], [0, -1, 2, 9, 9]], dtype=torch.float64)
         assert torch.autograd.gradcheck(lambda x: ops.roi_pool(x, boxes, 2), features)
 
     def test_no_second_derivative(self) -> None:
@@ -319,7 +317,7 @@ class TestEdges:
 
     @pytest.mark.parametrize("pool", [ops.roi_align, ops.roi_pool])
     def test_shuffled_boxes_give_shuffled_outputs(self, pool: Callable[..., Tensor]) -> None:
-        features, boxes = random_features(), random_boxes()
+        features, boxes = random_features(), random_boxes(huge=False)
         order = torch.randperm(len(boxes), generator=torch.Generator().manual_seed(3))
         assert torch.equal(pool(features, boxes[order], 3), pool(features, boxes, 3)[order])
 

@@ -17,8 +17,9 @@ import numpy as np
 import pytest
 
 from data.toy import files, generate_toy_dataset
-from data.toy.actors import ACTIONS, GESTURES, LOCOMOTION, Action, Array, Shape, Track, figure
+from data.toy.actors import ACTIONS, GESTURES, LOCOMOTION, Action, Array, Shape, figure, rates
 from data.toy.scenes import Renderer, Scene, make_scene, paint, shrink
+from data.toy.tracks import Track
 
 TINY: dict[str, Any] = {
     "train_videos": 2,
@@ -38,11 +39,9 @@ def scene_of(seed: int, seconds: int = 20, count: int | None = None) -> Scene:
 def doing(scene: Scene, action: Action, phases: float = 0.0) -> Scene:
     """The scene's first actor alone in the middle, who does `action` around time 0."""
     actor = scene.actors[0][0]
-    rates = np.zeros((1, 6))
-    for entry, sign in action.rates.items():
-        rates[0, entry] = sign * actor.pace[entry]
-    poses = np.array([[0.5, 0.55, phases, phases, phases, phases]]) - 0.5 * rates
-    track = Track(-0.5, poses, rates, [(action,)])
+    speeds = rates(actor, action)[None]
+    poses = np.array([[0.5, 0.55, phases, phases, phases, phases]]) - 0.5 * speeds
+    track = Track(-0.5, poses, speeds, [(action,)])
     background = dataclasses.replace(scene.background, pan_velocity=np.zeros(2))
     return Scene(0, 1, background, [(actor, track)])
 
@@ -227,12 +226,9 @@ def test_many_persons_move_and_some_do_two_things() -> None:
 def test_label_holds_half_a_second_around_key_frame() -> None:
     for actor, track in scene_of(3, count=3).actors:
         for key in range(902, 918):
-            rates = (track.pose(key + 0.499) - track.pose(key - 0.5)) / 0.999
-            expected = np.zeros(6)
-            for action in track.actions_at(key):
-                for entry, sign in action.rates.items():
-                    expected[entry] += sign * actor.pace[entry]
-            np.testing.assert_allclose(rates, expected, atol=1e-9)
+            speeds = (track.pose(key + 0.499) - track.pose(key - 0.5)) / 0.999
+            expected = sum(rates(actor, action) for action in track.actions_at(key))
+            np.testing.assert_allclose(speeds, expected, atol=1e-9)
 
 
 def test_figures_stay_inside() -> None:

@@ -155,7 +155,7 @@ def test_a_video_that_fails_while_it_is_written_leaves_what_was_there(tmp_path: 
     path.write_bytes(b"what was there")
 
     def frames() -> Iterator[np.ndarray]:
-        yield gray(1)
+        yield from [gray(1)] * 100  # more than the encoder holds back: the file is begun
         raise RuntimeError("stop")
 
     with pytest.raises(RuntimeError, match="stop"):

@@ -38,6 +38,19 @@ inline void check_roi_inputs(
       pooled_width);
 }
 
+// boxes [K, 5] on the CPU, contiguous, of type T. CUDA asserts on the device instead: the check
+// would have to wait for it.
+template <typename T>
+void check_image_indices(const at::Tensor& boxes, int64_t images) {
+  const T* data = boxes.const_data_ptr<T>();
+  for (int64_t k = 0; k < boxes.size(0); ++k) {
+    const T image = data[k * 5];
+    TORCH_CHECK_VALUE(
+        image >= T(0) && image < T(images),
+        "boxes[", k, "] has batch index ", image, ", but features hold ", images, " maps");
+  }
+}
+
 // Outputs follow the features' layout, so a channels-last network stays channels-last.
 inline bool is_channels_last(const at::Tensor& features) {
   return features.suggest_memory_format() == at::MemoryFormat::ChannelsLast;

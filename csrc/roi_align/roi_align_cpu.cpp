@@ -114,13 +114,8 @@ struct Geometry {
 
 template <typename T>
 std::vector<BoxTaps<T>> make_boxes(const at::Tensor& boxes, const Geometry& g, bool compact_rows) {
+  check_image_indices<T>(boxes, g.images);
   const T* data = boxes.const_data_ptr<T>();
-  for (int64_t k = 0; k < boxes.size(0); ++k) {
-    const T image = data[k * 5];
-    TORCH_CHECK_VALUE(
-        image >= T(0) && image < T(g.images),
-        "boxes[", k, "] has batch index ", image, ", but features hold ", g.images, " maps");
-  }
   std::vector<BoxTaps<T>> result(boxes.size(0));
   at::parallel_for(0, boxes.size(0), 64, [&](int64_t begin, int64_t end) {
     const T scale = static_cast<T>(g.spatial_scale);

@@ -42,15 +42,6 @@ struct Strides {
   int64_t channel, row, column;
 };
 
-template <typename T>
-int64_t image_index(const T* boxes, int64_t k, int64_t images) {
-  const T image = boxes[k * 5];
-  TORCH_CHECK_VALUE(
-      image >= T(0) && image < T(images),
-      "boxes[", k, "] has batch index ", image, ", but features hold ", images, " maps");
-  return static_cast<int64_t>(image);
-}
-
 // NaN wins, and stays: a broken feature must not be hidden.
 template <typename T>
 STEP_INLINE bool beats(T value, T best) {
@@ -155,6 +146,7 @@ void run_forward(
     bool channels_last,
     at::Tensor& output,
     at::Tensor& argmax) {
+  check_image_indices<T>(boxes, g.images);
   const Strides stride{features.stride(1), features.stride(2), features.stride(3)};
   const T* in = features.const_data_ptr<T>();
   const T* box = boxes.const_data_ptr<T>();
@@ -167,7 +159,7 @@ void run_forward(
     std::vector<int32_t> places(g.bins() * planes);
     for (int64_t k = begin; k < end; ++k) {
       const auto bins = make_bins(box + k * 5, g);
-      const T* image = in + image_index(box, k, g.images) * features.stride(0);
+      const T* image = in + static_cast<int64_t>(box[k * 5]) * features.stride(0);
       for (int64_t block = 0; block < blocks; ++block) {
         const int64_t c = block * kChannelBlock;
         const int64_t to = k * g.channels * g.bins() + c * (channels_last ? 1 : g.bins());
@@ -217,6 +209,7 @@ void run_backward(
     const Geometry& g,
     bool channels_last,
     at::Tensor& grad_features) {
+  check_image_indices<T>(boxes, g.images);
   const T* grad_out = grad.const_data_ptr<T>();
   const int32_t* place = argmax.const_data_ptr<int32_t>();
   const T* box = boxes.const_data_ptr<T>();
@@ -230,7 +223,7 @@ void run_backward(
       const int64_t count = std::min(kChannelBlock, g.channels - channel);
       T* target = grad_in + image * g.channels * pixels;
       for (int64_t k = 0; k < boxes.size(0); ++k) {
-        if (image_index(box, k, g.images) == image) {
+        if (static_cast<int64_t>(box[k * 5]) == image) {
           const int64_t from = k * g.channels * g.bins();
           add_box<T>(grad_out + from, place + from, target, g, channels_last, channel, count);
         }

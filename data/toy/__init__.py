@@ -1,6 +1,7 @@
 """The toy dataset: moving figures in AVA's layout and formats, to train and test on within minutes.
 
-`actors` says how a figure looks and moves, `scenes` paints it, `files` writes the dataset.
+`actors` draws a figure in a pose, `tracks` plans its poses over time, `scenes` paints them,
+`files` writes the dataset.
 """
 
 from data.toy.files import SplitSummary, ToySettings, ToySummary, generate_toy_dataset

@@ -22,13 +22,12 @@ from data.toy.actors import (
     Array,
     Color,
     Shape,
-    Track,
     X,
     Y,
     bounds,
     figure,
-    plan_track,
 )
+from data.toy.tracks import Track, plan_track
 
 Image = NDArray[np.uint8]
 
@@ -92,7 +91,7 @@ def _make_actor(rng: np.random.Generator, height: float) -> Actor:
     pace = np.zeros(6)
     pace[X] = rng.uniform(0.13, 0.24)
     pace[Y] = rng.uniform(0.10, 0.16)
-    # Two steps, hops, waves or flashes a second: six frames each at 12 frames per second.
+    # Cycles per second: none is shorter than five frames at 12 frames per second.
     for entry, rate in ((STRIDE, 1.5), (HOP, 1.8), (WAVE, 2.0), (FLASH, 2.0)):
         pace[entry] = 2 * np.pi * rate * rng.uniform(0.85, 1.15)
     return Actor(

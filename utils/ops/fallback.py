@@ -1,7 +1,8 @@
 """torchvision's operators behind the argument lists of ours, for installs without a compiler.
 
-They give the same values; what they lack is speed on channels-last features, channels-last
-output, and gradients on the CPU that do not depend on the number of threads.
+They give the same values. What they lack: speed on channels-last features, channels-last output,
+gradients on the CPU that do not depend on the number of threads, and sense with wild boxes, whose
+every sample torchvision visits, or on the CPU stores, inside the map or not.
 """
 
 import torch
@@ -41,7 +42,7 @@ def roi_align(
     dtype = _float(features)
     size = (pooled_height, pooled_width)
     pooled = ops.roi_align(
-        features.to(dtype), boxes.detach().to(dtype), size, spatial_scale, sampling_ratio, aligned
+        features.to(dtype), boxes.to(dtype), size, spatial_scale, sampling_ratio, aligned
     )
     return pooled.to(features.dtype)
 
@@ -57,7 +58,7 @@ def roi_pool(
     _check_images(features, boxes)
     dtype = _float(features)
     size = (pooled_height, pooled_width)
-    pooled = ops.roi_pool(features.to(dtype), boxes.detach().to(dtype), size, spatial_scale)
+    pooled = ops.roi_pool(features.to(dtype), boxes.to(dtype), size, spatial_scale)
     return pooled.to(features.dtype)
 
 

@@ -49,7 +49,7 @@ def roi_align(
     """
     size = _check(features, boxes, output_size, spatial_scale)
     return _backend.operators.roi_align(
-        features, boxes, float(spatial_scale), *size, int(sampling_ratio), bool(aligned)
+        features, boxes.detach(), float(spatial_scale), *size, int(sampling_ratio), bool(aligned)
     )
 
 
@@ -80,7 +80,7 @@ def roi_pool(
         ValueError, NotImplementedError: as `roi_align`.
     """
     size = _check(features, boxes, output_size, spatial_scale)
-    return _backend.operators.roi_pool(features, boxes, float(spatial_scale), *size)
+    return _backend.operators.roi_pool(features, boxes.detach(), float(spatial_scale), *size)
 
 
 def _check(

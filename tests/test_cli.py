@@ -1,0 +1,79 @@
+"""User errors are one line; results appear whole or not at all."""
+
+from pathlib import Path
+
+import pytest
+
+from utils.cli import ROOT, default_output, run_main, staged_results
+
+
+def fail_with(error: BaseException):
+    def main() -> None:
+        raise error
+
+    return main
+
+
+@pytest.mark.parametrize(
+    ("error", "said"),
+    [
+        (ValueError("a.csv, line 3: two\n  lines"), "error: a.csv, line 3: two lines\n"),
+        (FileNotFoundError(2, "No such file", "x"), "error: [Errno 2] No such file: 'x'\n"),
+        (
+            ValueError(
+                "Caught ValueError in DataLoader worker process 0.\nOriginal Traceback (most "
+                'recent call last):\n  File "x.py"\nValueError: b.jpg: unreadable\n'
+            ),
+            "error: b.jpg: unreadable\n",
+        ),
+    ],
+)
+def test_a_user_error_is_one_line(error: Exception, said: str, capsys, monkeypatch) -> None:
+    monkeypatch.delenv("STEP_TRACEBACK", raising=False)
+    with pytest.raises(SystemExit) as raised:
+        run_main(fail_with(error))
+    assert raised.value.code == 2
+    assert capsys.readouterr().err == said
+
+
+def test_our_own_mistakes_keep_their_traceback() -> None:
+    with pytest.raises(AssertionError, match="ours"):
+        run_main(fail_with(AssertionError("ours")))
+
+
+def test_results_appear_when_all_are_written(tmp_path: Path) -> None:
+    (tmp_path / "old.csv").write_text("old")
+    with staged_results(tmp_path) as folder:
+        (folder / "old.csv").write_text("new")
+        (folder / "more.csv").write_text("more")
+        assert (tmp_path / "old.csv").read_text() == "old"
+    assert {p.name: p.read_text() for p in tmp_path.iterdir()} == {
+        "old.csv": "new",
+        "more.csv": "more",
+    }
+
+
+def test_a_failure_leaves_earlier_results(tmp_path: Path) -> None:
+    (tmp_path / "old.csv").write_text("old")
+    with pytest.raises(RuntimeError), staged_results(tmp_path) as folder:  # noqa: PT012
+        (folder / "old.csv").write_text("half of the n")
+        raise RuntimeError
+    assert {p.name: p.read_text() for p in tmp_path.iterdir()} == {"old.csv": "old"}
+
+
+def test_results_cannot_go_where_a_file_is(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    with pytest.raises(ValueError, match="expected a folder"), staged_results(tmp_path / "file"):
+        pass
+
+
+@pytest.mark.parametrize(
+    ("checkpoint", "folder"),
+    [
+        (ROOT / "runs" / "mine" / "best.pt", ROOT / "runs" / "mine" / "test"),
+        (ROOT / "pretrained" / "step.pth", ROOT / "runs" / "step" / "test"),
+        (Path("/elsewhere/a.pt"), ROOT / "runs" / "a" / "test"),
+    ],
+)
+def test_results_go_into_the_runs_folder(checkpoint: Path, folder: Path) -> None:
+    assert default_output(checkpoint, "test").resolve() == folder

@@ -1,0 +1,198 @@
+"""test.py, run as its users run it, on a tiny dataset and a detector with random weights."""
+
+import json
+import os
+import re
+import socket
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+
+from external.ava_evaluation.__main__ import main as evaluate_files
+from models.settings import checkpoint_classes, checkpoint_config
+from tests.entries import CLASSES, Script, snapshot, write_checkpoint
+from tests.helpers import ROOT
+from tests.tiny_ava import write_dataset
+
+ROWS = [
+    "a,0902,0.100,0.100,0.500,0.900,1,0",
+    "a,0902,0.100,0.100,0.500,0.900,2,0",
+    "a,0903,0.500,0.200,0.900,0.800,3,1",
+    "b,0902,0.000,0.000,0.600,0.700,1,0",
+]
+FILES = ["label_map=annotations/classes.pbtxt", "val_labels=annotations/val.csv", "val_exclusions="]
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Two videos of two and three seconds, five key frames; three have persons."""
+    root = tmp_path_factory.mktemp("data")
+    write_dataset(root, ROWS, {"a": range(902, 905), "b": range(902, 904)})
+    (root / "annotations" / "excluded.csv").write_text("b,0902\n")
+    return root
+
+
+@pytest.fixture(scope="module")
+def checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_checkpoint(tmp_path_factory.mktemp("run") / "best.pt")
+
+
+@pytest.fixture
+def script(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture) -> Script:
+    return Script("test", monkeypatch, capsys)
+
+
+def arguments(checkpoint: Path, data: Path, output: Path, *more: str) -> list[str]:
+    named = ["--checkpoint", checkpoint, "--data-root", data, "--output", output, "--device", "cpu"]
+    return [*map(str, named), *FILES, *more]
+
+
+def test_metrics_are_what_the_evaluation_says_of_the_files(
+    script: Script, checkpoint: Path, data: Path, tmp_path: Path
+) -> None:
+    outcome = script(*arguments(checkpoint, data, tmp_path, "score_threshold=0.0"))
+    assert outcome.code == 0, outcome.err
+    written = sorted(path.name for path in tmp_path.iterdir())
+    assert written == [f"detections_step{s}.csv" for s in (1, 2, 3)] + ["metrics.json"]
+    metrics = json.loads((tmp_path / "metrics.json").read_text())
+    assert (metrics["key_frames"], metrics["persons"]) == (5, 3)
+    for step in metrics["steps"]:
+        files = ["-l", data / "annotations/classes.pbtxt", "-g", data / "annotations/val.csv"]
+        files += ["-d", tmp_path / f"detections_step{step['step']}.csv"]
+        files += ["--json", tmp_path / "said.json"]
+        assert evaluate_files([str(file) for file in files]) == 0
+        said = json.loads((tmp_path / "said.json").read_text())["metrics"]
+        assert said["PascalBoxes_Precision/mAP@0.5IOU"] == step["mAP"]
+        assert list(step["per_class"]) == list(CLASSES.values())
+    assert "step 3" in outcome.out
+
+
+def test_excluded_key_frames_are_left_out(
+    script: Script, checkpoint: Path, data: Path, tmp_path: Path
+) -> None:
+    more = "val_exclusions=annotations/excluded.csv"
+    assert script(*arguments(checkpoint, data, tmp_path, more)).code == 0
+    metrics = json.loads((tmp_path / "metrics.json").read_text())
+    assert (metrics["key_frames"], metrics["persons"]) == (4, 2)
+
+
+def test_two_processes_give_the_metrics_of_one(
+    script: Script, checkpoint: Path, data: Path, tmp_path: Path
+) -> None:
+    assert script(*arguments(checkpoint, data, tmp_path / "one")).code == 0
+    # As torchrun starts them; from another folder, by the file's full name.
+    command = [
+        sys.executable,
+        str(ROOT / "test.py"),
+        *arguments(checkpoint, data, tmp_path / "two"),
+    ]
+    shared = {"WORLD_SIZE": "2", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(free_port())}
+    processes = [
+        subprocess.Popen(
+            command,
+            cwd=tmp_path,
+            env={**os.environ, **shared, "RANK": r, "LOCAL_RANK": r, "OMP_NUM_THREADS": "1"},
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        for r in ("0", "1")
+    ]
+    errors = [process.communicate(timeout=300)[1] for process in processes]
+    assert [process.returncode for process in processes] == [0, 0], errors
+    one, two = (json.loads((tmp_path / n / "metrics.json").read_text()) for n in ("one", "two"))
+    assert two == one
+
+
+def free_port() -> int:
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        return listener.getsockname()[1]
+
+
+def test_cls_stage_is_judged_on_annotated_boxes(script: Script, data: Path, tmp_path: Path) -> None:
+    checkpoint = write_checkpoint(tmp_path / "cls.pt", task="cls")
+    assert script(*arguments(checkpoint, data, tmp_path / "out")).code == 0
+    metrics = json.loads((tmp_path / "out" / "metrics.json").read_text())
+    assert [step["recall"] for step in metrics["steps"]] == [1.0]
+    assert metrics["steps"][0]["detections"] == 3 * len(CLASSES)
+
+
+def test_paths_in_a_checkpoint_are_never_used(script: Script, data: Path, tmp_path: Path) -> None:
+    foreign = {"root": "/elsewhere", "frames": "/elsewhere", "proposals": "/elsewhere/boxes.csv"}
+    checkpoint = write_checkpoint(tmp_path / "x.pt", **foreign, val_labels="/elsewhere/val.csv")
+    assert script(*arguments(checkpoint, data, tmp_path / "out")).code == 0
+    config = checkpoint_config(torch.load(checkpoint), checkpoint)
+    assert (config.data.root, config.data.frames, config.data.proposals) == ("", "frames", "34")
+
+
+@pytest.mark.parametrize(
+    ("more", "said"),
+    [
+        (["label_map=nowhere.pbtxt"], r"nowhere\.pbtxt: no such label map"),
+        (["label_map=annotations/other.pbtxt"], r"id 3 is not listed, expected 'action 3'"),
+        (["val_labels=annotations/none.csv"], r"none\.csv: no such file"),
+        (["val_exclusions=annotations/none.csv"], r"none\.csv: no such file"),
+        (["frames=pictures"], r"pictures.*no such folder"),
+        (["last_second=909"], r"no such folder of frames"),
+        (["epochs=3"], r"options of the sections data and test"),
+        (["score_treshold=0.1"], r"did you mean test\.score_threshold"),
+        (["steps=2"], r"model\.steps: the checkpoint has 3, got 2"),
+        (["--config", "none.yaml"], r"none\.yaml: no such configuration file"),
+    ],
+)
+def test_mistakes_are_named_before_any_work(
+    script: Script, checkpoint: Path, data: Path, tmp_path: Path, more: list[str], said: str
+) -> None:
+    other = (data / "annotations/classes.pbtxt").read_text().replace("id: 3", "id: 4")
+    (data / "annotations/other.pbtxt").write_text(other)
+    message = script.refuses(*arguments(checkpoint, data, tmp_path / "out"), *more)
+    assert re.search(said, message), message
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        ({"conv3d_1a_7x7.conv3d.weight": torch.zeros(1)}, "expected a detector's checkpoint"),
+        ({"config": {"data": {"dataset": "../../x"}}, "model": {}}, "expected a plain name"),
+        ({"config": {"model": {"step": 3}}, "model": {}}, "did you mean model.steps"),
+        ({"config": {}, "model": {}, "classes": {1: "x"}}, "expected classes, the names of 0 ids"),
+    ],
+)
+def test_other_checkpoints_are_refused(
+    script: Script, data: Path, tmp_path: Path, content: dict, said: str
+) -> None:
+    torch.save(content, tmp_path / "other.pt")
+    message = script.refuses(*arguments(tmp_path / "other.pt", data, tmp_path / "out"))
+    assert said in message
+    assert "other.pt" in message
+
+
+def test_no_checkpoint_tells_how_to_get_one(
+    script: Script, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr("utils.cli.ROOT", tmp_path)
+    assert "make quickstart" in script.refuses()
+
+
+def test_an_unreadable_frame_leaves_earlier_results(
+    script: Script, checkpoint: Path, tmp_path: Path
+) -> None:
+    write_dataset(tmp_path / "data", ROWS[:1], {"a": range(902, 904)})
+    named = arguments(checkpoint, tmp_path / "data", tmp_path / "out")
+    assert script(*named).code == 0
+    before = snapshot(tmp_path / "out")
+    broken = tmp_path / "data/frames/a/00903/0006.jpg"
+    broken.write_bytes(broken.read_bytes()[:100])
+    assert str(broken) in script.refuses(*named)
+    assert snapshot(tmp_path / "out") == before
+
+
+def test_released_checkpoints_of_60_classes_are_avas() -> None:
+    names = checkpoint_classes({"base_net": {}}, 60, "x.pth")
+    assert names is not None
+    assert names[12] == "stand"
+    assert checkpoint_classes({"base_net": {}}, 80, "x.pth") is None

@@ -1,0 +1,110 @@
+"""From one annotated video to AVA's layout, and the scripts that use it."""
+
+import re
+import subprocess
+import sys
+from fractions import Fraction
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+
+from data.dataset import build_dataset
+from data.prepare import prepare_video_dataset
+from data.video_file import write_video
+from tests.helpers import ROOT
+from utils.config import load_config
+
+CLASSES = {3: "dance", 14: "walk"}
+
+
+def make_video(path: Path, seconds: int = 4, fps: Fraction = Fraction(30000, 1001)) -> Path:
+    """Frame number i has grey level 2 i."""
+    count = int(seconds * fps)
+    frames = (np.full((48, 64, 3), 2 * i, dtype=np.uint8) for i in range(count))
+    write_video(path, frames, fps)
+    return path
+
+
+def write_csv(path: Path, rows: str) -> Path:
+    path.write_text(rows)
+    return path
+
+
+def first_level(folder: Path, second: int) -> float:
+    """The grey level of the first frame of a second's folder, as a frame number."""
+    image = cv2.imread(str(min((folder / f"{second:05d}").iterdir())))
+    return float(image.mean()) / 2
+
+
+def test_a_second_starts_with_the_frame_that_is_seen_at_it(tmp_path):
+    # 29.97 fps: frame 30 is shown at 1.001 s, frame 60 at 2.002 s, frame 90 at 3.003 s.
+    video = make_video(tmp_path / "v.mp4")
+    csv = write_csv(tmp_path / "v.csv", "v,1,0.1,0.1,0.5,0.5,14,0\n")
+    dataset = prepare_video_dataset(video, csv, CLASSES, tmp_path / "set")
+    folder = dataset / "frames" / "v"
+    assert sorted(p.name for p in folder.iterdir()) == ["00000", "00001", "00002", "00003"]
+    for second, frame in ((0, 0), (1, 30), (2, 60), (3, 90)):
+        assert first_level(folder, second) == pytest.approx(frame, abs=0.8)
+
+
+def test_the_dataset_has_the_classes_that_the_annotation_uses(tmp_path):
+    video = make_video(tmp_path / "v.mp4")
+    csv = write_csv(tmp_path / "v.csv", "v,1,0.1,0.1,0.5,0.5,14,0\nv,2,0.1,0.1,0.5,0.5,14,0\n")
+    root = prepare_video_dataset(video, csv, CLASSES, tmp_path / "set")
+    config = load_config(ROOT / "configs/overfit.yaml", [f"root={root}"])
+    train, val = build_dataset(config, "train"), build_dataset(config, "val")
+    assert train.classes == {14: "walk"}
+    assert [k.timestamp for k in train.keys] == [1, 2]
+    assert [k.timestamp for k in val.keys] == [0, 1, 2, 3]
+    assert train[0].images.shape == (36, 3, 128, 128)
+
+
+@pytest.mark.parametrize(
+    ("row", "message"),
+    [
+        ("other,1,0.1,0.1,0.5,0.5,14,0", "line 1: video 'other', expected 'v'"),
+        ("v,9,0.1,0.1,0.5,0.5,14,0", "line 1: second 9, the video ends at 3.9 s"),
+        ("v,1,0.1,0.1,0.5,0.5,80,0", "line 1: unknown label id 80"),
+        ("v,1,0.5,0.1,0.1,0.5,14,0", "line 1"),
+        ("v,1,0.1,0.1,1.5,0.5,14,0", "line 1"),
+        ("v,1,0.1,0.1,0.5,0.5", "line 1"),
+    ],
+)
+def test_a_wrong_annotation_is_named_before_any_frame_is_written(tmp_path, row, message):
+    video = make_video(tmp_path / "v.mp4")
+    csv = write_csv(tmp_path / "v.csv", row + "\n")
+    with pytest.raises(ValueError, match=re.escape(str(csv)) + ".*" + re.escape(message)):
+        prepare_video_dataset(video, csv, CLASSES, tmp_path / "set")
+    assert not (tmp_path / "set").exists()
+
+
+def run_extract(*arguments: object) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, str(ROOT / "scripts/extract_clips.py"), *map(str, arguments)]
+    return subprocess.run(command, capture_output=True, text=True, check=False)
+
+
+def test_extraction_cuts_resumes_and_names_what_it_cannot_read(tmp_path):
+    videos = tmp_path / "videos"
+    videos.mkdir()
+    make_video(videos / "good.mp4")
+    (videos / "bad.mp4").write_bytes(b"no video")
+    out = tmp_path / "frames"
+    result = run_extract(videos, "--output", out, "--start", 1, "--end", 3, "--workers", 1)
+    assert result.returncode == 1
+    assert "bad.mp4: not a readable video" in result.stderr
+    assert "1 extracted, 0 there already, 1 failed" in result.stdout
+    assert sorted(p.name for p in out.iterdir()) == ["good"]
+    assert sorted(p.name for p in (out / "good").iterdir()) == ["00001", "00002"]
+    assert first_level(out / "good", 1) == pytest.approx(30, abs=0.8)
+    again = run_extract(videos / "good.mp4", "--output", out, "--workers", 1)
+    assert again.returncode == 0
+    assert "0 extracted, 1 there already" in again.stdout
+
+
+def test_extraction_of_a_video_that_is_too_short(tmp_path):
+    make_video(tmp_path / "v.mp4")
+    result = run_extract(tmp_path / "v.mp4", "--output", tmp_path / "frames", "--workers", 1)
+    assert result.returncode == 1
+    assert "no frame from second 900 on: it ends at 3.9 s" in result.stderr
