@@ -22,7 +22,14 @@ from models.build import detector_from_checkpoint
 from models.settings import checkpoint_classes, checkpoint_config
 from utils.boxes import normalize_boxes, scale_boxes
 from utils.checkpoint import read_checkpoint
-from utils.cli import ROOT, default_checkpoint, default_output, run_main, staged_results
+from utils.cli import (
+    ROOT,
+    default_checkpoint,
+    default_output,
+    device_name,
+    run_main,
+    staged_results,
+)
 from utils.config import Config
 from utils.drawing import draw_persons, short_names
 from utils.person_files import KeyFrame, VideoPersons, write_csv, write_json
@@ -63,7 +70,12 @@ def parse_arguments() -> argparse.Namespace:
         metavar="X",
         help="IoU above which boxes of different classes become one person (0.8)",
     )
-    add("--device", default="", help="cpu, cuda:0, ...; default: a GPU if there is one")
+    add(
+        "--device",
+        type=device_name,
+        default="",
+        help="cpu, cuda:0, ...; default: a GPU if there is one",
+    )
     arguments = parser.parse_args()
     for name in ("conf_thresh", "global_thresh"):
         value = getattr(arguments, name)

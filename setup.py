@@ -110,9 +110,7 @@ def why_not_compile() -> str | None:
         return "STEP_BUILD_OPS=0"
     if importlib.util.find_spec("torch") is None:
         return "torch is not installed; install it first, or build without pip's isolation"
-    from torch.utils.cpp_extension import get_cxx_compiler
-
-    compiler = get_cxx_compiler()
+    compiler = os.environ.get("CXX", "cl" if os.name == "nt" else "c++")
     if shutil.which(compiler.split()[0]) is None:
         return f"there is no C++ compiler ({compiler!r} is not on PATH; set CXX to name another)"
     return None
@@ -126,7 +124,7 @@ def operators() -> Extension:
     """The extension utils.ops._C from csrc/."""
     cuda = wants_cuda()
     if cuda:
-        # Before torch's build module is imported, which would guess the toolkit from PATH.
+        # Torch's build module guesses the toolkit from PATH, once, when it is imported: below.
         os.environ["CUDA_HOME"] = str(cuda_toolkit())
         import torch
 

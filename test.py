@@ -21,7 +21,7 @@ from data.loader import build_loader
 from models.build import detector_from_checkpoint
 from models.settings import checkpoint_classes, checkpoint_config
 from utils.checkpoint import read_checkpoint
-from utils.cli import default_checkpoint, default_output, run_main, staged_results
+from utils.cli import default_checkpoint, default_output, device_name, run_main, staged_results
 from utils.config import Config, describe_options, load_config
 from utils.distributed import is_main, rank, start_process, stop_process, world_size
 from utils.engine import collect_detections
@@ -41,7 +41,12 @@ def parse_arguments() -> argparse.Namespace:
     add("--data-root", metavar="D", help="the dataset's folder; default: datasets/<data.dataset>")
     add("--output", type=Path, metavar="D", help="folder of the results; default: runs/<name>/test")
     add("--config", type=Path, metavar="F", help="YAML file with options of data and test")
-    add("--device", default="", help="cpu, cuda:0, ...; default: a GPU if there is one")
+    add(
+        "--device",
+        type=device_name,
+        default="",
+        help="cpu, cuda:0, ...; default: a GPU if there is one",
+    )
     add("overrides", nargs="*", metavar="key=value", help="options listed below")
     return parser.parse_args()
 

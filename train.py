@@ -7,21 +7,22 @@ on all processes. It resumes by itself from the run's newest checkpoint.
 from __future__ import annotations
 
 import argparse
-from functools import partial
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import torch
 from torch.nn.parallel import DistributedDataParallel
 
+from data.annotations import read_exclusions
 from data.dataset import build_dataset, dataset_root
-from data.loader import ClipLoader, build_loader
+from data.loader import build_loader
 from models import StepDetector, build_detector
 from models.build import initialize_from, load_kinetics
 from models.criterion import StepCriterion
 from models.rates import parameter_groups
 from models.training import ClassificationPass, DetectionPass
-from utils.cli import run_main
+from utils.cli import ROOT, device_name, run_main
 from utils.config import Config, describe_options, load_config
 from utils.distributed import (
     gather_objects,
@@ -32,10 +33,8 @@ from utils.distributed import (
     world_size,
 )
 from utils.engine import Trainer, collect_detections, warmup_cosine
-from utils.evaluation import StepEvaluator, format_results
+from utils.evaluation import StepEvaluator, format_results, read_groundtruth
 from utils.run import RunFolder
-
-ROOT = Path(__file__).resolve().parent
 
 
 def parse_arguments() -> argparse.Namespace:
@@ -45,7 +44,9 @@ def parse_arguments() -> argparse.Namespace:
         epilog="options (key=value, with or without the section):\n" + describe_options(),
     )
     parser.add_argument("--config", type=Path, default=ROOT / "configs" / "ava_step.yaml")
-    parser.add_argument("--device", default="", help="cpu, cuda:0, ...; default: a GPU if any")
+    parser.add_argument(
+        "--device", type=device_name, default="", help="cpu, cuda:0, ...; default: a GPU if any"
+    )
     parser.add_argument("overrides", nargs="*", metavar="key=value")
     return parser.parse_args()
 
@@ -65,43 +66,59 @@ def build_pass(config: Config, detector: StepDetector) -> torch.nn.Module:
     )
 
 
-def validate(
-    config: Config, detector: torch.nn.Module, loader: ClipLoader, device: torch.device
-) -> dict[str, Any]:
-    """Metrics on the validation set, on every process. The *cls* stage is given the boxes."""
-    is_cls, test, dataset = config.train.task == "cls", config.test, loader.dataset
-    evaluator = StepEvaluator(
-        dataset.classes,
-        test.score_threshold,
-        1.0 if is_cls else test.nms_threshold,
-        test.max_detections,
+def make_validation(
+    config: Config, detector: StepDetector, device: torch.device
+) -> Callable[[], dict[str, Any]]:
+    """A function that gives the metrics on the validation set, on every process.
+
+    All that it reads is read now, so that nothing is missing after the first epoch.
+    """
+    data, options, is_cls = config.data, config.test, config.train.task == "cls"
+    root = dataset_root(data.root, data.dataset)
+    dataset = build_dataset(config, "val")
+    groundtruth = read_groundtruth(root / data.val_labels, dataset.annotations)
+    exclusions = root / data.val_exclusions if data.val_exclusions else None
+    if exclusions is not None:
+        read_exclusions(exclusions)
+    loader = build_loader(
+        dataset, options.test_batch_size, data.workers, rank=rank(), world_size=world_size()
     )
-    collect_detections(
-        detector, loader, evaluator, device, config.train.precision, is_cls, "validation"
-    )
-    metrics = {}
-    if is_main():
-        root = dataset_root(config.data.root, config.data.dataset)
-        exclusions = config.data.val_exclusions
-        metrics = evaluator.evaluate(
-            root / config.data.val_labels,
-            root / exclusions if exclusions else None,
-            test.protocol,
+
+    def validate() -> dict[str, Any]:
+        evaluator = StepEvaluator(
+            dataset.classes,
+            options.score_threshold,
+            1.0 if is_cls else options.nms_threshold,
+            options.max_detections,
         )
-    return gather_objects(metrics)[0]
+        collect_detections(
+            detector, loader, evaluator, device, config.train.precision, is_cls, "validation"
+        )
+        metrics = {}
+        if is_main():
+            metrics = evaluator.evaluate(groundtruth, exclusions, options.protocol)
+        return gather_objects(metrics)[0]
+
+    return validate
 
 
 def train(config: Config, device: torch.device) -> None:
     """Wire the run together and train it to its last epoch."""
-    train, test, workers = config.train, config.test, config.data.workers
+    train = config.train
     torch.manual_seed(train.seed + rank())
-    dataset, val_dataset = build_dataset(config, "train"), build_dataset(config, "val")
+    dataset = build_dataset(config, "train")
     config.model.num_classes = len(dataset.classes)
-    place = {"rank": rank(), "world_size": world_size()}
-    loader = build_loader(dataset, train.batch_size, workers, train.seed, train=True, **place)
-    val_loader = build_loader(val_dataset, test.test_batch_size, workers, **place)
-
+    loader = build_loader(
+        dataset,
+        train.batch_size,
+        config.data.workers,
+        train.seed,
+        train=True,
+        rank=rank(),
+        world_size=world_size(),
+    )
     detector = build_detector(config.model)
+    validate = make_validation(config, detector, device)
     if train.kinetics:
         load_kinetics(detector, train.kinetics)
     if train.init:
@@ -124,7 +141,7 @@ def train(config: Config, device: torch.device) -> None:
         optimizer,
         warmup_cosine(optimizer, iterations, train.warmup_iterations, train.warmup_factor),
         loader,
-        partial(validate, config, detector, val_loader, device),
+        validate,
         run,
         device,
         state={"config": config.to_dict(), "classes": dataset.classes},

@@ -52,7 +52,9 @@ LAYOUTS: list[Callable[[Tensor], Tensor]] = [
 ]
 
 
-def random_features(seed: int = 0, channels: int = 37, dtype: torch.dtype = torch.float64) -> Tensor:
+def random_features(
+    seed: int = 0, channels: int = 37, dtype: torch.dtype = torch.float64
+) -> Tensor:
     """[3, channels, 13, 17]; 37 channels leave a rest after every vector length."""
     generator = torch.Generator().manual_seed(seed)
     return torch.randn(3, channels, 13, 17, generator=generator, dtype=dtype)

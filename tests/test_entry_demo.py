@@ -129,6 +129,8 @@ def make_inputs(folder: Path) -> None:
         (["--input", "play", "--source-fps", "0"], "--source-fps: expected a rate"),
         (["--input", "play", "--checkpoint", "cls.pt"], "cls.pt: a checkpoint of the cls stage"),
         (["--input", "play", "--checkpoint", "none.pt"], "none.pt: no such checkpoint"),
+        (["--input", "play", "--device", "gpu"], "--device: expected cpu, cuda or cuda:<number>"),
+        (["--input", "play", "--device", "cuda:99"], "GPUs are visible"),
         ([], "name a video file or a folder of frames with --input"),
     ],
 )

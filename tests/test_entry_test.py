@@ -20,6 +20,7 @@ from tests.tiny_ava import write_dataset
 ROWS = [
     "a,0902,0.100,0.100,0.500,0.900,1,0",
     "a,0902,0.100,0.100,0.500,0.900,2,0",
+    "a,0902,0.120,0.100,0.520,0.900,1,2",
     "a,0903,0.500,0.200,0.900,0.800,3,1",
     "b,0902,0.000,0.000,0.600,0.700,1,0",
 ]
@@ -58,7 +59,7 @@ def test_metrics_are_what_the_evaluation_says_of_the_files(
     written = sorted(path.name for path in tmp_path.iterdir())
     assert written == [f"detections_step{s}.csv" for s in (1, 2, 3)] + ["metrics.json"]
     metrics = json.loads((tmp_path / "metrics.json").read_text())
-    assert (metrics["key_frames"], metrics["persons"]) == (5, 3)
+    assert (metrics["key_frames"], metrics["persons"]) == (5, 4)
     for step in metrics["steps"]:
         files = ["-l", data / "annotations/classes.pbtxt", "-g", data / "annotations/val.csv"]
         files += ["-d", tmp_path / f"detections_step{step['step']}.csv"]
@@ -76,7 +77,7 @@ def test_excluded_key_frames_are_left_out(
     more = "val_exclusions=annotations/excluded.csv"
     assert script(*arguments(checkpoint, data, tmp_path, more)).code == 0
     metrics = json.loads((tmp_path / "metrics.json").read_text())
-    assert (metrics["key_frames"], metrics["persons"]) == (4, 2)
+    assert (metrics["key_frames"], metrics["persons"]) == (4, 3)
 
 
 def test_two_processes_give_the_metrics_of_one(
@@ -117,7 +118,7 @@ def test_cls_stage_is_judged_on_annotated_boxes(script: Script, data: Path, tmp_
     assert script(*arguments(checkpoint, data, tmp_path / "out")).code == 0
     metrics = json.loads((tmp_path / "out" / "metrics.json").read_text())
     assert [step["recall"] for step in metrics["steps"]] == [1.0]
-    assert metrics["steps"][0]["detections"] == 3 * len(CLASSES)
+    assert metrics["steps"][0]["detections"] == 4 * len(CLASSES)  # two overlap: no NMS
 
 
 def test_paths_in_a_checkpoint_are_never_used(script: Script, data: Path, tmp_path: Path) -> None:

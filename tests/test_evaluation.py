@@ -139,6 +139,27 @@ def test_metrics_are_those_of_the_written_files(tmp_path: Path, protocol: str) -
             assert said[f"PascalBoxes_PerformanceByCategory/AP@0.5IOU/{name}"] == ap
 
 
+def test_metrics_judge_coordinates_as_written(tmp_path: Path) -> None:
+    # Half of the person's box but for 1e-5 pixels: written as 0.250000 of 0.5, an IoU of 0.5.
+    targets = make_targets(torch.tensor([[0.0, 0, 50, 40]]), torch.tensor([[1.0, 0, 0]]))
+    batch = make_batch([ClipKey("v", 902)], [targets])
+    boxes = torch.tensor([[0.0, 0, 24.99999, 40]]).repeat(3, 1)
+    evaluator = StepEvaluator(CLASSES)
+    evaluator.add(batch, make_outputs([(boxes, torch.tensor([[0.9, 0, 0]]).repeat(3, 1))]))
+    truth = write_groundtruth(tmp_path / "gt.csv", batch)
+    assert evaluator.evaluate(read_boxes(truth))["steps"][0]["mAP"] == 1.0
+
+
+def test_recall_counts_boxes_as_clipped_to_the_image(tmp_path: Path) -> None:
+    targets = make_targets(torch.tensor([[80.0, 20, 100, 40]]), torch.tensor([[1.0, 0, 0]]))
+    batch = make_batch([ClipKey("v", 902)], [targets])
+    boxes = torch.tensor([[80.0, 20, 140, 40]]).repeat(3, 1)  # unclipped, an IoU of 1/3
+    evaluator = StepEvaluator(CLASSES)
+    evaluator.add(batch, make_outputs([(boxes, torch.zeros(3, 3))]))
+    truth = write_groundtruth(tmp_path / "gt.csv", batch)
+    assert evaluator.evaluate(read_boxes(truth))["steps"][0]["mean_iou"] == 1.0
+
+
 def test_rows_are_written_as_ava_asks(one_person: tuple, tmp_path: Path) -> None:
     batch, outputs, _ = one_person
     evaluator = StepEvaluator(CLASSES)

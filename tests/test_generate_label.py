@@ -51,6 +51,7 @@ def test_a_bad_row_ends_it_with_file_and_line(
 
 
 def test_other_endings_are_refused(labels: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    with pytest.raises(SystemExit, match="2"):
-        generate_label.main([str(labels), "-o", str(labels)])
-    assert "expected a .csv to read and a .pkl to write" in capsys.readouterr().err
+    for arguments in ([str(labels), "-o", str(labels)], [str(labels.with_suffix(".pkl"))]):
+        with pytest.raises(SystemExit, match="2"):
+            generate_label.main(arguments)
+        assert "expected a .csv to read and a .pkl to write" in capsys.readouterr().err

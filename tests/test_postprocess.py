@@ -91,6 +91,17 @@ def test_classes_in_one_call_equal_a_loop_over_classes() -> None:
     assert found.scores.tolist() == sorted(found.scores.tolist(), reverse=True)
 
 
+@pytest.mark.parametrize("label", [0, 79])
+def test_the_last_class_is_compared_as_exactly_as_the_first(label: int) -> None:
+    # 10 x 10, and 10 x 4.0005 inside it: IoU = 0.40005. In float32 a box moved by 80 images has
+    # steps of 0.0005 pixels, and more.
+    boxes = torch.tensor([[0.0, 0.0, 10.0, 10.0], [0.0, 0.0, 10.0, 4.0005]])
+    scores = torch.zeros(2, 80)
+    scores[:, label] = torch.tensor([0.9, 0.8])
+    found = detect(make_output(boxes, scores), [2], 400, 400, 0.01, 0.4, 300)
+    assert len(found[0]) == 1
+
+
 def test_each_clip_gives_its_own_result() -> None:
     output = random_output(12, 3)
     together = detect(output, [5, 0, 7], HEIGHT, WIDTH, 0.3, 0.4, 300)
@@ -124,8 +135,9 @@ def test_merging_joins_labels_and_averages_boxes() -> None:
 
 def test_merging_never_gives_a_person_one_label_twice() -> None:
     same = [0.0, 0.0, 10.0, 10.0]
-    persons = merge_detections(make_detections((same, 1, 0.9), (same, 1, 0.8), (same, 2, 0.7)), 0.5)
-    assert [[c for c, _ in person.labels] for person in persons] == [[1, 2], [1]]
+    found = make_detections((same, 1, 0.75), (same, 1, 0.5), (same, 2, 0.25))
+    labels = [person.labels for person in merge_detections(found, 0.5)]
+    assert labels == [[(1, 0.75), (2, 0.25)], [(1, 0.5)]]
 
 
 def test_merging_compares_with_the_best_box_not_with_a_chain() -> None:

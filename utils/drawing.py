@@ -113,7 +113,7 @@ def image_metrics(height: int, width: int) -> Metrics:
     side = min(height, width)
     letter = min(max(round(LETTER_SHARE * side), LETTER_LEAST), LETTER_MOST)
     line = max(LINE_LEAST, round(side * LINE_SHARE))
-    return Metrics(letter / 22, letter, line, max(2, round(letter / 3)))
+    return Metrics(letter / _capital_height(), letter, line, max(2, round(letter / 3)))
 
 
 @cache

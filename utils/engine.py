@@ -63,7 +63,7 @@ def detect_batches(
     was_training = detector.training
     detector.eval()
     try:
-        for batch in tqdm(loader, desc=progress, disable=not (progress and is_main()), leave=False):
+        for batch in progress_bar(loader, progress):
             batch = batch.to(device)
             if on_annotation:
                 batch.proposals = [t.boxes for t in batch.targets]
@@ -72,6 +72,11 @@ def detect_batches(
             yield batch, outputs
     finally:
         detector.train(was_training)
+
+
+def progress_bar(items: Any, title: str) -> tqdm:
+    """A bar over `items` on the main process's terminal; none in a log file or without a title."""
+    return tqdm(items, desc=title, disable=None if title and is_main() else True, leave=False)
 
 
 def collect_detections(
@@ -138,12 +143,7 @@ class Trainer:
     def train_epoch(self, epochs: int) -> None:
         """One pass over the loader."""
         self.model.train()
-        bar = tqdm(
-            self.loader,
-            desc=f"epoch {self.epoch + 1}/{epochs}",
-            disable=not is_main(),
-            leave=False,
-        )
+        bar = progress_bar(self.loader, f"epoch {self.epoch + 1}/{epochs}")
         clips, since = 0, time.perf_counter()
         for batch in bar:
             losses = self.train_step(batch.to(self.device))
@@ -177,8 +177,9 @@ class Trainer:
 
     def save(self, metrics: dict[str, Any] | None) -> None:
         """Write `latest.pt`, and `best.pt` where `metrics` beat all before (main process)."""
-        score = -1.0 if metrics is None else metrics["steps"][-1]["mAP"]
-        is_best = metrics is not None and score > self.best_score
+        # Without ground truth there is no mAP: the newest is then the best.
+        score = -1.0 if metrics is None else metrics["steps"][-1]["mAP"] or 0.0
+        is_best = metrics is not None and score >= self.best_score
         self.best_score = max(self.best_score, score)
         if not is_main():
             return

@@ -86,7 +86,7 @@ class RunFolder:
             if step.get(name) is not None
         }
         self._write("val", epoch, iteration, values)
-        steps = "  ".join(f"step {s['step']}: {s['mAP']:.4f}" for s in metrics["steps"])
+        steps = "  ".join(f"step {s['step']}: {s['mAP'] or 0:.4f}" for s in metrics["steps"])
         print(f"epoch {epoch}, iteration {iteration}: frame-mAP@0.5  {steps}", flush=True)
 
     def _write(self, kind: str, epoch: int, iteration: int, values: dict[str, float]) -> None:

@@ -2,8 +2,9 @@
 // on the device; the only synchronisation is the one that learns the length of the result.
 #include "nms.h"
 
-#include <ATen/ATen.h>
 #include <ATen/Dispatch.h>
+#include <ATen/core/Tensor.h>
+#include <ATen/ops/empty.h>
 #include <torch/library.h>
 
 #include "../common/checks.h"

@@ -1,9 +1,10 @@
 // RoI align on CUDA: a thread per output element, in the order of the output's memory.
-#include <ATen/ATen.h>
 #include <ATen/AccumulateType.h>
 #include <ATen/Context.h>
 #include <ATen/Dispatch.h>
+#include <ATen/core/Tensor.h>
 #include <ATen/cuda/Atomic.cuh>
+#include <ATen/ops/empty.h>
 #include <torch/library.h>
 
 #include "../common/checks.h"
