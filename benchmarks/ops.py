@@ -13,6 +13,7 @@ import platform
 import statistics
 import time
 from collections.abc import Callable, Iterator
+from functools import partial
 from typing import NamedTuple
 
 import torch
@@ -67,13 +68,9 @@ def pooling_cases(name: str, device: str) -> Iterator[Case]:
             boxes = make_boxes(maps).to(device)
             label = f"{name}, {maps} maps, {kind}, {layout}"
 
-            def ours(x: Tensor = features, b: Tensor = boxes) -> Tensor:
-                return mine(x, b, 7, SCALE)
-
-            def other(x: Tensor = features, b: Tensor = boxes) -> Tensor:
-                return theirs(x, b, 7, SCALE)
-
-            yield Case(f"{label}, forward", ours, other)
+            ours = partial(mine, boxes=boxes, output_size=7, spatial_scale=SCALE)
+            other = partial(theirs, boxes=boxes, output_size=7, spatial_scale=SCALE)
+            yield Case(f"{label}, forward", partial(ours, features), partial(other, features))
             if maps == 9:
                 backward = gradient_of(ours, features), gradient_of(other, features)
                 yield Case(f"{label}, backward", *backward)
@@ -86,8 +83,8 @@ def nms_cases(device: str) -> Iterator[Case]:
         scores = torch.rand(count, device=device)
         yield Case(
             f"nms, {count} boxes",
-            lambda b=boxes, s=scores: ops.nms(b, s, 0.4),
-            lambda b=boxes, s=scores: torchvision.ops.nms(b, s, 0.4),
+            partial(ops.nms, boxes, scores, 0.4),
+            partial(torchvision.ops.nms, boxes, scores, 0.4),
         )
 
 

@@ -101,6 +101,9 @@ class ClipLoader:
             persistent_workers=workers > 0,
             pin_memory=torch.cuda.is_available(),
             multiprocessing_context=context if workers else None,
+            # Its own: a loader that draws its workers' seeds from the global generator would make
+            # the training depend on how often it is validated.
+            generator=torch.Generator(),
         )
 
     def set_epoch(self, epoch: int, start_iteration: int = 0) -> None:

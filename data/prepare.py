@@ -62,9 +62,7 @@ def check_annotation(
     return sorted(used)
 
 
-def extract_seconds(
-    file: VideoFile, folder: Path, start: int = 0, end: int | None = None
-) -> None:
+def extract_seconds(file: VideoFile, folder: Path, start: int = 0, end: int | None = None) -> None:
     """Write every frame as `<folder>/<second %05d>/<number %06d>.jpg`, by presentation time.
 
     Seconds from `start` up to, but not including, `end` (`None`: all) of the video. Second `t`

@@ -58,7 +58,7 @@ def test_the_dataset_has_the_classes_that_the_annotation_uses(tmp_path):
     assert train.classes == {14: "walk"}
     assert [k.timestamp for k in train.keys] == [1, 2]
     assert [k.timestamp for k in val.keys] == [0, 1, 2, 3]
-    assert train[0].images.shape == (36, 3, 128, 128)
+    assert train[0].images.shape == (12, 3, 128, 128)
 
 
 @pytest.mark.parametrize(

@@ -150,7 +150,7 @@ class Trainer:
             clips += len(batch)
             self.iteration += 1
             if self.iteration % self.log_every == 0:
-                rate = clips / (time.perf_counter() - since)
+                rate = clips / max(time.perf_counter() - since, 1e-9)
                 values = {name: float(value) for name, value in losses.items()}
                 learning_rate = float(max(self.scheduler.get_last_lr()))
                 bar.set_postfix(loss=f"{values['total']:.3f}", lr=f"{learning_rate:.1e}")

@@ -17,8 +17,11 @@
 namespace step {
 namespace {
 
-// Channels handled by one task: a bin's maxima and their places stay in the first-level cache.
-constexpr int64_t kChannelBlock = 32;
+// Channels handled at a time: a bin's maxima and their places stay in the first-level cache, and
+// so does a patch of planes.
+int64_t channel_block(bool channels_last) {
+  return channels_last ? 128 : 32;
+}
 
 struct Geometry {
   int64_t images, channels, height, width;
@@ -152,20 +155,19 @@ void run_forward(
   const T* box = boxes.const_data_ptr<T>();
   T* best = output.mutable_data_ptr<T>();
   int32_t* place = argmax.mutable_data_ptr<int32_t>();
-  const int64_t blocks = (g.channels + kChannelBlock - 1) / kChannelBlock;
+  const int64_t block = channel_block(channels_last);
   at::parallel_for(0, boxes.size(0), 1, [&](int64_t begin, int64_t end) {
-    const int64_t planes = channels_last ? 0 : kChannelBlock;
+    const int64_t planes = channels_last ? 0 : block;
     std::vector<T> patch((g.height * g.width + g.bins()) * planes);
     std::vector<int32_t> places(g.bins() * planes);
     for (int64_t k = begin; k < end; ++k) {
       const auto bins = make_bins(box + k * 5, g);
       const T* image = in + static_cast<int64_t>(box[k * 5]) * features.stride(0);
-      for (int64_t block = 0; block < blocks; ++block) {
-        const int64_t c = block * kChannelBlock;
+      for (int64_t c = 0; c < g.channels; c += block) {
         const int64_t to = k * g.channels * g.bins() + c * (channels_last ? 1 : g.bins());
         run_vectorized<Max>(
             bins.data(), &g, stride, channels_last, image + c * stride.channel, best + to,
-            place + to, std::min(kChannelBlock, g.channels - c), patch.data(), places.data());
+            place + to, std::min(block, g.channels - c), patch.data(), places.data());
       }
     }
   });
@@ -215,12 +217,13 @@ void run_backward(
   const T* box = boxes.const_data_ptr<T>();
   T* grad_in = grad_features.mutable_data_ptr<T>();
   const int64_t pixels = g.height * g.width;
-  const int64_t blocks = (g.channels + kChannelBlock - 1) / kChannelBlock;
+  const int64_t block = channel_block(channels_last);
+  const int64_t blocks = (g.channels + block - 1) / block;
   at::parallel_for(0, g.images * blocks, 1, [&](int64_t begin, int64_t end) {
     for (int64_t task = begin; task < end; ++task) {
       const int64_t image = task / blocks;
-      const int64_t channel = task % blocks * kChannelBlock;
-      const int64_t count = std::min(kChannelBlock, g.channels - channel);
+      const int64_t channel = task % blocks * block;
+      const int64_t count = std::min(block, g.channels - channel);
       T* target = grad_in + image * g.channels * pixels;
       for (int64_t k = 0; k < boxes.size(0); ++k) {
         if (static_cast<int64_t>(box[k * 5]) == image) {

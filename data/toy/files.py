@@ -246,6 +246,8 @@ def write_video(path: Path, renderer: Renderer, fps: int) -> None:
         stream = container.add_stream(codec, rate=fps)
         stream.width = stream.height = renderer.size
         stream.pix_fmt = "yuv420p"
+        # The encoder's output depends on its number of threads, ours not on the machine's cores.
+        stream.thread_count = 1
         for i in range(scene.seconds * fps):
             picture: Image = renderer(scene.first_second + i / fps)
             container.mux(stream.encode(av.VideoFrame.from_ndarray(picture, format="rgb24")))

@@ -82,14 +82,14 @@ def make_scene(
     actors: list[tuple[Actor, Track]] = []
     for _ in range(count):
         # The more there are, the smaller they must be to find a way around each other.
-        actor = _make_actor(rng, height=rng.uniform(0.3, 0.5 - 0.04 * count))
+        actor = _make_actor(rng, height=rng.uniform(0.33, 0.53 - 0.04 * count))
         actors.append((actor, plan_track(rng, actor, actors, first_second, seconds)))
     return Scene(first_second, seconds, background, actors)
 
 
 def _make_actor(rng: np.random.Generator, height: float) -> Actor:
     pace = np.zeros(6)
-    pace[X] = rng.uniform(0.13, 0.24)
+    pace[X] = rng.uniform(0.17, 0.28)
     pace[Y] = rng.uniform(0.10, 0.16)
     # Cycles per second: none is shorter than five frames at 12 frames per second.
     for entry, rate in ((STRIDE, 1.5), (HOP, 1.8), (WAVE, 2.0), (FLASH, 2.0)):
