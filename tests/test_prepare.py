@@ -1,5 +1,6 @@
 """From one annotated video to AVA's layout, and the scripts that use it."""
 
+import json
 import re
 import subprocess
 import sys
@@ -108,3 +109,22 @@ def test_extraction_of_a_video_that_is_too_short(tmp_path):
     result = run_extract(tmp_path / "v.mp4", "--output", tmp_path / "frames", "--workers", 1)
     assert result.returncode == 1
     assert "no frame from second 900 on: it ends at 3.9 s" in result.stderr
+
+
+def test_overfitting_leaves_dataset_checkpoint_metrics_and_video(tmp_path):
+    video = make_video(tmp_path / "v.mp4", seconds=3)
+    csv = write_csv(tmp_path / "v.csv", "v,1,0.1,0.1,0.5,0.5,14,0\nv,2,0.1,0.1,0.5,0.5,3,0\n")
+    out = tmp_path / "out"
+    command = [sys.executable, str(ROOT / "scripts/overfit.py"), "--video", str(video)]
+    command += ["--csv", str(csv), "--output", str(out), "epochs=1", "image_size=32", "workers=0"]
+    result = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert result.returncode == 0, result.stderr
+    for name in ("train/latest.pt", "test/metrics.json", "demo/v.mp4", "demo/v.csv"):
+        assert (out / name).is_file(), name
+    metrics = json.loads((out / "test/metrics.json").read_text())
+    assert metrics["steps"][0]["per_class"].keys() == {"dance", "walk"}
+    csv.write_text("v,1,0.5,0.1,0.1,0.5,14,0\n")
+    result = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert result.returncode == 2
+    assert f"{csv}, line 1" in result.stderr
+    assert (out / "train/latest.pt").is_file(), "a refused annotation leaves earlier results"
