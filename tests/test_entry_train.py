@@ -45,7 +45,9 @@ def test_both_stages_one_after_the_other(script: Script, data: Path, tmp_path: P
     assert "frame-mAP at IoU 0.5" in cls.out
     best = tmp_path / "toy_cls/best.pt"
 
-    step = script(*arguments("step", data, tmp_path, "epochs=2", f"init={best}"))
+    step = script(
+        *arguments("step", data, tmp_path, "epochs=2", "schedule=temporal", f"init={best}")
+    )
     assert step.code == 0, step.err
     run = tmp_path / "toy_step"
     assert yaml.safe_load((run / "config.yaml").read_text())["train"]["init"] == str(best)
@@ -58,7 +60,9 @@ def test_both_stages_one_after_the_other(script: Script, data: Path, tmp_path: P
     assert len(load_detector(run / "best.pt").heads) == 3
 
     before = train_lines(run)
-    again = script(*arguments("step", data, tmp_path, "epochs=2", f"init={best}"))
+    again = script(
+        *arguments("step", data, tmp_path, "epochs=2", "schedule=temporal", f"init={best}")
+    )
     assert again.code == 0
     assert "is trained already" in again.out
     assert train_lines(run) == before
