@@ -21,10 +21,12 @@ from collections import Counter
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import cast
 
 import av
 import cv2
 import numpy as np
+from av.video.stream import VideoStream
 
 from data.toy.actors import ACTIONS
 from data.toy.scenes import Image, Renderer, Scene, make_scene
@@ -243,7 +245,7 @@ def write_video(path: Path, renderer: Renderer, fps: int) -> None:
     path.parent.mkdir(exist_ok=True)
     scene, codec = renderer.scene, "libx264" if "libx264" in av.codecs_available else "mpeg4"
     with av.open(str(path), "w") as container:
-        stream = container.add_stream(codec, rate=fps)
+        stream = cast(VideoStream, container.add_stream(codec, rate=fps))
         stream.width = stream.height = renderer.size
         stream.pix_fmt = "yuv420p"
         # The encoder's output depends on its number of threads, ours not on the machine's cores.
