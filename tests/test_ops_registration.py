@@ -11,8 +11,10 @@ from pathlib import Path
 import pytest
 import torch
 from torch import Tensor
+from torch._subclasses.fake_tensor import FakeTensorMode
 
 from tests.ops_helpers import (
+    LAYOUTS,
     channels_last,
     dense,
     needs_compiled,
@@ -46,6 +48,25 @@ def test_opcheck_of_pooling(layout: Callable[[Tensor], Tensor]) -> None:
         torch.ops.step.roi_align.default, (features, boxes, SCALE, 3, 2, 0, False)
     )
     torch.library.opcheck(torch.ops.step.roi_pool.default, (features, boxes, SCALE, 3, 2))
+
+
+@needs_compiled
+@pytest.mark.parametrize("layout", LAYOUTS)
+@pytest.mark.parametrize("pool", [ops.roi_align, ops.roi_pool])
+def test_shape_kernels_promise_the_strides_that_come(
+    pool: Callable[..., Tensor], layout: Callable[[Tensor], Tensor]
+) -> None:
+    """A compiler trusts them; opcheck compares sizes only."""
+
+    def strides(features: Tensor, boxes: Tensor) -> list[tuple[int, ...]]:
+        pooled = pool(features.requires_grad_(), boxes, (3, 2), SCALE)
+        (grad,) = torch.autograd.grad(pooled.sum(), features)
+        return [pooled.stride(), grad.stride()]
+
+    features, boxes = layout(random_features(channels=5)), random_boxes()
+    with FakeTensorMode() as mode:
+        promised = strides(mode.from_tensor(features), mode.from_tensor(boxes))
+    assert promised == strides(features, boxes)
 
 
 @needs_compiled

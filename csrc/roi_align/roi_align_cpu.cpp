@@ -446,23 +446,23 @@ void run_backward(
   constexpr int64_t block = kChannelBlock / 4;  // finer than forward: there are fewer tasks
   const int64_t blocks = (g.channels + block - 1) / block;
   const int64_t boxes_per_image = std::max<int64_t>(1, boxes.size(0) / g.images);
-  at::parallel_for(
-      0, g.images * blocks, grain_size(g, block * boxes_per_image), [&](int64_t begin, int64_t end) {
-        std::vector<T> scratch(g.width * (channels_last ? block : 1));
-        for (int64_t task = begin; task < end; ++task) {
-          const int64_t image = task / blocks;
-          const int64_t channel = task % blocks * block;
-          T* target = grad_in + image * grad_features.stride(0) + channel * stride.channel;
-          for (size_t k = 0; k < taps.size(); ++k) {
-            if (taps[k].image == image) {
-              run_vectorized<Backward>(
-                  &taps[k], &g, stride, channels_last,
-                  grad_out + pooled_offset(g, channels_last, static_cast<int64_t>(k), channel),
-                  target, scratch.data(), std::min(block, g.channels - channel));
-            }
-          }
+  const int64_t grain = grain_size(g, block * boxes_per_image);
+  at::parallel_for(0, g.images * blocks, grain, [&](int64_t begin, int64_t end) {
+    std::vector<T> scratch(g.width * (channels_last ? block : 1));
+    for (int64_t task = begin; task < end; ++task) {
+      const int64_t image = task / blocks;
+      const int64_t channel = task % blocks * block;
+      T* target = grad_in + image * grad_features.stride(0) + channel * stride.channel;
+      for (size_t k = 0; k < taps.size(); ++k) {
+        if (taps[k].image == image) {
+          run_vectorized<Backward>(
+              &taps[k], &g, stride, channels_last,
+              grad_out + pooled_offset(g, channels_last, static_cast<int64_t>(k), channel),
+              target, scratch.data(), std::min(block, g.channels - channel));
         }
-      });
+      }
+    }
+  });
 }
 
 at::Tensor roi_align_cpu(

@@ -64,7 +64,8 @@ STEP_INLINE void max_bins(
     std::fill_n(place, count, empty ? -1 : static_cast<int32_t>(y.first * g.width + x.first));
     for (int64_t row = y.first; row < y.last; ++row) {
       for (int64_t column = x.first; column < x.last; ++column) {
-        const T* STEP_RESTRICT value = in + (row - top) * stride.row + (column - left) * stride.column;
+        const T* STEP_RESTRICT value =
+            in + (row - top) * stride.row + (column - left) * stride.column;
         T* STEP_RESTRICT to = best;
         int32_t* STEP_RESTRICT where = place;
         const auto here = static_cast<int32_t>(row * g.width + column);
@@ -173,28 +174,25 @@ void run_forward(
   });
 }
 
-// Adds the gradients of `count` channels of one box at the places of their maxima.
+// Adds the gradients of `count` channels of one box to the places of their maxima in `planes`
+// [count, H, W]. `grad` and `place` begin at the first of these channels.
 template <typename T>
 void add_box(
     const T* grad,
     const int32_t* place,
-    T* target,
+    T* planes,
     const Geometry& g,
     bool channels_last,
-    int64_t channel,
     int64_t count) {
   const int64_t pixels = g.height * g.width;
   // The inner loop runs along the dense dimension: channels, or the bins of one channel.
   const int64_t outer = channels_last ? g.bins() : count;
   const int64_t inner = channels_last ? count : g.bins();
-  for (int64_t o = 0; o < outer; ++o) {
-    const int64_t from = channels_last ? o * g.channels + channel : (channel + o) * g.bins();
+  const int64_t outer_stride = channels_last ? g.channels : g.bins();
+  for (int64_t o = 0; o < outer; ++o, grad += outer_stride, place += outer_stride) {
     for (int64_t i = 0; i < inner; ++i) {
-      const int64_t pixel = place[from + i];
-      if (pixel >= 0) {
-        const int64_t to =
-            channels_last ? pixel * g.channels + channel + i : (channel + o) * pixels + pixel;
-        target[to] += grad[from + i];
+      if (place[i] >= 0) {
+        planes[(channels_last ? i : o) * pixels + place[i]] += grad[i];
       }
     }
   }
@@ -202,7 +200,8 @@ void add_box(
 
 // A task owns some channels of one image and adds its boxes in order, so threads never share an
 // element and the sums do not depend on how many threads there are. All tensors are dense, in the
-// memory format that channels_last names.
+// memory format that channels_last names. Sums are made in planes, also for channels-last, whose
+// pixels lie too far apart for the cache: the maxima of neighbouring channels are anywhere.
 template <typename T>
 void run_backward(
     const at::Tensor& grad,
@@ -217,18 +216,27 @@ void run_backward(
   const T* box = boxes.const_data_ptr<T>();
   T* grad_in = grad_features.mutable_data_ptr<T>();
   const int64_t pixels = g.height * g.width;
-  const int64_t block = channel_block(channels_last);
+  const int64_t block = channel_block(/*channels_last=*/false);
   const int64_t blocks = (g.channels + block - 1) / block;
   at::parallel_for(0, g.images * blocks, 1, [&](int64_t begin, int64_t end) {
+    std::vector<T> scratch(channels_last ? block * pixels : 0);
     for (int64_t task = begin; task < end; ++task) {
       const int64_t image = task / blocks;
       const int64_t channel = task % blocks * block;
       const int64_t count = std::min(block, g.channels - channel);
-      T* target = grad_in + image * g.channels * pixels;
+      T* map = grad_in + image * g.channels * pixels;
+      T* planes = channels_last ? scratch.data() : map + channel * pixels;
+      std::fill(scratch.begin(), scratch.end(), T(0));
       for (int64_t k = 0; k < boxes.size(0); ++k) {
         if (static_cast<int64_t>(box[k * 5]) == image) {
-          const int64_t from = k * g.channels * g.bins();
-          add_box<T>(grad_out + from, place + from, target, g, channels_last, channel, count);
+          const int64_t from =
+              k * g.channels * g.bins() + channel * (channels_last ? 1 : g.bins());
+          add_box<T>(grad_out + from, place + from, planes, g, channels_last, count);
+        }
+      }
+      for (int64_t pixel = 0; channels_last && pixel < pixels; ++pixel) {
+        for (int64_t c = 0; c < count; ++c) {
+          map[pixel * g.channels + channel + c] = planes[c * pixels + pixel];
         }
       }
     }
