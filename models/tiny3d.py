@@ -35,6 +35,6 @@ class Tiny3D(Backbone):
         self.freeze = freeze
 
     def make_tail(self) -> nn.Module:
-        """Two convolutions in place of Mixed_5: channels and size stay."""
+        """Three convolutions in place of Mixed_5: channels and size stay."""
         c = self.channels
-        return nn.Sequential(*(ConvUnit(c, c, (3, 3, 3), freeze=self.freeze) for _ in range(2)))
+        return nn.Sequential(*(ConvUnit(c, c, (3, 3, 3), freeze=self.freeze) for _ in range(3)))
