@@ -142,7 +142,9 @@ def detect_video(
     windows = iter_windows(
         source, detect_persons.detector.window_frames, data.fps, stride, data.image_size
     )
-    with tqdm(total=-(-len(source) // stride), desc=name, unit="key frame", leave=False) as bar:
+    with tqdm(
+        total=-(-len(source) // stride), desc=name, unit="key frame", leave=False, disable=None
+    ) as bar:
         for batch in _batches(windows, detect_persons.config.test.test_batch_size):
             video.key_frames += detect_persons(batch)
             bar.update(len(batch))
