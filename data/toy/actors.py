@@ -1,8 +1,8 @@
 """Actors of the toy dataset: their actions, and the figure that draws an actor in a pose.
 
 An action is nothing but the *rates* at which a pose changes, and the figure is drawn from the pose
-alone. Whatever an actor stops doing freezes where it is, in mid-stride or mid-wave, so a single
-frame hardly tells an action: the motion does.
+alone. Whoever stops walking, climbing or jumping freezes in mid-stride or mid-air, and gestures are
+at rest at key frames, arm down and lamp dark: a key frame tells no action, the motion does.
 
 Lengths are fractions of the (square) image's side, x to the right and y down; times are seconds.
 """
@@ -41,24 +41,24 @@ class Action:
 # An actor always does one of these. Ids have gaps, as AVA's evaluated ones do.
 LOCOMOTION = (
     Action(1, "stand", 0.05, {}),
-    Action(3, "walk left", 0.34, {X: -1, STRIDE: 1}),
-    Action(4, "walk right", 0.34, {X: 1, STRIDE: 1}),
-    Action(6, "climb up", 0.14, {Y: -1, STRIDE: 1}),
-    Action(7, "climb down", 0.14, {Y: 1, STRIDE: 1}),
-    Action(9, "jump", 0.07, {HOP: 1}),
+    Action(3, "walk left", 0.28, {X: -1, STRIDE: 1}),
+    Action(4, "walk right", 0.28, {X: 1, STRIDE: 1}),
+    Action(6, "climb up", 0.2, {Y: -1, STRIDE: 1}),
+    Action(7, "climb down", 0.2, {Y: 1, STRIDE: 1}),
+    Action(9, "jump", 0.08, {HOP: 1}),
 )
 # ... and sometimes one of these as well.
-IDLE = Action(0, "no gesture", 0.5, {})
+IDLE = Action(0, "no gesture", 0.4, {})
 GESTURES = (
-    Action(12, "wave", 0.25, {WAVE: 1}),
-    Action(17, "flash a lamp", 0.25, {FLASH: 1}),
+    Action(12, "wave", 0.3, {WAVE: 1}),
+    Action(17, "flash a lamp", 0.3, {FLASH: 1}),
 )
 ACTIONS = (*LOCOMOTION, *GESTURES)
 STAND = LOCOMOTION[0]
 
 # The figure's measures in units of its height; feet at 0.5 below the middle, top of the head above.
-HEAD_RADIUS, TORSO_RADIUS, LEG_RADIUS, ARM_RADIUS, HAND_RADIUS = 0.13, 0.14, 0.06, 0.05, 0.08
-LAMP_RADIUS = 0.095
+HEAD_RADIUS, TORSO_RADIUS, LEG_RADIUS, ARM_RADIUS, HAND_RADIUS = 0.13, 0.14, 0.06, 0.05, 0.09
+LAMP_RADIUS = 0.11
 HEAD_Y, SHOULDER_Y, WAIST_Y, HIP_Y = -0.37, -0.17, 0.08, 0.15
 LEG_LENGTH, ARM_LENGTH = 0.29, 0.24
 SHOULDER_X, HIP_X = 0.12, 0.07
@@ -67,7 +67,7 @@ HOP_HEIGHT = 0.3
 GLOVE, LAMP_ON, LAMP_OFF = (240, 240, 240), (255, 244, 150), (58, 52, 46)
 EYE = (30, 26, 24)
 # The farthest a hand gets from the middle, sideways: what a planned path keeps from the border.
-REACH = 0.44
+REACH = 0.46
 
 _ARC = np.linspace(-np.pi / 2, np.pi / 2, 10)
 _HALF_CIRCLE = np.stack([np.cos(_ARC), np.sin(_ARC)], axis=1)
@@ -141,8 +141,8 @@ def _body(actor: Actor, pose: Array) -> list[Shape]:
         hip = np.array([side * HIP_X, HIP_Y])
         foot = hip + LEG_LENGTH * np.array([np.sin(side * swing), np.cos(swing)])
         legs.append(Shape(_capsule(hip, foot, LEG_RADIUS), actor.trousers))
-    raised = np.deg2rad(55.0) + np.deg2rad(45.0) * np.sin(pose[WAVE])
-    lit = np.mod(pose[FLASH], 2 * np.pi) < np.pi
+    raised = np.deg2rad(20.0) - np.deg2rad(85.0) * np.cos(pose[WAVE])
+    lit = np.cos(pose[FLASH]) < 0
     lamp = LAMP_ON if lit else LAMP_OFF
     return [
         *_arm(actor, actor.side, raised, HAND_RADIUS, GLOVE),

@@ -15,11 +15,14 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import multiprocessing
 import os
 import shutil
 from collections import Counter
 from collections.abc import Callable, Iterable
+from concurrent.futures import Executor, ProcessPoolExecutor, ThreadPoolExecutor
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import cast
 
@@ -35,7 +38,7 @@ FIRST_KEY = 902
 # Seconds of frames before the first and after the last key frame: a clip reaches 1.5 s from it.
 MARGIN = 2
 # Goes up whenever the same settings would give another dataset.
-VERSION = 2
+VERSION = 3
 # A demo video is to be looked at: two actors, who have room, in the most varied of some scenes.
 DEMO_ACTORS, DEMO_DRAWS = 2, 8
 # Each split draws from a stream of its own; the position is part of the seed.
@@ -47,9 +50,9 @@ class ToySettings:
     """What the dataset is made from; the same settings give the same files."""
 
     seed: int = field(default=0, metadata={"help": "seed of everything drawn at random"})
-    train_videos: int = field(default=64, metadata={"help": "training videos"})
-    val_videos: int = field(default=8, metadata={"help": "validation videos"})
-    seconds: int = field(default=16, metadata={"help": "key frames of each of these videos"})
+    train_videos: int = field(default=128, metadata={"help": "training videos"})
+    val_videos: int = field(default=16, metadata={"help": "validation videos"})
+    seconds: int = field(default=8, metadata={"help": "key frames of each of these videos"})
     size: int = field(default=64, metadata={"help": "side of their frames in pixels"})
     fps: int = field(default=12, metadata={"help": "their frames per second"})
     demo_videos: int = field(default=1, metadata={"help": "held-out videos for the demo, as MP4"})
@@ -115,15 +118,15 @@ def generate_toy_dataset(
     found = _existing_summary(target, wanted, force)
     if found is not None:
         return found
-    partial, old = (target.with_name(f".{target.name}.{os.getpid()}.{n}") for n in ("new", "old"))
-    partial.mkdir(parents=True)
+    new, old = (target.with_name(f".{target.name}.{os.getpid()}.{n}") for n in ("new", "old"))
+    new.mkdir(parents=True)
     try:
-        summary = _write_dataset(partial, wanted, on_video)
+        summary = _write_dataset(new, wanted, on_video)
         if target.exists():
             target.rename(old)
-        partial.rename(target)
+        new.rename(target)
     finally:
-        shutil.rmtree(partial, ignore_errors=True)
+        shutil.rmtree(new, ignore_errors=True)
     shutil.rmtree(old, ignore_errors=True)
     return summary
 
@@ -160,28 +163,71 @@ def _write_dataset(
     summary = ToySummary(created=True, splits={split: SplitSummary() for split in SPLITS})
     rows: dict[str, list[str]] = {split: [] for split in SPLITS}
     excluded: dict[str, list[str]] = {split: [] for split in SPLITS}
-    for split, index, video in settings.videos():
-        rng = np.random.default_rng([settings.seed, SPLITS.index(split), index])
-        if split == "demo":
-            scene, keys = _demo_scene(rng, settings.demo_seconds), range(settings.demo_seconds)
-            renderer = Renderer(scene, settings.demo_size)
-            write_video(root / "videos" / f"{video}.mp4", renderer, settings.demo_fps)
-            _write_lines(root / "videos" / f"{video}.csv", annotation_rows(scene, video, keys))
-        else:
-            scene = make_scene(rng, FIRST_KEY - MARGIN, settings.seconds + 2 * MARGIN)
-            keys = range(FIRST_KEY, FIRST_KEY + settings.seconds)
-            write_frames(root / "frames" / video, Renderer(scene, settings.size), settings.fps)
-            rows[split] += annotation_rows(scene, video, keys)
-            if index % 4 == 0:
-                # Its rows stay in the annotation: whoever evaluates must leave them out.
-                excluded[split].append(f"{video},{rng.choice(keys):04d}")
-                summary.splits[split].excluded += 1
-        _count(summary.splits[split], scene, keys)
-        if on_video is not None:
-            on_video(video)
+    with _workers(len(settings.videos())) as pool:
+        # In the order of the videos, whichever process makes them.
+        for video in pool.map(partial(_write_video_files, root, settings), settings.videos()):
+            _add(summary.splits[video.split], video.summary)
+            rows[video.split] += video.rows
+            excluded[video.split] += video.excluded
+            if on_video is not None:
+                on_video(video.name)
     _write_annotations(root / "annotations", rows, excluded)
     _write_manifest(root / "toy.json", settings, summary)
     return summary
+
+
+def _workers(videos: int) -> Executor:
+    """Processes for many videos; threads, of which one works, where starting more is not worth it.
+
+    Each process loads OpenCV and PyAV anew, since a library with threads may hang after a fork.
+    """
+    if videos < 8:
+        return ThreadPoolExecutor(1)
+    context = multiprocessing.get_context("spawn")
+    return ProcessPoolExecutor(min(os.cpu_count() or 1, 16), context)
+
+
+@dataclass
+class _Written:
+    """A video whose files are written, and what it adds to its split."""
+
+    split: str
+    name: str
+    summary: SplitSummary
+    rows: list[str] = field(default_factory=list)
+    excluded: list[str] = field(default_factory=list)
+
+
+def _write_video_files(root: Path, settings: ToySettings, video: tuple[str, int, str]) -> _Written:
+    split, index, name = video
+    rng = np.random.default_rng([settings.seed, SPLITS.index(split), index])
+    written = _Written(split, name, SplitSummary())
+    if split == "demo":
+        scene, keys = _demo_scene(rng, settings.demo_seconds), range(settings.demo_seconds)
+        renderer = Renderer(scene, settings.demo_size)
+        write_video(root / "videos" / f"{name}.mp4", renderer, settings.demo_fps)
+        _write_lines(root / "videos" / f"{name}.csv", annotation_rows(scene, name, keys))
+    else:
+        scene = make_scene(rng, FIRST_KEY - MARGIN, settings.seconds + 2 * MARGIN)
+        keys = range(FIRST_KEY, FIRST_KEY + settings.seconds)
+        write_frames(root / "frames" / name, Renderer(scene, settings.size), settings.fps)
+        written.rows = annotation_rows(scene, name, keys)
+        if index % 8 == 0:
+            # Its rows stay in the annotation: whoever evaluates must leave them out.
+            written.excluded.append(f"{name},{rng.choice(keys):04d}")
+            written.summary.excluded += 1
+    _count(written.summary, scene, keys)
+    return written
+
+
+def _add(total: SplitSummary, video: SplitSummary) -> None:
+    """Add a video's summary to its split's."""
+    for part in dataclasses.fields(SplitSummary):
+        if part.name != "rows":
+            value = getattr(total, part.name) + getattr(video, part.name)
+            setattr(total, part.name, value)
+    for action_id, number in video.rows.items():
+        total.rows[action_id] += number
 
 
 def _write_annotations(
@@ -242,7 +288,7 @@ def write_frames(folder: Path, renderer: Renderer, fps: int) -> None:
 
 def write_video(path: Path, renderer: Renderer, fps: int) -> None:
     """Write a scene as MP4: H.264 where the library can, else MPEG-4."""
-    path.parent.mkdir(exist_ok=True)
+    path.parent.mkdir(parents=True, exist_ok=True)
     scene, codec = renderer.scene, "libx264" if "libx264" in av.codecs_available else "mpeg4"
     with av.open(str(path), "w") as container:
         stream = cast(VideoStream, container.add_stream(codec, rate=fps))

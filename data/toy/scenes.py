@@ -77,27 +77,29 @@ def make_scene(
 ) -> Scene:
     """Draw a scene with `count` actors, 1 to 3 where it is not given."""
     if count is None:
-        count = int(rng.choice([1, 2, 3], p=[0.3, 0.45, 0.25]))
+        count = int(rng.choice([1, 2, 3], p=[0.35, 0.45, 0.2]))
     background = _make_background(rng, seconds)
     actors: list[tuple[Actor, Track]] = []
     for _ in range(count):
         # The more there are, the smaller they must be to find a way around each other.
-        actor = _make_actor(rng, height=rng.uniform(0.33, 0.53 - 0.04 * count))
+        actor = _make_actor(rng, height=rng.uniform(0.39, 0.59 - 0.04 * count))
         actors.append((actor, plan_track(rng, actor, actors, first_second, seconds)))
     return Scene(first_second, seconds, background, actors)
 
 
 def _make_actor(rng: np.random.Generator, height: float) -> Actor:
     pace = np.zeros(6)
-    pace[X] = rng.uniform(0.17, 0.28)
-    pace[Y] = rng.uniform(0.10, 0.16)
+    pace[X] = rng.uniform(0.2, 0.3)
+    pace[Y] = rng.uniform(0.15, 0.22)
     # Cycles per second: none is shorter than five frames at 12 frames per second.
-    for entry, rate in ((STRIDE, 1.5), (HOP, 1.8), (WAVE, 2.0), (FLASH, 2.0)):
+    for entry, rate in ((STRIDE, 1.5), (HOP, 1.8)):
         pace[entry] = 2 * np.pi * rate * rng.uniform(0.85, 1.15)
+    # Whole cycles in the seconds that a gesture takes: it ends where it began, at rest.
+    pace[[WAVE, FLASH]] = 2 * np.pi * 2
     return Actor(
         height=height,
         side=int(rng.choice([-1, 1])),
-        lamp_angle=np.deg2rad(rng.uniform(50.0, 75.0)),
+        lamp_angle=np.deg2rad(rng.uniform(62.0, 80.0)),
         pattern=int(rng.integers(3)),
         shirt=_draw_color(rng, (0.6, 1.0), (0.55, 1.0)),
         trim=_draw_color(rng, (0.0, 1.0), (0.3, 1.0)),

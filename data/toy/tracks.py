@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from data.toy.actors import (
     GESTURES,
+    HOP,
     HOP_HEIGHT,
     IDLE,
     LOCOMOTION,
@@ -21,12 +22,13 @@ from data.toy.actors import (
     Action,
     Actor,
     Array,
+    Y,
     middles,
     rates,
 )
 
 # A path is taken at once where no more than this share of a figure is covered on it.
-MILD_CONFLICT = 0.05
+MILD_CONFLICT = 0.15
 
 
 @dataclass(frozen=True)
@@ -69,7 +71,7 @@ def plan_track(
 ) -> Track:
     """Draw what `actor` does from `first_second` for `seconds`, clear of `others` where possible.
 
-    Every action takes 2 or 3 seconds and keeps the whole figure inside the image.
+    Every action takes 1 to 3 seconds and keeps the whole figure inside the image.
     """
     times = np.arange(first_second, first_second + seconds, 0.25)
     best, least = None, np.inf
@@ -92,7 +94,9 @@ def _draw_track(
     intervals: int,
 ) -> Track:
     low, high = _room(actor)
-    first = np.concatenate([rng.uniform(low, high), rng.uniform(0, 2 * np.pi, 4)])
+    # Stride and hop begin anywhere in their cycle, gestures at rest.
+    top = low + np.array([0.0, actor.height * HOP_HEIGHT])
+    first = np.concatenate([rng.uniform(top, high), rng.uniform(0, 2 * np.pi, 2), np.zeros(2)])
     pose, moves = first, list[Action]()
     while len(moves) < intervals:
         action, duration = _next_move(rng, actor, pose, start + len(moves), others)
@@ -117,14 +121,13 @@ def _next_move(
     others: Sequence[tuple[Actor, Track]],
 ) -> tuple[Action, int]:
     """The first of some draws that stays inside and clear of others, else the least bad one."""
-    low, high = _room(actor)
-    best, least = (STAND, 2), np.inf
+    best, least = (STAND, 1), np.inf
     for _ in range(12):
-        action, duration = _choose(rng, LOCOMOTION), int(rng.integers(2, 4))
-        elapsed = np.arange(0.0, duration + 0.01, 0.25)
-        path = pose + elapsed[:, None] * rates(actor, action)
-        if (path[-1, :2] < low).any() or (path[-1, :2] > high).any():
+        action, longest = _choose(rng, LOCOMOTION), int(rng.integers(1, 4))
+        duration = _fitting(actor, pose, action, longest)
+        if duration == 0:
             continue
+        path, elapsed = _path(actor, pose, action, duration)
         conflict = _conflicts(actor, path, time + elapsed, others).max()
         if conflict < least:
             best, least = (action, duration), conflict
@@ -133,14 +136,34 @@ def _next_move(
     return best
 
 
+def _path(actor: Actor, pose: Array, action: Action, duration: int) -> tuple[Array, Array]:
+    """Poses `[Q, 6]` on the way from `pose`, and the seconds `[Q]` since."""
+    elapsed = np.arange(0.0, duration + 0.01, 0.25)
+    return pose + elapsed[:, None] * rates(actor, action), elapsed
+
+
+def _fitting(actor: Actor, pose: Array, action: Action, longest: int) -> int:
+    """For how many seconds, up to `longest`, `action` keeps the whole figure inside the image."""
+    low, high = _room(actor)
+    # In the air the figure needs room above it, in mid-hop as well.
+    lift = pose[Y] - middles(actor, pose[None])[0, 1]
+    if HOP in action.rates:
+        lift = actor.height * HOP_HEIGHT
+    for duration in range(longest, 0, -1):
+        end = pose[:2] + duration * rates(actor, action)[:2]
+        if (end >= low + np.array([0.0, lift])).all() and (end <= high).all():
+            return duration
+    return 0
+
+
 def _choose(rng: np.random.Generator, actions: Sequence[Action]) -> Action:
     weights = np.array([action.weight for action in actions])
     return actions[int(rng.choice(len(actions), p=weights / weights.sum()))]
 
 
 def _room(actor: Actor) -> tuple[Array, Array]:
-    """Least and greatest (x, y) of a pose for which the whole figure lies inside the image."""
-    low = actor.height * np.array([REACH, 0.5 + HOP_HEIGHT])
+    """Least and greatest (x, y) of a pose on the ground with the whole figure inside the image."""
+    low = actor.height * np.array([REACH, 0.5])
     high = 1.0 - actor.height * np.array([REACH, 0.5])
     return low, high
 
