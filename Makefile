@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 PACKAGES := models data utils external scripts train.py test.py demo.py setup.py
 
-.PHONY: quickstart test lint bench cuda build clean
+.PHONY: quickstart test lint bench soak cuda build clean
 
 # The environment, with pinned dependencies and the compiled operators.
 $(READY): requirements.txt setup.py pyproject.toml $(shell find csrc -type f)
@@ -33,6 +33,10 @@ lint: $(READY)
 bench: $(READY)
 	$(BIN)/python -m benchmarks.ops
 	$(BIN)/python -m benchmarks.ava_evaluation
+
+# Training killed at random moments must end with the weights of the undisturbed run.
+soak: $(READY)
+	$(BIN)/python -m benchmarks.soak
 
 cuda: $(READY)
 	PYTHON=$(abspath $(BIN))/python bash benchmarks/build_cuda.sh

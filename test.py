@@ -1,7 +1,8 @@
 """Frame-mAP of a checkpoint: `python test.py [--checkpoint F] [--data-root D] [--output D]`.
 
-Detects on every key frame of the validation set and writes `metrics.json` and one
-`detections_step<s>.csv` per step. Settings come from the checkpoint; `key=value` overrides those of
+Detects on every key frame of the validation set and writes `metrics.json`, `proposals.json` (how
+well each step's proposals cover the persons) and one `detections_step<s>.csv` per step, which
+`scripts/analyze.py` explains. Settings come from the checkpoint; `key=value` overrides those of
 the sections data and test. Under `torchrun` the key frames are shared by all processes.
 """
 
@@ -24,8 +25,14 @@ from utils.checkpoint import read_checkpoint
 from utils.cli import default_checkpoint, default_output, device_name, run_main, staged_results
 from utils.config import Config, describe_options, load_config
 from utils.distributed import is_main, rank, start_process, stop_process, world_size
-from utils.engine import collect_detections
-from utils.evaluation import StepEvaluator, format_classes, format_results, read_groundtruth
+from utils.evaluation import (
+    StepEvaluator,
+    build_evaluator,
+    format_classes,
+    format_results,
+    read_groundtruth,
+)
+from utils.inference import collect_detections
 from utils.labels import check_same_classes
 
 
@@ -85,12 +92,7 @@ def test(arguments: argparse.Namespace, device: torch.device) -> None:
     detector = detector_from_checkpoint(checkpoint, path).to(device).eval()
 
     is_cls = config.train.task == "cls"
-    evaluator = StepEvaluator(
-        dataset.classes,
-        options.score_threshold,
-        1.0 if is_cls else options.nms_threshold,
-        options.max_detections,
-    )
+    evaluator = build_evaluator(config, dataset.classes)
     loader = build_loader(
         dataset, options.test_batch_size, data.workers, rank=rank(), world_size=world_size()
     )
@@ -102,13 +104,24 @@ def test(arguments: argparse.Namespace, device: torch.device) -> None:
     if is_main():
         assert len(evaluator) == len(dataset), f"{len(evaluator)} of {len(dataset)} images tested"
         metrics = evaluator.evaluate(groundtruth, exclusions, options.protocol)
+        overlaps = evaluator.proposal_overlaps(exclusions, options.protocol)
+        files = {
+            "checkpoint": path,
+            "groundtruth": root / data.val_labels,
+            "label_map": root / data.label_map,
+            "exclusions": exclusions,
+        }
+        metrics |= {name: None if file is None else str(file) for name, file in files.items()}
         output = arguments.output or default_output(path, "test")
-        write_results(evaluator, {**metrics, "checkpoint": str(path)}, output)
+        write_results(evaluator, metrics, overlaps, output)
 
 
-def write_results(evaluator: StepEvaluator, metrics: dict[str, Any], output: Path) -> None:
+def write_results(
+    evaluator: StepEvaluator, metrics: dict[str, Any], overlaps: dict[str, Any], output: Path
+) -> None:
     """Put all files in place at once, and show the figures."""
     with staged_results(output) as folder:
+        (folder / "proposals.json").write_text(json.dumps(overlaps) + "\n")
         evaluator.write_detections(folder)
         (folder / "metrics.json").write_text(json.dumps(metrics, indent=2) + "\n")
     print(f"{format_classes(metrics)}\n\n{format_results(metrics)}")

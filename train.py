@@ -7,9 +7,9 @@ on all processes. It resumes by itself from the run's newest checkpoint.
 from __future__ import annotations
 
 import argparse
+import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import torch
 from torch.nn.parallel import DistributedDataParallel
@@ -20,21 +20,30 @@ from data.loader import build_loader
 from models import StepDetector, build_detector
 from models.build import initialize_from, load_kinetics
 from models.criterion import StepCriterion
-from models.rates import parameter_groups
+from models.rates import parameter_groups, rate_scale
+from models.settings import checkpoint_config
 from models.training import ClassificationPass, DetectionPass
+from utils.checkpoint import load_state
 from utils.cli import ROOT, device_name, run_main
 from utils.config import Config, describe_options, load_config
+from utils.determinism import seed_iteration, set_deterministic
 from utils.distributed import (
-    gather_objects,
+    broadcast_object,
     is_main,
     rank,
     start_process,
     stop_process,
     world_size,
 )
-from utils.engine import Trainer, collect_detections, warmup_cosine
-from utils.evaluation import StepEvaluator, format_results, read_groundtruth
+from utils.engine import Schedule, Trainer, Validation
+from utils.evaluation import build_evaluator, format_results, read_groundtruth
+from utils.faults import describe_fault, read_fault
+from utils.inference import collect_detections
+from utils.pictures import ValidationPictures
+from utils.precision import Precision
+from utils.report import collect_results, write_results
 from utils.run import RunFolder
+from utils.schedules import warmup_cosine
 
 
 def parse_arguments() -> argparse.Namespace:
@@ -46,6 +55,13 @@ def parse_arguments() -> argparse.Namespace:
     parser.add_argument("--config", type=Path, default=ROOT / "configs" / "ava_step.yaml")
     parser.add_argument(
         "--device", type=device_name, default="", help="cpu, cuda:0, ...; default: a GPU if any"
+    )
+    parser.add_argument("--fp16", action="store_true", help="the same as precision=fp16")
+    parser.add_argument(
+        "--replay",
+        type=Path,
+        metavar="FILE",
+        help="repeat an iteration whose loss was not finite, from the file that it left behind",
     )
     parser.add_argument("overrides", nargs="*", metavar="key=value")
     return parser.parse_args()
@@ -68,8 +84,8 @@ def build_pass(config: Config, detector: StepDetector) -> torch.nn.Module:
 
 def make_validation(
     config: Config, detector: StepDetector, device: torch.device
-) -> Callable[[], dict[str, Any]]:
-    """A function that gives the metrics on the validation set, on every process.
+) -> Callable[[], Validation]:
+    """A function that gives the metrics on the validation set, on every process, and pictures.
 
     All that it reads is read now, so that nothing is missing after the first epoch.
     """
@@ -84,28 +100,44 @@ def make_validation(
         dataset, options.test_batch_size, data.workers, rank=rank(), world_size=world_size()
     )
 
-    def validate() -> dict[str, Any]:
-        evaluator = StepEvaluator(
-            dataset.classes,
-            options.score_threshold,
-            1.0 if is_cls else options.nms_threshold,
-            options.max_detections,
-        )
+    def validate() -> Validation:
+        evaluator = build_evaluator(config, dataset.classes)
+        pictures = ValidationPictures(list(dataset.classes.values()))
         collect_detections(
-            detector, loader, evaluator, device, config.train.precision, is_cls, "validation"
+            detector,
+            loader,
+            evaluator,
+            device,
+            config.train.precision,
+            is_cls,
+            "validation",
+            pictures.add if is_main() else None,
         )
         metrics = {}
         if is_main():
             metrics = evaluator.evaluate(groundtruth, exclusions, options.protocol)
-        return gather_objects(metrics)[0]
+        return broadcast_object(metrics), pictures.pictures
 
     return validate
 
 
-def train(config: Config, device: torch.device) -> None:
-    """Wire the run together and train it to its last epoch."""
+def prepare_detector(config: Config, device: torch.device) -> StepDetector:
+    """The configured detector with the weights it starts from, on `device`."""
+    detector = build_detector(config.model)
+    if config.train.kinetics:
+        load_kinetics(detector, config.train.kinetics)
+    if config.train.init:
+        initialize_from(detector, config.train.init)
+    detector.backbone.recompute = config.train.checkpoint_backbone
+    return detector.to(device)
+
+
+def build_trainer(config: Config, device: torch.device) -> Trainer:
+    """Wire the run together; what is wrong with files or options is said here."""
     train = config.train
-    torch.manual_seed(train.seed + rank())
+    precision = Precision(device, train.precision, train.amp_backend)
+    torch.manual_seed(train.seed)
+    set_deterministic(train.deterministic)
     dataset = build_dataset(config, "train")
     config.model.num_classes = len(dataset.classes)
     loader = build_loader(
@@ -117,55 +149,92 @@ def train(config: Config, device: torch.device) -> None:
         rank=rank(),
         world_size=world_size(),
     )
-    detector = build_detector(config.model)
+    detector = prepare_detector(config, device)
     validate = make_validation(config, detector, device)
-    if train.kinetics:
-        load_kinetics(detector, train.kinetics)
-    if train.init:
-        initialize_from(detector, train.init)
-    detector.to(device)
     run = RunFolder(config, resume=train.resume)
-    model = build_pass(config, detector)
+    scale = rate_scale(train.batch_size, train.base_batch_size)
+    rates = (train.det_lr * scale, train.det_lr0 * scale, train.base_lr * scale)
+    optimizer = torch.optim.Adam(parameter_groups(detector, *rates, train.weight_decay))
+    model = precision.prepare(build_pass(config, detector), optimizer)
     if world_size() > 1:
         model = DistributedDataParallel(
             model, device_ids=[device] if device.type == "cuda" else None
         )
-    optimizer = torch.optim.Adam(
-        parameter_groups(detector, train.det_lr, train.det_lr0, train.base_lr, train.weight_decay)
-    )
-    iterations = train.epochs * len(loader)
+    iterations = train.iterations or train.epochs * len(loader)
     trainer = Trainer(
         model,
         detector,
         StepCriterion(train.location_weight, train.neighbor_weight),
         optimizer,
         warmup_cosine(optimizer, iterations, train.warmup_iterations, train.warmup_factor),
+        precision,
         loader,
         validate,
         run,
-        device,
+        Schedule(
+            iterations,
+            train.validate_every,
+            train.save_every,
+            train.log_every,
+            config.data.max_unreadable,
+            train.seed,
+        ),
         state={"config": config.to_dict(), "classes": dataset.classes},
-        precision=train.precision,
-        log_every=train.log_every,
-        validate_every=train.validate_every,
     )
-    if run.latest is not None:
-        trainer.resume(run.latest)
-        if is_main():
-            print(f"{run.path}: going on after epoch {trainer.epoch} of {train.epochs}")
-    metrics = trainer.fit(train.epochs)
+    if run.checkpoint is not None:
+        trainer.resume(run.checkpoint)
+        run.checkpoint = None  # its tensors are in use twice else
+    return trainer
+
+
+def train(config: Config, device: torch.device) -> None:
+    """Train to the last iteration, and say what came of it."""
+    started = time.perf_counter()
+    trainer = build_trainer(config, device)
+    run, iterations = trainer.run, trainer.schedule.iterations
+    if trainer.iteration and is_main():
+        print(f"{run.path}: going on after iteration {trainer.iteration} of {iterations}")
+    metrics = trainer.fit()
+    usage = trainer.usage()
+    if is_main() and metrics:
+        seconds = time.perf_counter() - started
+        report = write_results(collect_results(config, ROOT, metrics, seconds, usage), run.path)
+        print(f"{format_results(metrics)}\nresults: {report}")
+    elif is_main():
+        print(f"{run.path}: is trained already")
     if is_main():
-        print(format_results(metrics) if metrics else f"{run.path}: is trained already")
         print(f"checkpoints: {run.path / 'best.pt'}, {run.path / 'latest.pt'}")
     run.close()
 
 
+def replay(path: Path, device: torch.device) -> None:
+    """Repeat the iteration whose loss was not finite, from the file it left behind."""
+    batch, content = read_fault(path)
+    config = checkpoint_config(content, path)
+    detector = build_detector(config.model)
+    load_state(detector, content["model"], path)
+    detector.to(device).train()
+    model = build_pass(config, detector)
+    seed_iteration(config.train.seed, content["iteration"], content["process"])
+    with Precision(device, config.train.precision).autocast(), torch.no_grad():
+        batch = batch.to(device)
+        samples = model(batch.images, batch.proposals, batch.targets, batch.seeds)
+    losses = StepCriterion(config.train.location_weight, config.train.neighbor_weight)(samples)
+    print("\n".join(f"{name}: {value.item():g}" for name, value in losses.items()))
+    print(f"iteration {content['iteration']}: {describe_fault(losses, batch, detector)}")
+
+
 def main() -> None:
     arguments = parse_arguments()
+    if arguments.fp16:
+        arguments.overrides.append("precision=fp16")
     config = load_config(arguments.config, arguments.overrides)
     device = start_process(arguments.device)
     try:
-        train(config, device)
+        if arguments.replay:
+            replay(arguments.replay, device)
+        else:
+            train(config, device)
     finally:
         stop_process()
 

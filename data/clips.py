@@ -11,6 +11,7 @@ import re
 from collections.abc import Callable, Iterator, Sequence
 from fractions import Fraction
 from pathlib import Path
+from time import sleep
 
 import cv2
 import numpy as np
@@ -19,6 +20,8 @@ IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png")
 # Frames whose distances [s] differ by less are equally near: Matroska rounds times to milliseconds,
 # which moves the difference by up to 2.
 SAME_DISTANCE = Fraction(1, 400)
+# Seconds before an image that could not be read is read again.
+RETRY_DELAYS = (0.05, 0.2)
 
 
 def spread_frames(names: Sequence[str], count: int) -> list[str]:
@@ -161,11 +164,25 @@ class SecondFolders:
 
 
 def read_image(path: str | Path) -> np.ndarray:
-    """Read an image as RGB uint8 `[H, W, 3]`. Raises `ValueError` naming the file."""
+    """Read an image as RGB uint8 `[H, W, 3]`, again where a disk or network fails at first.
+
+    Raises `ValueError` naming the file.
+    """
+    for delay in RETRY_DELAYS:
+        try:
+            return _read_image_once(path)
+        except FileNotFoundError:
+            break
+        except (OSError, ValueError):
+            sleep(delay)
     try:
-        content = Path(path).read_bytes()
+        return _read_image_once(path)
     except OSError as error:
         raise ValueError(f"{path}: cannot be read: {error.strerror}") from error
+
+
+def _read_image_once(path: str | Path) -> np.ndarray:
+    content = Path(path).read_bytes()
     # From memory, since OpenCV's `imread` fills what is missing of a truncated JPEG with grey.
     image = cv2.imdecode(np.frombuffer(content, np.uint8), cv2.IMREAD_COLOR) if content else None
     if image is None:
@@ -173,15 +190,24 @@ def read_image(path: str | Path) -> np.ndarray:
     return cv2.cvtColor(image, cv2.COLOR_BGR2RGB)
 
 
-def read_images(paths: Sequence[str]) -> Iterator[np.ndarray]:
+def read_images(paths: Sequence[str], unreadable: list[str] | None = None) -> Iterator[np.ndarray]:
     """Read images one by one; one that is repeated (past a video's end) is decoded once.
 
-    Raises `ValueError` naming the file that is unreadable, or of another size than the first.
+    With a list `unreadable`, an image that cannot be read is put on it and replaced by its
+    neighbour: the one before, at the start the first one that can be read. Raises `ValueError`
+    naming the file that is unreadable, or of another size than the first.
     """
     previous, image, shape = "", None, None
-    for path in paths:
+    for position, path in enumerate(paths):
         if image is None or path != previous:
-            previous, image = path, read_image(path)
+            previous = path
+            try:
+                image = read_image(path)
+            except ValueError:
+                if unreadable is None:
+                    raise
+                unreadable.append(path)
+                image = _first_readable(paths[position + 1 :], path) if image is None else image
             shape = shape or image.shape
             if image.shape != shape:
                 raise ValueError(
@@ -189,3 +215,13 @@ def read_images(paths: Sequence[str]) -> Iterator[np.ndarray]:
                     f"expected {shape[1]} x {shape[0]} as in {paths[0]}"
                 )
         yield image
+
+
+def _first_readable(paths: Sequence[str], missing: str) -> np.ndarray:
+    """The first image of `paths` that can be read, in place of `missing`."""
+    for path in paths:
+        try:
+            return read_image(path)
+        except ValueError:
+            continue
+    raise ValueError(f"{missing}: cannot be read, nor can any frame after it in its window")

@@ -47,6 +47,7 @@ class AvaClips(Dataset[ClipSample]):
         reach: int = 0,
         clip_seconds: float = 1.0,
         augmentation: Augmentation = NO_AUGMENTATION,
+        replace_unreadable: bool = False,
         seed: int = 0,
     ) -> None:
         """Check that the folders of all key frames and of their windows exist.
@@ -56,6 +57,8 @@ class AvaClips(Dataset[ClipSample]):
         proposals: `[M, 4]` fractions for all images, or those of each image. An image without any
             starts from the whole image, so that every clip has a tube.
         reach, clip_seconds: neighbour targets go up to `reach` clips of `clip_seconds` away.
+        replace_unreadable: a frame that cannot be read becomes its neighbour, and the sample says
+            so; else it is an error.
 
         Raises `ValueError` naming the first missing folder and their number, or if there is no key.
         """
@@ -68,6 +71,7 @@ class AvaClips(Dataset[ClipSample]):
         self.proposals = proposals
         self.reach, self.clip_seconds = reach, clip_seconds
         self.augmentation = augmentation
+        self.replace_unreadable = replace_unreadable
         self.seed, self.epoch = seed, 0
         videos = sorted({key.video for key in keys})
         self.folders = {video: SecondFolders(Path(frames) / video) for video in videos}
@@ -110,7 +114,11 @@ class AvaClips(Dataset[ClipSample]):
 
     def _load(self, key: ClipKey, seed: int) -> ClipSample:
         rng = np.random.default_rng(seed)
-        frames = read_images(self.folders[key.video].window(key.timestamp, self.window, self.fps))
+        unreadable: list[str] = []
+        frames = read_images(
+            self.folders[key.video].window(key.timestamp, self.window, self.fps),
+            unreadable if self.replace_unreadable else None,
+        )
         first = next(frames)
         height, width = first.shape[:2]
         to_pixels = np.array([width, height] * 2, dtype=np.float32)
@@ -121,7 +129,8 @@ class AvaClips(Dataset[ClipSample]):
         targets = self._targets(key, view, to_pixels)
         clip = repaint(clip, targets.boxes.numpy(), self.augmentation, rng)
         images = torch.from_numpy(clip).permute(0, 3, 1, 2).contiguous()
-        return ClipSample(images, self._proposals(key, view, to_pixels), targets, key, seed)
+        proposals = self._proposals(key, view, to_pixels)
+        return ClipSample(images, proposals, targets, key, seed, unreadable)
 
     def _targets(self, key: ClipKey, view: View, to_pixels: np.ndarray) -> ClipTargets:
         """Persons with their centre in view; a neighbouring box counts by the same rule."""
@@ -181,6 +190,8 @@ def build_dataset(config: Config, split: str) -> AvaClips:
         reach=(max(model.chunks) - 1) // 2,
         clip_seconds=model.clip_steps * FRAMES_PER_STEP / data.fps,
         augmentation=augmentation if training else NO_AUGMENTATION,
+        # A test with other frames than the dataset's would give a number that nobody can compare.
+        replace_unreadable=training,
         seed=config.train.seed,
     )
 

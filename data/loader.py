@@ -9,18 +9,24 @@ exactly once, over all processes.
 from __future__ import annotations
 
 import math
+import os
+import re
 from collections.abc import Iterator
 
 import cv2
 import numpy as np
 import torch
-from torch.utils.data import DataLoader, Sampler
+from torch import Tensor
+from torch.utils.data import DataLoader, Dataset, Sampler, get_worker_info
 
 from data.dataset import AvaClips
-from utils.structures import ClipBatch, collate_clips
+from utils.interrupt import ignore_stop_signals
+from utils.structures import ClipBatch, ClipSample, collate_clips
 
 # What the loader asks the dataset for: (epoch, index).
 SampleIndex = tuple[int, int]
+# "DataLoader worker (pid 12) is killed by signal", "worker (pid(s) 12, 13) exited unexpectedly"
+_DEAD_WORKERS = re.compile(r"worker \(pid(?:\(s\))? ([\d, ]+)\)")
 
 
 class TrainingBatches(Sampler[list[SampleIndex]]):
@@ -80,6 +86,25 @@ def _share(items: list[int], rank: int, world_size: int) -> list[int]:
     return items[rank * len(items) // world_size : (rank + 1) * len(items) // world_size]
 
 
+class _Watched(Dataset[ClipSample]):
+    """A dataset of which every worker notes in shared memory what it is loading.
+
+    held: `[workers, 3]` int64: process id, epoch, index.
+    """
+
+    def __init__(self, dataset: AvaClips, held: Tensor) -> None:
+        self.dataset, self.held = dataset, held
+
+    def __len__(self) -> int:
+        return len(self.dataset)
+
+    def __getitem__(self, index: SampleIndex) -> ClipSample:
+        worker = get_worker_info()
+        if worker is not None:
+            self.held[worker.id] = torch.tensor((os.getpid(), *index))
+        return self.dataset[index]
+
+
 class ClipLoader:
     """An iterable of `ClipBatch`es. `len()` is a whole epoch's, wherever the next one starts."""
 
@@ -92,8 +117,9 @@ class ClipLoader:
     ) -> None:
         self.dataset = dataset
         self.batches = batches
+        self.held = torch.zeros(max(workers, 1), 3, dtype=torch.int64).share_memory_()
         self.loader: DataLoader = DataLoader(
-            dataset,
+            _Watched(dataset, self.held),
             batch_sampler=batches,
             num_workers=workers,
             collate_fn=collate_clips,
@@ -114,7 +140,31 @@ class ClipLoader:
         return len(self.batches)
 
     def __iter__(self) -> Iterator[ClipBatch]:
-        return iter(self.loader)
+        """Raises `RuntimeError` naming the sample that a worker held when it died."""
+        batches = iter(self.loader)
+        while True:
+            try:
+                yield next(batches)
+            except StopIteration:
+                return
+            except RuntimeError as error:
+                raise self._blame(error) from error
+
+    def _blame(self, error: RuntimeError) -> RuntimeError:
+        """What PyTorch says of a dead worker (its process ids), with the samples they held."""
+        dead = {int(pid) for pid in re.findall(r"\d+", "".join(_DEAD_WORKERS.findall(str(error))))}
+        samples = [
+            f"video {key.video}, second {key.timestamp} (epoch {epoch})"
+            for pid, epoch, index in self.held.tolist()
+            if pid in dead
+            for key in [self.dataset.keys[index]]
+        ]
+        if not samples:
+            return error
+        return RuntimeError(
+            f"a loader process died while it held {'; '.join(samples)}: out of memory, or "
+            f"crashed in a decoder ({error})"
+        )
 
 
 def build_loader(
@@ -145,6 +195,10 @@ def build_loader(
 
 
 def _init_worker(worker: int) -> None:
-    """One thread each: the workers are the parallelism, and OpenCV's pool may hang after a fork."""
+    """One thread each: the workers are the parallelism, and OpenCV's pool may hang after a fork.
+
+    Signals that stop the run are for the training process, which finishes its iteration first.
+    """
+    ignore_stop_signals()
     cv2.setNumThreads(0)
     torch.set_num_threads(1)

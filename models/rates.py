@@ -34,9 +34,18 @@ def parameter_groups(
             "params": parameters,
             "lr": 2 * rate if is_bias else rate,
             "weight_decay": 0.0 if is_bias else weight_decay,
+            "is_bias": is_bias,
         }
         for (rate, is_bias), parameters in groups.items()
     ]
+
+
+def rate_scale(batch_size: int, base_batch_size: int) -> float:
+    """Factor of all learning rates: linear in the global batch (Goyal et al., 2017, section 2.1).
+
+    The configured rates hold for `base_batch_size`; 0 switches the rule off.
+    """
+    return batch_size / base_batch_size if base_batch_size else 1.0
 
 
 def _divisor(name: str, divisors: tuple[tuple[str, float], ...]) -> float:

@@ -20,8 +20,11 @@ from tests.helpers import (
     tiny_model,
 )
 from utils.config import Config, load_config
-from utils.engine import Trainer, collect_detections, warmup_cosine
+from utils.engine import Schedule, Trainer
+from utils.inference import collect_detections
+from utils.precision import Precision
 from utils.run import RunFolder
+from utils.schedules import warmup_cosine
 from utils.structures import ClipBatch, ClipKey, StepOutput
 
 TAUS = [0.2, 0.35, 0.5]
@@ -42,41 +45,50 @@ class Batches:
             for i in range(count)
         ]
 
-    def set_epoch(self, epoch: int) -> None:
-        self.epoch = epoch
+        self.start = 0
+
+    def set_epoch(self, epoch: int, start_iteration: int = 0) -> None:
+        self.epoch, self.start = epoch, start_iteration
 
     def __len__(self) -> int:
         return len(self.items)
 
     def __iter__(self):
-        return iter(self.items)
+        return iter(self.items[self.start :])
 
 
 def fake_metrics(mAP: float = 0.5) -> dict:
     return {"steps": [{"step": 1, "mAP": mAP, "recall": 1.0, "mean_iou": 0.7}]}
 
 
-def make_trainer(output: Path, epochs=4, metrics=None, **changes) -> Trainer:
+def make_trainer(
+    output: Path, iterations: int = 8, metrics=None, schedule=None, **changes
+) -> Trainer:
+    """A trainer of 2 iterations an epoch, resumed where `output` holds a run already."""
+    torch.manual_seed(0)
     detector = tiny_detector(**({"dropout": 0.3} | changes)).train()
     config = Config(model=tiny_model())
     config.train.output, config.train.name = str(output), "run"
     loader = Batches(detector)
     optimizer = torch.optim.Adam(detector.parameters(), lr=1e-3)
     scores = iter(metrics or [0.1] * 100)
-    torch.manual_seed(0)
-    return Trainer(
+    run = RunFolder(config)
+    trainer = Trainer(
         DetectionPass(detector, TAUS),
         detector,
         StepCriterion(),
         optimizer,
-        warmup_cosine(optimizer, epochs * len(loader), 2, 0.1),
+        warmup_cosine(optimizer, 8, 2, 0.1),
+        Precision(torch.device("cpu")),
         loader,
-        lambda: fake_metrics(next(scores)),
-        RunFolder(config),
-        torch.device("cpu"),
+        lambda: (fake_metrics(next(scores)), {}),
+        run,
+        Schedule(iterations, **({"log_every": 1} | (schedule or {}))),
         state={"config": config.to_dict(), "classes": {1: "a"}},
-        log_every=1,
     )
+    if run.checkpoint is not None:
+        trainer.resume(run.checkpoint)
+    return trainer
 
 
 def losses_of(run: Path) -> list[float]:
@@ -84,28 +96,36 @@ def losses_of(run: Path) -> list[float]:
     return [line["loss/total"] for line in lines if line["kind"] == "train"]
 
 
-def test_four_epochs_are_two_a_stop_and_two_more(tmp_path):
-    make_trainer(tmp_path / "whole").fit(4)
-    make_trainer(tmp_path / "parts").fit(2)
+def test_eight_iterations_are_three_a_stop_and_five_more(tmp_path):
+    # Three is in the middle of the second epoch; dropout is on and batch norm moves.
+    make_trainer(tmp_path / "whole").fit()
+    make_trainer(tmp_path / "parts", iterations=3).fit()
     torch.manual_seed(123)
     again = make_trainer(tmp_path / "parts")
-    again.resume(again.run.latest)
-    again.fit(4)
+    assert (again.iteration, again.epoch) == (3, 1)
+    again.fit()
     whole, parts = losses_of(tmp_path / "whole/run"), losses_of(tmp_path / "parts/run")
     assert len(whole) == 8
     assert whole == parts
 
 
+def test_validating_does_not_change_the_training(tmp_path):
+    make_trainer(tmp_path / "often").fit()
+    make_trainer(tmp_path / "once", schedule={"validate_every": 0}).fit()
+    assert losses_of(tmp_path / "often/run") == losses_of(tmp_path / "once/run")
+
+
 def test_two_clips_are_overfitted(tmp_path):
-    trainer = make_trainer(tmp_path, epochs=40, dropout=0.0)
+    trainer = make_trainer(tmp_path, iterations=40, dropout=0.0)
     trainer.loader.items = trainer.loader.items[:1]
-    trainer.fit(40)
+    trainer.scheduler = warmup_cosine(trainer.optimizer, 40, 2, 0.1)
+    trainer.fit()
     losses = losses_of(tmp_path / "run")
     assert losses[-1] < 0.4 * losses[0]
 
 
 def test_the_best_checkpoint_is_the_best_validation_s(tmp_path):
-    make_trainer(tmp_path, metrics=[0.2, 0.6, 0.4]).fit(3)
+    make_trainer(tmp_path, 6, metrics=[0.2, 0.6, 0.4]).fit()
     best = torch.load(tmp_path / "run/best.pt", weights_only=True)
     latest = torch.load(tmp_path / "run/latest.pt", weights_only=True)
     assert (best["epoch"], best["best_score"], latest["epoch"]) == (2, 0.6, 3)
@@ -116,12 +136,13 @@ def test_the_best_checkpoint_is_the_best_validation_s(tmp_path):
 def test_a_loss_that_is_not_finite_stops_with_its_parts_and_clips(tmp_path):
     trainer = make_trainer(tmp_path)
     trainer.detector.heads[1].classifier.bias.data.fill_(torch.nan)
-    with pytest.raises(FloatingPointError, match=r"step2/classification nan.*clips: a second 0, b"):
-        trainer.fit(1)
+    wanted = r"iteration 0, process 0: .*step2/classification is nan.*clips: a second 0, b second 0"
+    with pytest.raises(FloatingPointError, match=wanted):
+        trainer.fit()
 
 
 def test_a_run_with_other_settings_is_not_continued(tmp_path):
-    make_trainer(tmp_path).fit(1)
+    make_trainer(tmp_path).fit()
     config = Config(model=tiny_model())
     config.train.output, config.train.name = str(tmp_path), "run"
     config.train.epochs, config.data.workers = 99, 1
@@ -130,8 +151,7 @@ def test_a_run_with_other_settings_is_not_continued(tmp_path):
 
 
 def test_starting_anew_sets_the_earlier_run_aside(tmp_path):
-    trainer = make_trainer(tmp_path)
-    trainer.fit(1)
+    make_trainer(tmp_path, 2).fit()
     config = load_config(None, [f"output={tmp_path}", "name=run"])
     RunFolder(config, resume=False).close()
     assert (tmp_path / "run.1/latest.pt").is_file()

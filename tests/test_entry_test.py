@@ -57,9 +57,16 @@ def test_metrics_are_what_the_evaluation_says_of_the_files(
     outcome = script(*arguments(checkpoint, data, tmp_path, "score_threshold=0.0"))
     assert outcome.code == 0, outcome.err
     written = sorted(path.name for path in tmp_path.iterdir())
-    assert written == [f"detections_step{s}.csv" for s in (1, 2, 3)] + ["metrics.json"]
+    detections = [f"detections_step{s}.csv" for s in (1, 2, 3)]
+    assert written == [*detections, "metrics.json", "proposals.json"]
     metrics = json.loads((tmp_path / "metrics.json").read_text())
     assert (metrics["key_frames"], metrics["persons"]) == (5, 4)
+    assert metrics["groundtruth"] == str(data / "annotations/val.csv")
+    assert metrics["label_map"] == str(data / "annotations/classes.pbtxt")
+    assert metrics["exclusions"] is None
+    stages = json.loads((tmp_path / "proposals.json").read_text())["stages"]
+    assert [sum(stage["persons"]) for stage in stages] == [4] * 4
+    assert [stage["recall"] for stage in stages[1:]] == [s["recall"] for s in metrics["steps"]]
     for step in metrics["steps"]:
         files = ["-l", data / "annotations/classes.pbtxt", "-g", data / "annotations/val.csv"]
         files += ["-d", tmp_path / f"detections_step{step['step']}.csv"]

@@ -7,36 +7,24 @@ from pathlib import Path
 import pytest
 import torch
 import yaml
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
-from data.toy import generate_toy_dataset
+from data.toy.actors import ACTIONS
 from models import load_detector
 from tests.entries import Script
-from tests.helpers import ROOT
+from tests.runs import arguments, same_weights, train_lines, write_data
 
-SMALL = ["workers=0", "image_size=32", "first_second=902", "last_second=904", "batch_size=2"]
-MODEL = ["width=4", "fc_dim=8", "local_dim=16", "pool_size=2", "log_every=1"]
+CLASSES = {action.name for action in ACTIONS}
 
 
 @pytest.fixture(scope="module")
 def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    root = tmp_path_factory.mktemp("toy") / "data"
-    generate_toy_dataset(root, train_videos=1, val_videos=1, seconds=3, size=32, demo_videos=0)
-    return root
+    return write_data(tmp_path_factory.mktemp("toy") / "data")
 
 
 @pytest.fixture
 def script(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture) -> Script:
     return Script("train", monkeypatch, capsys)
-
-
-def arguments(stage: str, data: Path, output: Path, *more: str) -> list[str]:
-    config = ["--config", str(ROOT / f"configs/toy_{stage}.yaml"), "--device", "cpu"]
-    return [*config, f"root={data}", f"output={output}", *SMALL, *MODEL, *more]
-
-
-def train_lines(run: Path) -> list[dict]:
-    lines = [json.loads(line) for line in (run / "log.jsonl").read_text().splitlines()]
-    return [line for line in lines if line["kind"] == "train"]
 
 
 def test_both_stages_one_after_the_other(script: Script, data: Path, tmp_path: Path) -> None:
@@ -52,7 +40,15 @@ def test_both_stages_one_after_the_other(script: Script, data: Path, tmp_path: P
     run = tmp_path / "toy_step"
     assert yaml.safe_load((run / "config.yaml").read_text())["train"]["init"] == str(best)
     assert re.search(r"step 3 +[0-9.]+ %", step.out)
-    assert list((run / "tensorboard").iterdir())
+    events = EventAccumulator(str(run / "tensorboard")).Reload()
+    assert "train/loss/total" in events.Tags()["scalars"]
+    assert events.Tags()["images"], "no picture of annotation and detections"
+    results = json.loads((run / "results.json").read_text())
+    assert results["config"]["train"]["init"] == str(best)
+    assert results["metrics"]["steps"][2]["per_class"].keys() == CLASSES
+    assert results["peak_memory_bytes"]["training"] > 2**20
+    assert results["seconds"]["training"] > 0
+    assert f"| torch {torch.__version__}" in (run / "results.md").read_text().replace(", ", "| ")
     losses = {name for line in train_lines(run) for name in line if name.startswith("loss/")}
     assert "loss/step2/neighbors" in losses
     checkpoint = torch.load(run / "best.pt", weights_only=True)
@@ -66,6 +62,42 @@ def test_both_stages_one_after_the_other(script: Script, data: Path, tmp_path: P
     assert again.code == 0
     assert "is trained already" in again.out
     assert train_lines(run) == before
+
+
+def test_deterministic_runs_end_with_the_same_bits(
+    script: Script, data: Path, tmp_path: Path
+) -> None:
+    options = ["epochs=2", "deterministic=true", "init=", "schedule=temporal"]
+    try:
+        for output, more in (("one", "workers=0"), ("two", "workers=2")):
+            outcome = script(*arguments("step", data, tmp_path / output, *options, more))
+            assert outcome.code == 0, outcome.err
+            assert torch.are_deterministic_algorithms_enabled()
+    finally:
+        torch.use_deterministic_algorithms(False)
+    assert same_weights(tmp_path / "one/toy_step", tmp_path / "two/toy_step")
+
+
+def test_fp16_is_an_option_and_a_precision(script: Script, data: Path, tmp_path: Path) -> None:
+    outcome = script(*arguments("cls", data, tmp_path, "iterations=1"), "--fp16")
+    assert outcome.code == 0, outcome.err
+    saved = yaml.safe_load((tmp_path / "toy_cls/config.yaml").read_text())
+    assert saved["train"]["precision"] == "fp16"
+    assert "scale" in torch.load(tmp_path / "toy_cls/latest.pt", weights_only=True)["scaler"]
+
+
+def test_rates_scale_with_the_batch(script: Script, data: Path, tmp_path: Path) -> None:
+    rates = []
+    for name, more in (
+        ("one", "base_batch_size=2"),
+        ("two", "base_batch_size=1"),
+        ("off", "base_batch_size=0"),
+    ):  # noqa: E501
+        once = ["iterations=1", "warmup_iterations=0", "det_lr=1e-3", f"name={name}", more]
+        assert script(*arguments("cls", data, tmp_path, *once)).code == 0
+        state = torch.load(tmp_path / name / "latest.pt", weights_only=True)["optimizer"]
+        rates.append(max(g["initial_lr"] for g in state["param_groups"] if not g["is_bias"]))
+    assert rates == pytest.approx([2e-3, 4e-3, 2e-3])  # det_lr0 and base_lr are 2e-3
 
 
 def test_the_same_seed_gives_the_same_losses(script: Script, data: Path, tmp_path: Path) -> None:

@@ -248,8 +248,8 @@ def test_an_error_names_the_sample(tmp_path: Path) -> None:
     write_dataset(tmp_path, ["a,0002,0,0,1,1,1"], {"a": range(1, 4)})
     broken = tmp_path / "frames" / "a" / "00002" / "0003.jpg"
     broken.write_bytes(broken.read_bytes()[:100])
-    loader = build_loader(build_dataset(make_config(tmp_path), "train"), 1, workers=0, train=True)
-    with pytest.raises(ValueError, match=r"video a, second 2: .*00002/0003\.jpg: not a readable"):
+    loader = build_loader(build_dataset(make_config(tmp_path), "val"), 1, workers=0)
+    with pytest.raises(ValueError, match=r"video a, second 1: .*00002/0003\.jpg: not a readable"):
         collect(loader)
 
 

@@ -7,7 +7,7 @@ from models import build_detector
 from models.rates import parameter_groups
 from tests.helpers import tiny_detector
 from utils.config import ModelConfig
-from utils.engine import warmup_cosine
+from utils.schedules import warmup_cosine
 
 
 def rates(detector) -> dict[str, tuple[float, float]]:

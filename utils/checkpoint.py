@@ -7,7 +7,7 @@ import os
 import pickle
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import torch
 from torch import Tensor, nn
@@ -16,19 +16,39 @@ from torch import Tensor, nn
 def save_checkpoint(content: dict[str, Any], path: str | Path) -> None:
     """Write `content` to `path` through a temporary file that is synced and renamed.
 
-    A crash or a full disk leaves the file that was there before whole.
+    A crash or a full disk leaves the file that was there before whole. Raises `OSError`.
     """
     path = Path(path)
     temporary = path.with_name(path.name + ".tmp")
     try:
         with open(temporary, "wb") as file:
-            torch.save(content, file)
+            _save(content, file)
             file.flush()
             os.fsync(file.fileno())
         temporary.replace(path)
+        _sync_folder(path.parent)
     except BaseException:
         temporary.unlink(missing_ok=True)
         raise
+
+
+def _save(content: dict[str, Any], file: BinaryIO) -> None:
+    """`torch.save`, which says of a full disk only that a position in the file is unexpected."""
+    try:
+        torch.save(content, file)
+    except RuntimeError as error:
+        if isinstance(error.__context__, OSError):
+            raise error.__context__ from None
+        raise
+
+
+def _sync_folder(folder: Path) -> None:
+    """Make a rename in `folder` outlast a loss of power."""
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
 
 
 def read_checkpoint(path: str | Path) -> dict[str, Any]:

@@ -13,6 +13,8 @@ from pathlib import Path
 
 import torch
 
+from utils.interrupt import Interrupted
+
 ROOT = Path(__file__).resolve().parents[1]
 
 # Runs whose best checkpoint is taken where none is named, in this order.
@@ -25,12 +27,16 @@ TRACEBACK = "STEP_TRACEBACK"
 def run_main(main: Callable[[], None]) -> None:
     """Run `main`; a user's mistake ends the program with one line and exit code 2.
 
-    `ValueError` and `OSError` are the user's (a file, a line, an option; the message names it),
-    everything else is ours and keeps its traceback. STEP_TRACEBACK=1 shows it for both.
+    `ValueError` and `OSError` are the user's (a file, a line, an option; the message names it), a
+    loss that is not finite is the training's; everything else is ours and keeps its traceback.
+    STEP_TRACEBACK=1 shows it for all. A signal ends it with the shell's code, 128 + its number.
     """
     try:
         main()
-    except (ValueError, OSError) as error:
+    except Interrupted as stop:
+        print(stop, file=sys.stderr)
+        sys.exit(128 + stop.signum)
+    except (ValueError, OSError, FloatingPointError) as error:
         if os.environ.get(TRACEBACK):
             raise
         process = f" (process {os.environ['RANK']})" if int(os.environ.get("RANK", 0)) else ""

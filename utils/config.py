@@ -91,6 +91,7 @@ class DataConfig:
     flip: bool = option(True, "augment: horizontal flip")
     erase: bool = option(True, "augment: random erasing inside each person's box")
     workers: int = option(4, "loader processes of each training process")
+    max_unreadable: int = option(100, "unreadable training frames replaced by their neighbours")
 
 
 @dataclass
@@ -105,9 +106,13 @@ class TrainConfig:
     seed: int = option(0, "seed of everything drawn at random")
     batch_size: int = option(8, "clips per iteration, over all processes")
     epochs: int = option(14, "passes over the training key frames")
+    iterations: int = option(0, "iterations in all; 0: those of the epochs")
     det_lr: float = option(7.5e-4, "rate of layers that are new")
     det_lr0: float = option(1.5e-4, "rate of the backbone's tail (Mixed_5) in heads and context")
     base_lr: float = option(7.5e-5, "rate of the backbone; /2 in mixed_3, /4 in conv 2, /8 in 1")
+    base_batch_size: int = option(
+        8, "the rates hold for this batch_size and scale with it; 0: they hold for any"
+    )
     weight_decay: float = option(1e-7, "decay of weights; biases have none and twice the rate")
     warmup_iterations: int = option(1000, "linear warm-up from warmup_factor, then one cosine")
     warmup_factor: float = option(0.1, "first rate as a share of the full one")
@@ -119,8 +124,13 @@ class TrainConfig:
     location_weight: float = option(5.0, "weight of the box loss")
     neighbor_weight: float = option(1.0, "weight of the anticipated boxes' loss")
     precision: Literal["fp32", "fp16", "bf16"] = option("fp32", "of the network's arithmetic")
+    amp_backend: Literal["torch", "apex"] = option("torch", "apex: NVIDIA's, for fp16 only")
+    checkpoint_backbone: bool = option(False, "compute the backbone twice to save memory")
+    deterministic: bool = option(False, "the same bits each time; slower on a GPU")
     validate_every: int = option(1, "epochs between validations; 0: after the last only")
     log_every: int = option(20, "iterations between lines of the log")
+    save_every: int = option(1000, "iterations between checkpoints within an epoch; 0: none")
+    keep_checkpoints: int = option(3, "newest checkpoints that are kept, beside the best")
     resume: bool = option(True, "go on from the run's latest checkpoint, where there is one")
 
 
@@ -297,13 +307,14 @@ def _coerce(value: Any, hint: Any, where: str) -> Any:
 _RANGES: dict[str, tuple[typing.Callable[[Any], bool], str]] = {
     **dict.fromkeys(
         ("width", "clip_steps", "fc_dim", "pool_size", "fps", "batch_size", "test_batch_size",
-         "max_detections", "max_positives", "max_candidates", "log_every"),
+         "max_detections", "max_positives", "max_candidates", "log_every",
+         "keep_checkpoints"),
         (lambda v: v >= 1, "at least 1"),
     ),
     **dict.fromkeys(
         ("workers", "seed", "warmup_iterations", "weight_decay", "validate_every", "num_classes",
          "epochs", "negatives_per_positive", "det_lr", "det_lr0", "base_lr", "location_weight",
-         "neighbor_weight"),
+         "neighbor_weight", "iterations", "base_batch_size", "save_every", "max_unreadable"),
         (lambda v: v >= 0, "0 or more"),
     ),
     **dict.fromkeys(
@@ -337,6 +348,11 @@ def check_config(config: Config) -> None:
         )
     if train.task == "step" and not model.local_branch:
         raise ValueError("train.task: step needs model.local_branch=true, got false")
+    if train.amp_backend == "apex" and train.precision != "fp16":
+        raise ValueError(
+            f"train.amp_backend: apex trains in fp16, expected train.precision=fp16, got "
+            f"{train.precision}"
+        )
     if model.backbone == "i3d" and model.width != 64:
         raise ValueError(f"model.width: i3d has 64 channels in its first stage, got {model.width}")
 

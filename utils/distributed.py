@@ -40,6 +40,15 @@ def gather_objects(value: Any) -> list[Any]:
     return gathered
 
 
+def broadcast_object(value: Any) -> Any:
+    """The main process's `value`, on every process."""
+    if world_size() == 1:
+        return value
+    shared = [value]
+    dist.broadcast_object_list(shared)
+    return shared[0]
+
+
 def barrier() -> None:
     if world_size() > 1:
         dist.barrier()

@@ -1,105 +1,71 @@
-"""The loops: one pass over the training set, one pass of detection, and the run around them.
+"""The training loop: one iteration on one screen, and the run around it.
 
-Everything arrives as an argument; neither `models` nor `data` is imported.
+Everything arrives as an argument; neither `models` nor `data` is imported. A run is a function of
+its settings and the number of its iteration: epoch, position in it, learning rate, order and
+randomness all follow from that, so a checkpoint at any iteration continues as if nothing happened.
 """
 
 from __future__ import annotations
 
-import math
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import nn
 from torch.optim import Optimizer
-from torch.optim.lr_scheduler import LambdaLR, LRScheduler
-from tqdm import tqdm
+from torch.optim.lr_scheduler import LRScheduler
 
-from utils.distributed import is_main
+from utils.determinism import seed_iteration
+from utils.distributed import all_sum, gather_objects, is_main, rank, world_size
+from utils.faults import Losses, Statistics, describe_fault, write_fault
+from utils.interrupt import Interrupted, StopSignals
+from utils.memory import peak_memory, reset_peak_memory
+from utils.precision import Precision
+from utils.progress import TrainingProgress
 from utils.run import RunFolder
-from utils.structures import ClipBatch, StepOutput, to_unit_range
-
-_DTYPES = {"fp32": torch.float32, "fp16": torch.float16, "bf16": torch.bfloat16}
-Losses = dict[str, Tensor]
+from utils.structures import ClipBatch
 
 
-def autocast(device: torch.device, precision: str) -> torch.autocast:
-    """The network's arithmetic in `precision`; boxes, losses and NMS stay in float32."""
-    return torch.autocast(device.type, _DTYPES[precision], enabled=precision != "fp32")
+# Metrics, and pictures [H, W, 3] by name.
+Validation = tuple[dict[str, Any], dict[str, np.ndarray]]
 
 
-def warmup_cosine(
-    optimizer: Optimizer, iterations: int, warmup_iterations: int, warmup_factor: float
-) -> LRScheduler:
-    """Per iteration: linear from `warmup_factor` to 1, then one cosine to 0 at `iterations`.
+@dataclass
+class Schedule:
+    """How long a run is and what happens when, in iterations; epochs for `validate_every`.
 
-    A run shorter than ten warm-ups warms up for its first tenth, or it would never be at speed.
+    Zero: `save_every` saves at the end of each epoch only, `validate_every` validates only once,
+    at the end. max_unreadable: frames replaced by their neighbours before the run gives up.
     """
-    warmup = min(warmup_iterations, iterations // 10)
 
-    def factor(i: int) -> float:
-        if i < warmup:
-            return warmup_factor + (1 - warmup_factor) * i / warmup
-        return 0.5 * (1 + math.cos(math.pi * min((i - warmup) / max(iterations - warmup, 1), 1)))
-
-    return LambdaLR(optimizer, factor)
-
-
-@torch.no_grad()
-def detect_batches(
-    detector: nn.Module,
-    loader: Any,
-    device: torch.device,
-    precision: str = "fp32",
-    on_annotation: bool = False,
-    progress: str = "",
-) -> Iterator[tuple[ClipBatch, list[StepOutput]]]:
-    """Run `detector` in eval mode over `loader`: each batch, on `device`, with its outputs.
-
-    `on_annotation` proposes the annotated boxes instead of the batch's proposals: how the *cls*
-    stage, which moves no box, is judged. `progress` titles a bar on the main process.
-    """
-    was_training = detector.training
-    detector.eval()
-    try:
-        for batch in progress_bar(loader, progress):
-            batch = batch.to(device)
-            if on_annotation:
-                batch.proposals = [t.boxes for t in batch.targets]
-            with autocast(device, precision):
-                outputs = detector(to_unit_range(batch.images), batch.proposals)
-            yield batch, outputs
-    finally:
-        detector.train(was_training)
+    iterations: int
+    validate_every: int = 1
+    save_every: int = 0
+    log_every: int = 20
+    max_unreadable: int = 0
+    seed: int = 0
 
 
-def progress_bar(items: Any, title: str) -> tqdm:
-    """A bar over `items` on the main process's terminal; none in a log file or without a title."""
-    return tqdm(items, desc=title, disable=None if title and is_main() else True, leave=False)
+def mean_losses(losses: Losses) -> dict[str, float]:
+    """The losses of the whole batch: the mean over the processes, see `StepCriterion`."""
+    mean = all_sum(torch.stack(list(losses.values()))) / world_size()
+    return dict(zip(losses, mean.tolist(), strict=True))
 
 
-def collect_detections(
-    detector: nn.Module,
-    loader: Any,
-    evaluator: Any,
-    device: torch.device,
-    precision: str = "fp32",
-    on_annotation: bool = False,
-    progress: str = "",
-) -> None:
-    """Fill `evaluator` (`add`, `merge`) with what `detector` finds, over all processes."""
-    batches = detect_batches(detector, loader, device, precision, on_annotation, progress)
-    for batch, outputs in batches:
-        evaluator.add(batch, outputs)
-    evaluator.merge()
+def weights_rate(optimizer: Optimizer) -> float:
+    """The largest learning rate of weights: that of new layers. Biases have twice as much."""
+    return max(float(g["lr"]) for g in optimizer.param_groups if not g.get("is_bias"))
 
 
 class Trainer:
     """Trains `model`, a training pass that gives samples which `criterion` turns into losses.
 
-    `validate` gives the metrics of the detector as it stands; the last step's frame-mAP decides
-    which checkpoint is the best. `state` is what checkpoints hold besides the training state.
+    detector: the network inside `model`, what checkpoints hold. validate: gives the metrics of the
+    detector as it stands, and pictures for the log; the last step's frame-mAP decides which
+    checkpoint is the best. state: what checkpoints hold besides the training state.
     """
 
     def __init__(
@@ -109,104 +75,204 @@ class Trainer:
         criterion: Callable[[Any], Losses],
         optimizer: Optimizer,
         scheduler: LRScheduler,
+        precision: Precision,
         loader: Any,
-        validate: Callable[[], dict[str, Any]],
+        validate: Callable[[], Validation],
         run: RunFolder,
-        device: torch.device,
+        schedule: Schedule,
         state: dict[str, Any],
-        precision: str = "fp32",
-        log_every: int = 20,
-        validate_every: int = 1,
     ):
         self.model, self.detector, self.criterion = model, detector, criterion
-        self.optimizer, self.scheduler, self.loader = optimizer, scheduler, loader
-        self.validate, self.run, self.device, self.state = validate, run, device, state
-        self.precision, self.log_every = precision, log_every
-        self.validate_every = validate_every
-        self.scaler = torch.amp.GradScaler(device.type, enabled=precision == "fp16")
-        self.epoch, self.iteration, self.best_score = 0, 0, -1.0
+        self.optimizer, self.scheduler, self.precision = optimizer, scheduler, precision
+        self.loader, self.validate, self.run = loader, validate, run
+        self.schedule, self.state, self.device = schedule, state, precision.device
+        self.iteration, self.validated, self.best_score = 0, 0, -1.0
+        self.seconds = {"training": 0.0, "validation": 0.0}
+        self.memory = {"training": 0, "validation": 0}
+        self.unreadable: set[str] = set()
+        self.stop, self.must_stop = StopSignals(), False
+        self.before = Statistics(detector)
 
-    def fit(self, epochs: int) -> dict[str, Any]:
-        """Train to the end of epoch `epochs`; the metrics of the last validation."""
+    @property
+    def epoch(self) -> int:
+        """Whole epochs behind us."""
+        return self.iteration // len(self.loader)
+
+    def fit(self) -> dict[str, Any]:
+        """Train to the last iteration; the metrics of the last validation, none if there was none.
+
+        Raises `Interrupted` after a signal, with everything saved.
+        """
         metrics: dict[str, Any] = {}
-        while self.epoch < epochs:
-            self.loader.set_epoch(self.epoch)
-            self.train_epoch(epochs)
-            self.epoch += 1
-            due = self.validate_every and self.epoch % self.validate_every == 0
-            if due or self.epoch == epochs:
-                metrics = self.validate()
-                self.run.log_validation(self.epoch, self.iteration, metrics)
-            self.save(metrics if due or self.epoch == epochs else None)
-        return metrics
+        with self.stop:
+            while True:
+                if self._is_validation_due():
+                    metrics = self.run_validation()
+                if self.iteration >= self.schedule.iterations:
+                    return metrics
+                self.train_epoch()
+                self.save()
 
-    def train_epoch(self, epochs: int) -> None:
-        """One pass over the loader."""
+    def train_epoch(self) -> None:
+        """From where we are to the end of the epoch, or of the run."""
+        begun = self.epoch
+        self.loader.set_epoch(begun, self.iteration - begun * len(self.loader))
         self.model.train()
-        bar = progress_bar(self.loader, f"epoch {self.epoch + 1}/{epochs}")
-        clips, since = 0, time.perf_counter()
-        for batch in bar:
-            losses = self.train_step(batch.to(self.device))
-            clips += len(batch)
-            self.iteration += 1
-            if self.iteration % self.log_every == 0:
-                rate = clips / max(time.perf_counter() - since, 1e-9)
-                values = {name: float(value) for name, value in losses.items()}
-                learning_rate = float(max(self.scheduler.get_last_lr()))
-                bar.set_postfix(loss=f"{values['total']:.3f}", lr=f"{learning_rate:.1e}")
-                self.run.log_training(self.epoch, self.iteration, values, learning_rate, rate)
-                clips, since = 0, time.perf_counter()
+        reset_peak_memory(self.device)
+        iterations, per_epoch = self.schedule.iterations, len(self.loader)
+        with TrainingProgress(self.iteration, iterations, per_epoch, world_size()) as progress:
+            for batch in self.loader:
+                started = time.perf_counter()
+                losses = self.train_step(batch.to(self.device))
+                self.iteration += 1
+                self.note_unreadable(batch)
+                progress.advance(len(batch))
+                if self.iteration % self.schedule.log_every == 0:
+                    rate = weights_rate(self.optimizer)
+                    values = mean_losses(losses)
+                    speed = progress.report(values, rate)
+                    self.run.log_training(begun, self.iteration, values, rate, speed)
+                self.seconds["training"] += time.perf_counter() - started
+                if self.must_stop:
+                    self.save(must=True)
+                    raise Interrupted(self.stop.signum, self.run.resume_hint(self.iteration))
+                if self.iteration >= iterations or self._is_epoch_end():
+                    break
+                every = self.schedule.save_every
+                if every and self.iteration % every == 0:
+                    self.save()
+        self.memory["training"] = max(self.memory["training"], peak_memory(self.device))
 
     def train_step(self, batch: ClipBatch) -> Losses:
         """One iteration; raises `FloatingPointError` at the first loss that is not finite."""
-        with autocast(self.device, self.precision):
+        seed_iteration(self.schedule.seed, self.iteration, rank())
+        self.before = Statistics(self.detector)
+        with self.precision.autocast():
             samples = self.model(batch.images, batch.proposals, batch.targets, batch.seeds)
         losses = self.criterion(samples)
-        if not torch.isfinite(losses["total"]):
-            parts = ", ".join(f"{name} {value.item():g}" for name, value in losses.items())
-            clips = ", ".join(f"{key.video} second {key.timestamp}" for key in batch.keys)
-            raise FloatingPointError(
-                f"iteration {self.iteration}: the loss is not finite: {parts}; clips: {clips}"
-            )
-        self.optimizer.zero_grad(set_to_none=True)
-        self.scaler.scale(losses["total"]).backward()
-        self.scaler.step(self.optimizer)
-        self.scaler.update()
+        self._agree(losses, batch)
+        self.precision.update(losses["total"], self.optimizer)
         self.scheduler.step()
         return {name: value.detach() for name, value in losses.items()}
 
-    def save(self, metrics: dict[str, Any] | None) -> None:
-        """Write `latest.pt`, and `best.pt` where `metrics` beat all before (main process)."""
+    def _agree(self, losses: Losses, batch: ClipBatch) -> None:
+        """Let all processes stop at the same iteration where one of them must.
+
+        At once for a loss that is not finite; at the end of the iteration for a signal.
+        """
+        is_bad = ~torch.isfinite(losses["total"].detach())
+        flags = torch.stack([is_bad.float(), torch.full_like(is_bad, self.stop.signum > 0).float()])
+        bad, stop = all_sum(flags).tolist()
+        self.must_stop = stop > 0
+        if bad and is_bad:
+            raise FloatingPointError(self._write_fault(losses, batch))
+        if bad:
+            raise FloatingPointError(f"iteration {self.iteration}: not finite in another process")
+
+    def _write_fault(self, losses: Losses, batch: ClipBatch) -> str:
+        """Keep what it takes to repeat this iteration; what there is to say."""
+        text = describe_fault(losses, batch, self.detector)
+        self.before.restore()
+        path = self.run.path / f"nonfinite_{self.iteration:07d}_{rank()}.pt"
+        position = {"iteration": self.iteration, "process": rank()}
+        model = self.detector.state_dict()
+        write_fault(path, batch, {**self.state, **position, "model": model})
+        return (
+            f"iteration {self.iteration}, process {rank()}: the loss is not finite: {text}. "
+            f"To repeat it: python train.py --replay {path}"
+        )
+
+    def note_unreadable(self, batch: ClipBatch) -> None:
+        """Name and count frames that were replaced; raises `ValueError` above the limit.
+
+        Each process counts its own, a frame once however often it is met.
+        """
+        new = [path for path in dict.fromkeys(batch.unreadable) if path not in self.unreadable]
+        self.unreadable.update(new)
+        count, limit = len(self.unreadable), self.schedule.max_unreadable
+        for path in new:
+            print(f"{path}: cannot be read, its neighbour stands for it ({count} of {limit})")
+        if count > limit:
+            raise ValueError(
+                f"{new[-1]}: cannot be read; data.max_unreadable={limit} frames may be replaced, "
+                f"this is number {count}"
+            )
+
+    def _is_epoch_end(self) -> bool:
+        return self.iteration % len(self.loader) == 0
+
+    def _is_validation_due(self) -> bool:
+        """At the end of the run, and of every `validate_every`-th epoch, unless done already."""
+        if self.iteration == self.validated:
+            return False
+        if self.iteration >= self.schedule.iterations:
+            return True
+        every = self.schedule.validate_every
+        return bool(every) and self._is_epoch_end() and self.epoch % every == 0
+
+    def run_validation(self) -> dict[str, Any]:
+        """Validate, log, and save what is the best so far. A signal ends it: all is saved."""
+        started = time.perf_counter()
+        reset_peak_memory(self.device)
+        self.stop.at_once = True
+        try:
+            if self.stop.signum:
+                raise Interrupted(self.stop.signum)
+            metrics, pictures = self.validate()
+        except Interrupted as stop:
+            raise Interrupted(stop.signum, self.run.resume_hint(self.iteration)) from None
+        finally:
+            self.stop.at_once = False
+        self.memory["validation"] = max(self.memory["validation"], peak_memory(self.device))
+        self.seconds["validation"] += time.perf_counter() - started
+        self.run.log_validation(self.epoch, self.iteration, metrics, pictures)
         # Without ground truth there is no mAP: the newest is then the best.
-        score = -1.0 if metrics is None else metrics["steps"][-1]["mAP"] or 0.0
-        is_best = metrics is not None and score >= self.best_score
-        self.best_score = max(self.best_score, score)
+        score = metrics["steps"][-1]["mAP"] or 0.0
+        is_best = score >= self.best_score
+        self.best_score, self.validated = max(self.best_score, score), self.iteration
+        self.save(metrics, is_best)
+        return metrics
+
+    def save(
+        self, metrics: dict[str, Any] | None = None, is_best: bool = False, must: bool = False
+    ) -> None:
+        """Write a checkpoint from the main process, and the best where it is.
+
+        A full disk is said and training goes on, for it may be freed before the next save; with
+        `must`, or at the end of the run, it is an error.
+        """
+        usage = self.usage()
         if not is_main():
             return
         content = {
             **self.state,
+            **usage,
             "model": self.detector.state_dict(),
             "optimizer": self.optimizer.state_dict(),
             "scheduler": self.scheduler.state_dict(),
-            "scaler": self.scaler.state_dict(),
-            "random_state": torch.get_rng_state(),
+            "scaler": self.precision.state_dict(),
             "epoch": self.epoch,
-            "iteration": self.iteration,
+            "validated": self.validated,
             "best_score": self.best_score,
             "metrics": metrics or {},
         }
-        self.run.save("latest.pt", content)
-        if is_best:
-            # Best and latest are kept for use and for resuming: the best needs no training state.
-            drop = ("optimizer", "scheduler", "scaler", "random_state")
-            self.run.save("best.pt", {k: v for k, v in content.items() if k not in drop})
+        self.run.save(content, is_best, must or self.iteration >= self.schedule.iterations)
+
+    def usage(self) -> dict[str, Any]:
+        """What the run has taken so far; all processes ask together."""
+        memory = gather_objects(self.memory)
+        return {
+            "iteration": self.iteration,
+            "seconds": dict(self.seconds),
+            "memory": {stage: max(m[stage] for m in memory) for stage in self.memory},
+        }
 
     def resume(self, checkpoint: dict[str, Any]) -> None:
         """Continue where `checkpoint`, the content of a `latest.pt`, was written."""
         self.detector.load_state_dict(checkpoint["model"])
         self.optimizer.load_state_dict(checkpoint["optimizer"])
         self.scheduler.load_state_dict(checkpoint["scheduler"])
-        self.scaler.load_state_dict(checkpoint["scaler"])
-        torch.set_rng_state(checkpoint["random_state"])
-        self.epoch, self.iteration = checkpoint["epoch"], checkpoint["iteration"]
+        self.precision.load_state_dict(checkpoint["scaler"])
+        self.iteration, self.validated = checkpoint["iteration"], checkpoint["validated"]
         self.best_score = checkpoint["best_score"]
+        self.seconds, self.memory = dict(checkpoint["seconds"]), dict(checkpoint["memory"])

@@ -14,17 +14,16 @@ from pathlib import Path
 from typing import Any, Protocol
 
 import numpy as np
-from torch import Tensor
 
 from external.ava_evaluation import Boxes, evaluate, read_boxes, read_exclusions
 from external.ava_evaluation.protocol import find_protocol
-from utils.boxes import box_iou, make_valid, normalize_boxes
+from utils.boxes import make_valid, normalize_boxes
+from utils.config import Config
 from utils.distributed import gather_objects, is_main
+from utils.overlaps import IOU_THRESHOLD, Overlap, describe_stages, measure_overlap, summarize
 from utils.postprocess import Detections, detect
 from utils.structures import ClipBatch, ClipKey, StepOutput
 
-# An annotated person counts as found where a box overlaps with it by this much; AVA's threshold.
-IOU_THRESHOLD = 0.5
 # Decimals of a coordinate in the files, a fraction of width or height: 0.0004 pixels of 400.
 DECIMALS = 6
 
@@ -34,21 +33,21 @@ class ImageResult:
     """One key frame at one step, as compact arrays: AVA's validation set has 57,000 of them.
 
     boxes: `[D, 4]` float64 fractions, rounded to `DECIMALS`. classes: `[D]` int16, from 0.
-    scores: `[D]` float32. best_iou: `[G]` float32, of each annotated person with any box.
+    scores: `[D]` float32. overlap: of all the step's boxes with the annotated persons.
     """
 
     boxes: np.ndarray
     classes: np.ndarray
     scores: np.ndarray
-    best_iou: np.ndarray
+    overlap: Overlap
 
 
 @dataclass
 class _Collected:
-    """What was seen: per step the images' results, and the proposals' overlaps `[G]`."""
+    """What was seen: per step the images' results, and the proposals' overlaps."""
 
     steps: list[dict[ClipKey, ImageResult]] = field(default_factory=list)
-    proposals: dict[ClipKey, np.ndarray] = field(default_factory=dict)
+    proposals: dict[ClipKey, Overlap] = field(default_factory=dict)
 
 
 class StepEvaluator:
@@ -89,7 +88,7 @@ class StepEvaluator:
         counts = [len(boxes) for boxes in batch.proposals]
         truths = [targets.boxes.cpu() for targets in batch.targets]
         for key, truth, proposals in zip(batch.keys, truths, batch.proposals, strict=True):
-            self._found.proposals[key] = _best_iou(truth, proposals.cpu())
+            self._found.proposals[key] = measure_overlap(truth, proposals.cpu())
         while len(self._found.steps) < len(outputs):
             self._found.steps.append({})
         for images, output in zip(self._found.steps, outputs, strict=True):
@@ -104,7 +103,7 @@ class StepEvaluator:
                 self.max_detections,
             )
             for key, truth, boxes, one in zip(batch.keys, truths, valid, found, strict=True):
-                images[key] = _compact(one, _best_iou(truth, boxes), height, width)
+                images[key] = _compact(one, measure_overlap(truth, boxes), height, width)
 
     def merge(self) -> None:
         """Join what all processes collected, in the main process; the others keep their own.
@@ -134,8 +133,7 @@ class StepEvaluator:
         """
         if not find_protocol(protocol).exclusions:
             exclusions = None
-        excluded = _excluded_keys(exclusions)
-        tested = [key for key in sorted(self._found.proposals) if key not in excluded]
+        tested = self._tested(exclusions)
         steps = []
         for step, images in enumerate(self._found.steps):
             result = evaluate(
@@ -146,28 +144,46 @@ class StepEvaluator:
                 protocol=protocol,
                 iou_threshold=IOU_THRESHOLD,
             )
-            overlaps = [images[key].best_iou for key in tested]
+            overlaps = [images[key].overlap for key in tested]
             steps.append(
                 {
                     "step": step + 1,
                     "mAP": _number(result.mAP),
                     "per_class": {n: _number(ap) for n, ap in result.per_class.items()},
-                    **_localization(overlaps),
+                    **summarize(overlaps),
                     "detections": sum(len(images[key].scores) for key in tested),
                 }
             )
         proposals = [self._found.proposals[key] for key in tested]
         return {
             "steps": steps,
-            "proposals": _localization(proposals),
+            "proposals": summarize(proposals),
             "protocol": protocol,
             "iou_threshold": IOU_THRESHOLD,
             "key_frames": len(tested),
-            "persons": sum(len(overlaps) for overlaps in proposals),
+            "persons": sum(len(overlap.persons) for overlap in proposals),
             "score_threshold": self.score_threshold,
             "nms_threshold": self.nms_threshold,
             "max_detections": self.max_detections,
         }
+
+    def proposal_overlaps(
+        self, exclusions: str | Path | None = None, protocol: str = "2018"
+    ) -> dict[str, Any]:
+        """How the input proposals of every step, and the last step's boxes, cover the persons.
+
+        Counts by IoU, ready for JSON (`utils.overlaps.describe_stages`); arguments as `evaluate`.
+        """
+        tested = self._tested(exclusions if find_protocol(protocol).exclusions else None)
+        stages = [[self._found.proposals[key] for key in tested]]
+        stages += [[images[key].overlap for key in tested] for images in self._found.steps]
+        names = [f"input of step {step}" for step in range(1, len(stages))] + ["output"]
+        return describe_stages(zip(names, stages, strict=True))
+
+    def _tested(self, exclusions: str | Path | None) -> list[ClipKey]:
+        """The images collected, without those left out, sorted."""
+        excluded = _excluded_keys(exclusions)
+        return [key for key in sorted(self._found.proposals) if key not in excluded]
 
     def write_detections(self, folder: str | Path) -> list[Path]:
         """Write `detections_step<s>.csv` of every step into `folder`; returns their paths.
@@ -200,6 +216,17 @@ class StepEvaluator:
             score=_concatenated([r.scores for r in results], np.float64),
             source=f"detections of step {step + 1}",
         )
+
+
+def build_evaluator(config: Config, classes: Mapping[int, str]) -> StepEvaluator:
+    """The evaluator of a configuration. On annotated boxes, as in stage *cls*, NMS has no place."""
+    options = config.test
+    return StepEvaluator(
+        classes,
+        options.score_threshold,
+        1.0 if config.train.task == "cls" else options.nms_threshold,
+        options.max_detections,
+    )
 
 
 class PersonTable(Protocol):
@@ -255,8 +282,8 @@ def format_results(metrics: Mapping[str, Any]) -> str:
     for name, row in rows:
         count = "-" if row["detections"] is None else f"{row['detections']:,}"
         lines.append(
-            f"{name:<10}  {_percent(row['mAP']):>7}  {_percent(row['recall']):>7}  "
-            f"{_decimal(row['mean_iou']):>8}  {count:>10}"
+            f"{name:<10}  {format_percent(row['mAP']):>7}  {format_percent(row['recall']):>7}  "
+            f"{format_decimal(row['mean_iou']):>8}  {count:>10}"
         )
     return "\n".join(lines)
 
@@ -268,26 +295,18 @@ def format_classes(metrics: Mapping[str, Any]) -> str:
     width = max((len(name) for name in names), default=0)
     lines = [f"{'class':<{width}}" + "".join(f"  {'step ' + str(s['step']):>7}" for s in steps)]
     for name in names:
-        lines.append(
-            f"{name:<{width}}" + "".join(f"  {_percent(s['per_class'][name]):>7}" for s in steps)
-        )
+        figures = [format_percent(step["per_class"][name]) for step in steps]
+        lines.append(f"{name:<{width}}" + "".join(f"  {figure:>7}" for figure in figures))
     return "\n".join(lines)
 
 
-def _best_iou(truth: Tensor, boxes: Tensor) -> np.ndarray:
-    """Best IoU `[G]` of each annotated box `[G, 4]` with any of `boxes` `[M, 4]`; 0 without any."""
-    if not len(boxes):
-        return np.zeros(len(truth), dtype=np.float32)
-    return box_iou(truth.float(), boxes.float()).amax(dim=1).numpy()
-
-
-def _compact(found: Detections, best_iou: np.ndarray, height: int, width: int) -> ImageResult:
+def _compact(found: Detections, overlap: Overlap, height: int, width: int) -> ImageResult:
     fractions = normalize_boxes(found.boxes.cpu().double(), height, width).numpy()
     return ImageResult(
         np.round(fractions, DECIMALS),
         found.classes.cpu().numpy().astype(np.int16),
         found.scores.cpu().numpy(),
-        best_iou,
+        overlap,
     )
 
 
@@ -311,14 +330,6 @@ def _excluded_keys(exclusions: str | Path | None) -> set[ClipKey]:
     return {ClipKey(video, int(float(second))) for video, second in rows}
 
 
-def _localization(overlaps: list[np.ndarray]) -> dict[str, float | None]:
-    """Recall at `IOU_THRESHOLD` and mean best IoU over the persons of all images."""
-    best = _concatenated(overlaps, np.float64)
-    if not len(best):
-        return {"recall": None, "mean_iou": None}
-    return {"recall": float((best >= IOU_THRESHOLD).mean()), "mean_iou": float(best.mean())}
-
-
 def _concatenated(arrays: list[np.ndarray], dtype: type) -> np.ndarray:
     return np.concatenate(arrays).astype(dtype) if arrays else np.zeros(0, dtype=dtype)
 
@@ -327,9 +338,11 @@ def _number(value: float) -> float | None:
     return None if math.isnan(value) else value
 
 
-def _percent(value: float | None) -> str:
+def format_percent(value: float | None) -> str:
+    """A fraction in percent, `-` where there is none."""
     return "-" if value is None else f"{100 * value:.2f} %"
 
 
-def _decimal(value: float | None) -> str:
+def format_decimal(value: float | None) -> str:
+    """A number, `-` where there is none."""
     return "-" if value is None else f"{value:.3f}"

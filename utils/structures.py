@@ -7,7 +7,7 @@ G annotated persons, C classes, N tubes, R reach of the anticipation in clips.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields
 
 import torch
 from torch import Tensor
@@ -46,13 +46,17 @@ class ClipTargets:
 
 @dataclass
 class ClipSample:
-    """One clip as a dataset gives it: `images` `[F, 3, H, W]` uint8 RGB; see `ClipBatch`."""
+    """One clip as a dataset gives it: `images` `[F, 3, H, W]` uint8 RGB; see `ClipBatch`.
+
+    unreadable: frames that could not be read and were replaced by their neighbours.
+    """
 
     images: Tensor
     proposals: Tensor
     targets: ClipTargets
     key: ClipKey
     seed: int
+    unreadable: list[str] = field(default_factory=list)
 
 
 @dataclass
@@ -65,6 +69,7 @@ class ClipBatch:
     keys: B names, for the results files.
     seeds: B integers derived from (seed, epoch, sample): whatever is drawn at random for a clip
         depends on its own seed alone, not on the batch, the worker or the process it falls into.
+    unreadable: frames that could not be read and were replaced by their neighbours.
     """
 
     images: Tensor
@@ -72,6 +77,7 @@ class ClipBatch:
     targets: list[ClipTargets]
     keys: list[ClipKey]
     seeds: list[int]
+    unreadable: list[str] = field(default_factory=list)
 
     def __len__(self) -> int:
         return len(self.keys)
@@ -83,6 +89,7 @@ class ClipBatch:
             [t.to(device) for t in self.targets],
             self.keys,
             self.seeds,
+            self.unreadable,
         )
 
     def pin_memory(self) -> ClipBatch:
@@ -92,6 +99,7 @@ class ClipBatch:
             [t.pin_memory() for t in self.targets],
             self.keys,
             self.seeds,
+            self.unreadable,
         )
 
 
@@ -103,6 +111,7 @@ def collate_clips(samples: list[ClipSample]) -> ClipBatch:
         [s.targets for s in samples],
         [s.key for s in samples],
         [s.seed for s in samples],
+        [path for s in samples for path in s.unreadable],
     )
 
 

@@ -1,0 +1,108 @@
+"""A run's checkpoints: the last few and the best, damage passed over, a full disk survived."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+
+from tests.helpers import ROOT
+from utils.checkpoint import read_checkpoint
+from utils.checkpoint_store import CheckpointStore
+
+
+def content(iteration: int, size: int = 2000) -> dict:
+    weights = torch.full((size,), float(iteration))
+    return {"iteration": iteration, "model": {"w": weights}, "optimizer": {"state": {}}}
+
+
+def filled(folder: Path, *iterations: int, keep: int = 3) -> CheckpointStore:
+    store = CheckpointStore(folder, keep)
+    for iteration in iterations:
+        store.save(content(iteration))
+    return store
+
+
+def test_the_last_ones_are_kept_and_latest_is_the_newest(tmp_path):
+    store = filled(tmp_path, 5, 10, 15, 100, keep=2)
+    assert [path.name for path in store.files()] == [
+        "checkpoint_0000100.pt",
+        "checkpoint_0000015.pt",
+    ]
+    assert read_checkpoint(tmp_path / "latest.pt")["iteration"] == 100
+    assert store.newest()["iteration"] == 100
+    assert not list(tmp_path.glob("*.tmp"))
+
+
+def test_the_best_has_no_training_state(tmp_path):
+    store = filled(tmp_path, 5)
+    store.save_best(content(5))
+    assert read_checkpoint(tmp_path / "best.pt").keys() == {"iteration", "model"}
+    assert [path.name for path in store.files()] == ["checkpoint_0000005.pt"]
+
+
+def test_without_checkpoints_there_is_no_newest(tmp_path):
+    assert CheckpointStore(tmp_path / "absent").newest() is None
+
+
+def truncate(path: Path) -> None:
+    path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
+
+
+def turn_a_bit(path: Path) -> None:
+    """In the middle of the tensor, where PyTorch itself does not look."""
+    raw = bytearray(path.read_bytes())
+    raw[raw.find(torch.full((1,), 10.0).numpy().tobytes() * 50) + 400] ^= 1
+    path.write_bytes(raw)
+
+
+def empty(path: Path) -> None:
+    path.write_bytes(b"")
+
+
+@pytest.mark.parametrize("damage", [truncate, turn_a_bit, empty])
+def test_a_damaged_newest_is_passed_over_for_the_one_before(tmp_path, damage):
+    store = filled(tmp_path, 5, 10)
+    damage(tmp_path / "checkpoint_0000010.pt")
+    with pytest.warns(UserWarning, match=r"checkpoint_0000010\.pt.*passed over for the one before"):
+        assert store.newest()["iteration"] == 5
+
+
+def test_if_all_are_damaged_the_run_does_not_start_over_silently(tmp_path):
+    store = filled(tmp_path, 5, 10)
+    for path in store.files():
+        truncate(path)
+    with (
+        pytest.warns(UserWarning, match="passed over"),
+        pytest.raises(ValueError, match=r"all 2 checkpoints are damaged"),
+    ):
+        store.newest()
+
+
+FULL_DISK = """
+import resource, signal, sys
+from pathlib import Path
+from tests.test_checkpoint_store import content
+from utils.checkpoint_store import CheckpointStore
+signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, 100_000))
+store = CheckpointStore(Path(sys.argv[1]), 1)
+store.save(content(5))
+try:
+    store.save(content(10, size=100_000))
+except OSError as error:
+    print("refused:", error)
+"""
+
+
+def test_a_full_disk_leaves_the_checkpoint_before_whole(tmp_path):
+    # A limit on the size of files makes the same write fail in the middle, without a disk to fill.
+    command = [sys.executable, "-c", FULL_DISK, str(tmp_path)]
+    ended = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True)
+    assert "refused:" in ended.stdout
+    assert sorted(path.name for path in tmp_path.iterdir()) == [
+        "checkpoint_0000005.pt",
+        "latest.pt",
+    ]
+    assert read_checkpoint(tmp_path / "latest.pt")["iteration"] == 5

@@ -1,0 +1,78 @@
+"""Two gloo processes train and validate as one does, on one machine and on two."""
+
+import json
+import socket
+from pathlib import Path
+
+import pytest
+import torch
+
+from tests.helpers import ROOT
+from tests.runs import arguments, losses_of, start, write_data
+
+TWO = ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
+# Statistics of half a batch are not those of a batch: they are frozen, as in the AVA setting.
+FROZEN = ["init=", "freeze_stats=true", "freeze_affine=true", "dropout=0", "epochs=2"]
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_data(tmp_path_factory.mktemp("toy") / "data", train_videos=2)
+
+
+def run(*command: object, **environment: str) -> str:
+    process = start(*command, **environment)
+    out, err = process.communicate(timeout=300)
+    assert process.returncode == 0, err
+    return out
+
+
+@pytest.fixture(scope="module")
+def one(data: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The run of a single process."""
+    output = tmp_path_factory.mktemp("one")
+    run("train.py", *arguments("step", data, output, *FROZEN))
+    return output / "toy_step"
+
+
+def assert_same_run(two: Path, one: Path) -> None:
+    """The same losses to float32 rounding, and the same figures of the same images."""
+    for a, b in zip(losses_of(one), losses_of(two), strict=True):
+        assert a == pytest.approx(b, rel=1e-3, abs=1e-4)
+    first, second = (json.loads((r / "results.json").read_text()) for r in (one, two))
+    assert (first["processes"], second["processes"]) == (1, 2)
+    assert second["metrics"]["key_frames"] == first["metrics"]["key_frames"]
+    for a, b in zip(first["metrics"]["steps"], second["metrics"]["steps"], strict=True):
+        assert a["mean_iou"] == pytest.approx(b["mean_iou"], abs=1e-3)
+
+
+def test_two_processes_train_as_one(data: Path, one: Path, tmp_path: Path):
+    run(*TWO, "train.py", *arguments("step", data, tmp_path, *FROZEN))
+    assert_same_run(tmp_path / "toy_step", one)
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="the script would take the GPUs")
+def test_two_machines_train_as_one(data: Path, one: Path, tmp_path: Path):
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    shell = ROOT / "scripts" / "train_step.sh"
+    options = arguments("step", data, tmp_path, *FROZEN)
+    code = f"import os, sys; os.execvp('bash', ['bash', {str(shell)!r}, *sys.argv[1:]])"
+    machines = [
+        start(
+            "-c",
+            code,
+            *options[2:],  # the script names the configuration
+            DATASET="toy",
+            NNODES="2",
+            NODE_RANK=str(node),
+            MASTER_ADDR="127.0.0.1",
+            MASTER_PORT=str(port),
+        )
+        for node in range(2)
+    ]
+    for machine in machines:
+        _, err = machine.communicate(timeout=300)
+        assert machine.returncode == 0, err
+    assert_same_run(tmp_path / "toy_step", one)

@@ -1,0 +1,139 @@
+"""What can go wrong in a week of training: losses, frames, loader processes."""
+
+import os
+import shutil
+import signal
+from pathlib import Path
+
+import pytest
+import torch
+
+from data.dataset import AvaClips, build_dataset
+from data.loader import build_loader
+from tests.entries import Script
+from tests.helpers import tiny_detector
+from tests.runs import arguments, write_data
+from utils.config import load_config
+from utils.faults import Statistics, read_fault
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_data(tmp_path_factory.mktemp("toy") / "data")
+
+
+@pytest.fixture
+def script(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture) -> Script:
+    return Script("train", monkeypatch, capsys)
+
+
+# ------------------------------------------------------------------------------ losses
+
+
+def test_a_loss_that_is_not_finite_can_be_repeated(script: Script, data: Path, tmp_path: Path):
+    # Rates of this size make the weights grow beyond measure within an iteration or two.
+    wild = ["det_lr=1e30", "det_lr0=1e30", "base_lr=1e30", "init=", "warmup_iterations=0"]
+    line = script.refuses(*arguments("step", data, tmp_path, "epochs=9", *wild))
+    assert "the loss is not finite: " in line
+    assert "clips: toy_train_000 second 90" in line
+    path = tmp_path / "toy_step" / line.split("--replay ")[1].split("/")[-1]
+    again = script("--replay", path, "--device", "cpu")
+    assert again.code == 0, again.err
+    said = line.split("not finite: ")[1].split(". To repeat it")[0]
+    assert said.split("; clips")[0] in again.out
+
+
+def test_the_file_holds_what_the_iteration_began_with(script: Script, data: Path, tmp_path: Path):
+    """With finite inputs: the statistics of batch norm are those from before the forward pass."""
+    wild = ["det_lr=1e30", "det_lr0=1e30", "base_lr=1e30", "init=", "warmup_iterations=0"]
+    script(*arguments("step", data, tmp_path, "epochs=9", *wild))
+    path = next((tmp_path / "toy_step").glob("nonfinite_*.pt"))
+    batch, content = read_fault(path)
+    assert batch.images.dtype == torch.uint8
+    assert len(batch) == len(batch.seeds) == 2
+    counted = content["model"]["backbone.conv1.batch3d.num_batches_tracked"]
+    assert counted.item() == content["iteration"]
+
+
+def test_statistics_are_put_back():
+    detector = tiny_detector().train()
+    norm = detector.backbone.conv1.batch3d
+    before = Statistics(detector)
+    norm.running_mean += 1
+    norm.num_batches_tracked += 1
+    before.restore()
+    assert norm.running_mean.abs().max() == 0
+    assert norm.num_batches_tracked == 0
+    assert not Statistics(tiny_detector(freeze_stats=True).train()).buffers
+
+
+# ------------------------------------------------------------------------------ frames
+
+
+FIRST_CLIP = (902, 12, 12)  # second, frames, frames a second
+
+
+def broken_copy(data: Path, root: Path, *positions: int) -> tuple[Path, list[str]]:
+    """The dataset with frames cut short, at these positions of its first training clip."""
+    shutil.copytree(data, root)
+    names = clips(root).folders["toy_train_000"].window(*FIRST_CLIP)
+    paths = [names[position] for position in positions]
+    for path in map(Path, paths):
+        path.write_bytes(path.read_bytes()[:60])
+    return root, paths
+
+
+def clips(root: Path) -> AvaClips:
+    config = load_config(None, [f"root={root}", "dataset=toy", "image_size=32", "schedule=spatial"])
+    config.data.color = config.data.crop = config.data.flip = config.data.erase = False
+    return build_dataset(config, "train")
+
+
+def test_an_unreadable_frame_becomes_its_neighbour_and_is_named(data: Path, tmp_path: Path):
+    root, paths = broken_copy(data, tmp_path / "data", 0, 5)
+    whole, broken = clips(data)[0], clips(root)[0]
+    assert broken.unreadable == paths
+    assert whole.unreadable == []
+    # The first of all becomes the one after it, the other the one before.
+    assert torch.equal(broken.images[0], whole.images[1])
+    assert torch.equal(broken.images[5], whole.images[4])
+    others = [1, 2, 3, 4, 6, 7, 8, 9, 10, 11]
+    assert torch.equal(broken.images[others], whole.images[others])
+
+
+def test_training_goes_on_up_to_the_limit(script: Script, data: Path, tmp_path: Path):
+    root, paths = broken_copy(data, tmp_path / "data", 0, 5)
+    options = arguments("cls", root, tmp_path, "epochs=2")
+    fine = script(*options, "max_unreadable=2")
+    assert fine.code == 0, fine.err
+    for path in paths:  # once each, though both epochs meet them
+        assert fine.out.count(f"{path}: cannot be read") == 1
+    assert "(2 of 2)" in fine.out
+    line = script.refuses(*options, "max_unreadable=1", "name=other")
+    assert "data.max_unreadable=1 frames may be replaced, this is number 2" in line
+
+
+def test_testing_takes_no_other_frames(data: Path, tmp_path: Path):
+    root, paths = broken_copy(data, tmp_path / "data", 5)
+    dataset = clips(root)
+    dataset.replace_unreadable = False
+    with pytest.raises(ValueError, match=f"video toy_train_000, second 902: {paths[0]}"):
+        dataset[0]
+
+
+# ------------------------------------------------------------------------------ loader processes
+
+
+def test_a_loader_process_that_dies_names_its_sample(data: Path, monkeypatch: pytest.MonkeyPatch):
+    dataset = clips(data)
+    load = dataset._load
+
+    def die(key, seed):
+        if key.timestamp == 903:
+            os.kill(os.getpid(), signal.SIGKILL)
+        return load(key, seed)
+
+    monkeypatch.setattr(dataset, "_load", die)
+    loader = build_loader(dataset, 1, workers=1, train=True, context="fork")
+    with pytest.raises(RuntimeError, match=r"died while it held video toy_train_000, second 903"):
+        list(loader)

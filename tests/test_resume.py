@@ -1,0 +1,79 @@
+"""A run that is killed or stopped goes on as if nothing had happened, to the last bit."""
+
+import os
+import signal
+from pathlib import Path
+
+import pytest
+
+from tests.runs import (
+    arguments,
+    losses_of,
+    same_weights,
+    start,
+    train_lines,
+    wait_for,
+    write_data,
+)
+
+RUN = ["iterations=20", "save_every=5", "validate_every=2", "schedule=temporal"]
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_data(tmp_path_factory.mktemp("toy") / "data", train_videos=3)
+
+
+@pytest.fixture(scope="module")
+def whole(data: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The run that nothing happens to: 20 iterations, 4 an epoch."""
+    output = tmp_path_factory.mktemp("whole")
+    process = start("train.py", *arguments("step", data, output, "init=", *RUN))
+    out, err = process.communicate(timeout=120)
+    assert process.returncode == 0, err
+    assert "epoch 5/5, iteration 20: loss" in out
+    return output / "toy_step"
+
+
+def finish(data: Path, output: Path) -> str:
+    process = start("train.py", *arguments("step", data, output, "init=", *RUN))
+    out, err = process.communicate(timeout=120)
+    assert process.returncode == 0, err
+    return out
+
+
+def test_twenty_iterations_are_ten_a_kill_and_ten_more(data: Path, whole: Path, tmp_path: Path):
+    process = start("train.py", *arguments("step", data, tmp_path, "init=", *RUN))
+    run = tmp_path / "toy_step"
+    wait_for((run / "checkpoint_0000010.pt").exists, process)
+    os.kill(process.pid, signal.SIGKILL)
+    process.communicate()
+    assert process.returncode == -signal.SIGKILL
+
+    out = finish(data, tmp_path)
+    assert "going on after iteration 1" in out  # 10 or, where the kill came late, 15
+    assert [line["iteration"] for line in losses_of(run)] == list(range(1, 21))
+    assert losses_of(run) == losses_of(whole)
+    assert same_weights(run, whole)
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_signal_saves_and_says_how_to_go_on(
+    data: Path, whole: Path, tmp_path: Path, number: signal.Signals
+):
+    process = start("train.py", *arguments("step", data, tmp_path, "init=", *RUN, "workers=1"))
+    run = tmp_path / "toy_step"
+    log = run / "log.jsonl"
+    wait_for(lambda: log.is_file() and len(train_lines(run)) >= 2, process)
+    os.killpg(process.pid, number)  # as Ctrl-C and batch systems do: loader processes get it too
+    _, err = process.communicate(timeout=60)
+    assert process.returncode == 128 + number, err
+    assert "The same command goes on from there" in err
+    assert "Traceback" not in err
+    stopped = train_lines(run)[-1]["iteration"]
+    assert f"stopped after iteration {stopped};" in err
+    assert (run / f"checkpoint_{stopped:07d}.pt").is_file()
+
+    finish(data, tmp_path)
+    assert losses_of(run) == losses_of(whole)
+    assert same_weights(run, whole)
