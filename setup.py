@@ -183,7 +183,10 @@ setup(
         "tensorboard",
         opencv_requirement(),
     ],
-    extras_require={"dev": ["pytest", "ruff", "mypy", "types-PyYAML", "types-tqdm"]},
+    extras_require={
+        "analysis": ["matplotlib"],
+        "dev": ["matplotlib", "pytest", "ruff", "mypy", "types-PyYAML", "types-tqdm"],
+    },
     zip_safe=False,
     **extension_arguments(),
 )

@@ -27,9 +27,9 @@ def main(arguments: list[str] | None = None) -> None:
         parser.error(f"expected a .csv to read and a .pkl to write, got {options.csv} and {output}")
     try:
         records = read_records(options.csv)
-    except ValueError as error:
+        write_pickle(records, output)
+    except (ValueError, OSError) as error:
         parser.error(str(error))
-    write_pickle(records, output)
     persons = sum(len(persons) for persons in records.images.values())
     print(f"{output}: {len(records.images)} images, {persons} persons")
 

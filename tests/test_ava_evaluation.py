@@ -240,6 +240,7 @@ def test_reason_for_a_zero(found, reason, protocol):
     result = evaluate(table("v,902,0,0,1,1,12"), table(found), LABELS, protocol=protocol)
     assert result.reasons["stand"].startswith(reason)
     assert f"stand: {reason}" in result.report()
+    assert reason in result.to_csv()
 
 
 def test_reason_another_label():

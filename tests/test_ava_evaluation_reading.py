@@ -297,13 +297,18 @@ def files(tmp_path):
 
 
 def test_command_line_prints_and_writes(files, tmp_path):
-    done = command(*files, "--json", tmp_path / "out.json")
+    done = command(*files, "--json", tmp_path / "out.json", "--table", tmp_path / "out.csv")
     assert done.returncode == 0, done.stderr
     assert done.stdout.splitlines()[0] == "AVA frame-mAP, protocol 2018, IoU >= 0.5"
     assert done.stdout.splitlines()[-1] == "mAP 50.00 % over 1 classes"
     metrics = json.loads((tmp_path / "out.json").read_text())["metrics"]
     assert metrics["PascalBoxes_PerformanceByCategory/AP@0.5IOU/walk"] is None
     assert metrics["PascalBoxes_Precision/mAP@0.5IOU"] == 0.5
+    assert (tmp_path / "out.csv").read_text().splitlines() == [
+        "id,name,ap,groundtruth,detections,true_positives,reason_for_zero",
+        "1,stand,0.5,1,2,1,",
+        "2,walk,,0,0,0,",
+    ]
 
 
 def test_command_line_takes_the_short_flags(files, tmp_path):

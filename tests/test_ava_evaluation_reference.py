@@ -160,6 +160,14 @@ def test_the_real_rows_as_their_own_detections_are_perfect(real_rows, protocol):
     assert result.mAP == pytest.approx(1.0, abs=1e-12)
 
 
+def test_all_80_classes_take_the_rows_that_the_60_drop(real_rows):
+    all_80 = {i: f"action {i}" for i in range(1, 81)}
+    result = evaluate(real_rows, real_rows, all_80)
+    assert result.counts["classes with ground truth"] == 14
+    assert result.counts["ground truth dropped: other classes"] == 0
+    assert result.counts["ground-truth boxes"] == 93_400
+
+
 def test_excluding_every_second_of_a_real_video_takes_its_rows_away(real_rows):
     video = real_rows.keys[0][0]
     seconds = {(name, int(text)) for name, text in real_rows.keys if name == video}

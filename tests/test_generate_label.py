@@ -50,6 +50,14 @@ def test_a_bad_row_ends_it_with_file_and_line(
     assert not labels.with_suffix(".pkl").exists()
 
 
+def test_a_folder_that_is_not_there_is_named(
+    labels: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit, match="2"):
+        generate_label.main([str(labels), "-o", str(labels.parent / "nowhere/x.pkl")])
+    assert "nowhere/x.pkl" in capsys.readouterr().err
+
+
 def test_other_endings_are_refused(labels: Path, capsys: pytest.CaptureFixture[str]) -> None:
     for arguments in ([str(labels), "-o", str(labels)], [str(labels.with_suffix(".pkl"))]):
         with pytest.raises(SystemExit, match="2"):

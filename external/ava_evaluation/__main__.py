@@ -24,6 +24,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         )
         if options.json is not None:
             options.json.write_text(result.to_json(), encoding="utf-8")
+        if options.table is not None:
+            options.table.write_text(result.to_csv(), encoding="utf-8")
     except (ValueError, OSError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
@@ -43,6 +45,7 @@ def _parser() -> argparse.ArgumentParser:
     add("--protocol", choices=sorted(PROTOCOLS), default="2018", help="default: %(default)s")
     add("--iou-threshold", type=float, default=0.5, metavar="IOU", help="default: %(default)s")
     add("--json", type=Path, metavar="FILE", help="write metrics, counts and reasons here")
+    add("--table", type=Path, metavar="FILE", help="write a CSV with a row for each class here")
     return parser
 
 

@@ -1,8 +1,10 @@
 """What an evaluation found, and how it is written down."""
 
+import csv
+import io
 import json
 import math
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 from typing import Any
 
 
@@ -61,6 +63,19 @@ class Result:
             "reasons_for_zero": self.reasons,
         }
         return json.dumps(document, indent=2, allow_nan=False) + "\n"
+
+    def to_csv(self) -> str:
+        """Return a table with a header and a row for each class; no AP without ground truth.
+
+        Columns are those of `ClassResult`, and the likeliest reason where AP is 0.
+        """
+        text = io.StringIO()
+        writer = csv.writer(text, lineterminator="\n")
+        writer.writerow([*(field.name for field in fields(ClassResult)), "reason_for_zero"])
+        for c in self.classes:
+            values = [_null_if_nan(v) if isinstance(v, float) else v for v in asdict(c).values()]
+            writer.writerow([*values, self.reasons.get(c.name)])
+        return text.getvalue()
 
     def report(self) -> str:
         """Return a table for reading: what was evaluated, each class, reasons for zeros, mAP."""

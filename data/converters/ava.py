@@ -1,0 +1,196 @@
+"""Marks to AVA's annotation: key frames on whole seconds, boxes as fractions, ids for names."""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from difflib import get_close_matches
+from fractions import Fraction
+from math import floor
+from pathlib import Path
+
+from data.converters.marks import Box, LeftOut, Mark
+from data.converters.media import Media
+
+# A box that leaves the picture by more than this share of it is taken for a wrong size or unit.
+FARTHEST_OUTSIDE = 0.1
+# How far from a whole second a time may be that is meant to be one, where no frame rate is known.
+EXACT = Fraction(1, 1000)
+DECIMALS = 6
+
+Row = tuple[str, int, Box, int, int | None]
+"""Video, second, box in fractions, action id, person id."""
+
+
+@dataclass(frozen=True)
+class Converted:
+    """An AVA annotation: rows by video, second and person; the names of its ids; what is not in it.
+
+    clipped: boxes that reached out of the picture and were cut at its border.
+    """
+
+    rows: list[Row]
+    classes: dict[int, str]
+    left_out: LeftOut
+    clipped: int
+
+
+def to_ava(
+    marks: Sequence[Mark],
+    media: Media,
+    classes: Mapping[int, str] | None = None,
+    tolerance: Fraction | None = None,
+    left_out: LeftOut | None = None,
+) -> Converted:
+    """Convert the marks of one or several files.
+
+    classes: the label map, id to name; without it the names are numbered from 1, alphabetically.
+    tolerance: how far from a whole second [s] a box may be and still count for it; half a frame
+        where the frame rate is known, else none. Of several moments the nearest is the key frame.
+    left_out: what the readers left out already.
+
+    Raises `ValueError`, naming file and line or element: a name that is not in the label map, a box
+    outside the picture or without area, a person without a name among others that have one.
+    """
+    left_out = left_out or LeftOut()
+    kept = on_key_frames(_with_actions(marks, left_out), media, tolerance, left_out)
+    if not kept:
+        reasons = "; ".join(left_out.lines()) or "no box at all"
+        raise ValueError(f"nothing to convert: {reasons}")
+    ids = _action_ids(kept, classes)
+    persons = _person_ids(kept)
+    boxes = [_fractions(mark) for mark in kept]
+    rows = {
+        (mark.video, round(mark.time), box, ids[label], person): mark.where
+        for mark, person, (box, _) in zip(kept, persons, boxes, strict=True)
+        for label in mark.labels
+    }
+    return Converted(
+        sorted(rows, key=lambda row: (row[0], row[1], row[4] or 0, row[2], row[3])),
+        dict(classes) if classes else {i: name for name, i in ids.items()},
+        left_out,
+        sum(clipped for _, clipped in boxes),
+    )
+
+
+def write_ava(rows: Iterable[Row], path: Path) -> None:
+    """Write rows `video,second,x1,y1,x2,y2,action id[,person id]`."""
+    with open(path, "w", newline="", encoding="utf-8") as file:
+        writer = csv.writer(file, lineterminator="\n")
+        for video, second, box, action, person in rows:
+            corners = (f"{value:.{DECIMALS}f}" for value in box)
+            last = () if person is None else (person,)
+            writer.writerow((video, f"{second:04d}", *corners, action, *last))
+
+
+def write_label_map(classes: Mapping[int, str], path: Path) -> None:
+    """Write AVA's pbtxt."""
+    text = ""
+    for number, name in sorted(classes.items()):
+        quoted = name.replace("\\", "\\\\").replace('"', '\\"')
+        text += f'item {{\n  name: "{quoted}"\n  id: {number}\n}}\n'
+    path.write_text(text, encoding="utf-8")
+
+
+def on_key_frames(
+    marks: Iterable[Mark], media: Media, tolerance: Fraction | None, left_out: LeftOut
+) -> list[Mark]:
+    """The marks of each video's key frames, `time` being the whole second.
+
+    A key frame is one moment: of several near the same second the nearest counts, of two equally
+    near the first. Marks of tracks between key frames are what `left_out` counts as such.
+    """
+    near: dict[tuple[str, int], list[tuple[Fraction, Fraction, Mark]]] = {}
+    for mark in marks:
+        second = floor(mark.time + Fraction(1, 2))
+        distance = abs(mark.time - second)
+        limit = tolerance if tolerance is not None else media.half_frame(mark.video) or EXACT
+        if distance <= limit:
+            near.setdefault((mark.video, second), []).append((distance, mark.time, mark))
+        else:
+            left_out.add("boxes not on a whole second", f"{mark.where}: {float(mark.time):.3f} s")
+    kept = []
+    for (_, second), entries in near.items():
+        moment = min(entry[:2] for entry in entries)
+        for distance, time, mark in entries:
+            if (distance, time) == moment:
+                kept.append(replace(mark, time=Fraction(second)))
+            else:
+                reason = "boxes of a second whose key frame is another moment, nearer to it"
+                left_out.add(reason, f"{mark.where}: {float(time):.3f} s")
+    return kept
+
+
+def _with_actions(marks: Iterable[Mark], left_out: LeftOut) -> list[Mark]:
+    """Those that say an action; AVA's files have no row for a person who does nothing."""
+    kept = []
+    for mark in marks:
+        if mark.labels:
+            kept.append(mark)
+        else:
+            left_out.add("boxes without an action", mark.where)
+    return kept
+
+
+def _action_ids(marks: Sequence[Mark], classes: Mapping[int, str] | None) -> dict[str, int]:
+    """Name to id."""
+    if classes is None:
+        names = sorted({label for mark in marks for label in mark.labels})
+        return {name: i for i, name in enumerate(names, start=1)}
+    ids = {name: i for i, name in classes.items()}
+    for mark in marks:
+        for label in mark.labels:
+            if label not in ids:
+                near = get_close_matches(label, ids, n=1)
+                hint = f": did you mean {near[0]!r}?" if near else ""
+                raise ValueError(
+                    f"{mark.where}: action {label!r} is not in the label map of {len(ids)} "
+                    f"names{hint}"
+                )
+    return ids
+
+
+def _person_ids(marks: Sequence[Mark]) -> list[int | None]:
+    """A number for each mark's person, the tool's own where all are numbers; None if none has one.
+
+    Names are numbered within their video, in order of appearance.
+    """
+    named = [mark for mark in marks if mark.person is not None]
+    if not named:
+        return [None] * len(marks)
+    if len(named) < len(marks):
+        bare = next(mark for mark in marks if mark.person is None)
+        raise ValueError(f"{bare.where}: no person, others have one, such as {named[0].where}")
+    texts = [str(mark.person) for mark in marks]
+    if all(text.isdigit() for text in texts):
+        return [int(text) for text in texts]
+    numbers: dict[tuple[str, str], int] = {}
+    in_video: dict[str, int] = {}
+    for mark, text in zip(marks, texts, strict=True):
+        if (mark.video, text) not in numbers:
+            numbers[mark.video, text] = in_video.get(mark.video, 0)
+            in_video[mark.video] = numbers[mark.video, text] + 1
+    return [numbers[mark.video, text] for mark, text in zip(marks, texts, strict=True)]
+
+
+def _fractions(mark: Mark) -> tuple[Box, bool]:
+    """The box as fractions inside the picture, and whether it had to be cut."""
+    x1, y1, x2, y2 = mark.box
+    height, width = mark.size or (1, 1)
+    x1, y1, x2, y2 = x1 / width, y1 / height, x2 / width, y2 / height
+    if not (x1 < x2 and y1 < y2):  # also for nan
+        raise ValueError(f"{mark.where}: box without area: {_told(mark)}")
+    if min(x1, y1) < -FARTHEST_OUTSIDE or max(x2, y2) > 1 + FARTHEST_OUTSIDE:
+        raise ValueError(f"{mark.where}: box far outside the picture: {_told(mark)}")
+    cut = tuple(round(min(max(v, 0.0), 1.0), DECIMALS) for v in (x1, y1, x2, y2))
+    if not (cut[0] < cut[2] and cut[1] < cut[3]):
+        raise ValueError(f"{mark.where}: nothing of the box is in the picture: {_told(mark)}")
+    return (cut[0], cut[1], cut[2], cut[3]), min(x1, y1) < 0 or max(x2, y2) > 1
+
+
+def _told(mark: Mark) -> str:
+    corners = ", ".join(f"{value:g}" for value in mark.box)
+    if mark.size is None:
+        return f"x1, y1, x2, y2 = {corners}, expected fractions of width and height in [0, 1]"
+    return f"x1, y1, x2, y2 = {corners} in pixels of a {mark.size[1]} x {mark.size[0]} picture"

@@ -1,0 +1,185 @@
+#!/usr/bin/env python3
+"""Explain the results of test.py: what its errors are, and where the detector is weak.
+
+    python scripts/analyze.py runs/toy_step/test
+    python scripts/analyze.py step1.csv step2.csv -l LABELMAP -g GROUNDTRUTH [-e EXCLUSIONS]
+
+A folder of results knows its ground truth; detections of others are named one file per step, with
+the files that they are compared with. Printed, and written to `<folder>/analysis` as Markdown,
+JSON, CSV and pictures: AP of each class with counts; error types (duplicate, wrong class, wrong
+box, background, missed) and what each costs; which classes are taken for which; AP against the size
+and the displacement of persons; recall of every step's proposals.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # run as a file, not as a module
+
+from external.ava_evaluation import PROTOCOLS, read_boxes, read_exclusions
+from external.ava_evaluation.protocol import find_protocol
+from utils.analysis import StepAnalysis, analyze, make_tables, write_tables
+from utils.analysis.persons import has_person_column
+from utils.analysis.pictures import draw_pictures, has_matplotlib
+from utils.cli import run_main, staged_results
+from utils.labels import read_label_map
+
+PRINTED = (
+    "steps",
+    "steps_annotated",
+    "classes",
+    "gains",
+    "confusion",
+    "size",
+    "displacement",
+    "proposals",
+)
+
+
+@dataclass(frozen=True)
+class Inputs:
+    """What is analysed: one detections file a step, and what they are compared with."""
+
+    detections: list[Path]
+    groundtruth: Path
+    label_map: Path
+    exclusions: Path | None
+    protocol: str
+    overlaps: dict[str, Any] | None
+    output: Path
+
+
+def parse_arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    add = parser.add_argument
+    add("results", type=Path, nargs="+", help="test.py's folder, or detections, a CSV each step")
+    add("-l", "--labelmap", type=Path, help="classes: .pbtxt, .yaml or .csv")
+    add("-g", "--groundtruth", type=Path, help="annotation CSV, 7 or 8 columns")
+    add("-e", "--exclusions", type=Path, help="CSV video,timestamp of images to leave out")
+    add("--protocol", choices=sorted(PROTOCOLS), help="default: the results', else 2018")
+    add("--iou-threshold", type=float, default=0.5, metavar="IOU", help="default: %(default)s")
+    add("--output", type=Path, metavar="D", help="default: analysis, beside the detections")
+    add("--no-pictures", action="store_true", help="tables only; matplotlib is not needed then")
+    return parser.parse_args()
+
+
+def find_inputs(arguments: argparse.Namespace) -> Inputs:
+    """The files to read; a folder of results names those that are not given.
+
+    Raises `ValueError` where one is missing.
+    """
+    results: list[Path] = arguments.results
+    folder = results[0] if results[0].is_dir() else None
+    if folder is not None and len(results) > 1:
+        raise ValueError(f"expected one folder of results, or CSV files, got {len(results)} names")
+    known: dict[str, Any] = {}
+    overlaps, detections = None, results
+    if folder is not None:
+        detections = sorted(folder.glob("detections_step*.csv"), key=lambda p: (len(p.name), p))
+        if not detections:
+            raise ValueError(f"{folder}: no detections_step*.csv in this folder, run test.py first")
+        known = _read_json(folder / "metrics.json") or {}
+        overlaps = _read_json(folder / "proposals.json")
+    protocol = find_protocol(arguments.protocol or known.get("protocol", "2018"))
+    if arguments.exclusions and not protocol.exclusions:
+        raise ValueError(f"protocol {protocol.name} has no exclusions, but some were given")
+    exclusions = arguments.exclusions or _as_path(known.get("exclusions"))
+    return Inputs(
+        detections,
+        _required(arguments.groundtruth or _as_path(known.get("groundtruth")), "-g GROUNDTRUTH"),
+        _required(arguments.labelmap or _as_path(known.get("label_map")), "-l LABELMAP"),
+        exclusions if protocol.exclusions else None,
+        protocol.name,
+        overlaps,
+        arguments.output or (folder or results[0].parent) / "analysis",
+    )
+
+
+def run(inputs: Inputs, iou_threshold: float) -> list[StepAnalysis]:
+    """Analyse every detections file."""
+    if not 0 < iou_threshold <= 1:
+        raise ValueError(f"--iou-threshold is {iou_threshold}, expected a number in (0, 1]")
+    truth = read_boxes(inputs.groundtruth, images_without_boxes=True)
+    label_map = read_label_map(inputs.label_map)
+    exclusions = read_exclusions(inputs.exclusions) if inputs.exclusions else ()
+    with_ids = has_person_column(inputs.groundtruth)
+    steps = []
+    for number, path in enumerate(inputs.detections, start=1):
+        steps.append(
+            analyze(
+                f"step {number}" if len(inputs.detections) > 1 else path.stem,
+                truth,
+                read_boxes(path),
+                label_map,
+                exclusions,
+                inputs.protocol,
+                iou_threshold,
+                with_ids,
+            )
+        )
+        print(f"{steps[-1].name}: {path}, mAP {100 * steps[-1].mean_ap:.2f} %", flush=True)
+    if not with_ids:
+        print(f"{inputs.groundtruth} has no person ids (8th column): nothing about displacement")
+    return steps
+
+
+def main() -> None:
+    arguments = parse_arguments()
+    inputs = find_inputs(arguments)
+    steps = run(inputs, arguments.iou_threshold)
+    tables = make_tables(steps, inputs.overlaps)
+    about = {
+        "detections": [str(path) for path in inputs.detections],
+        "groundtruth": str(inputs.groundtruth),
+        "label_map": str(inputs.label_map),
+        "exclusions": None if inputs.exclusions is None else str(inputs.exclusions),
+        "protocol": inputs.protocol,
+        "iou_threshold": arguments.iou_threshold,
+    }
+    with staged_results(inputs.output) as folder:
+        write_tables(tables, folder, about)
+        if not arguments.no_pictures and has_matplotlib():
+            draw_pictures(steps, inputs.overlaps, folder)
+    for table in tables:
+        if table.name in PRINTED:
+            print(f"\n{table.to_markdown()}", end="")
+    print(f"\nreport: {inputs.output / 'report.md'}, pictures: {inputs.output / '*.png'}")
+    if not arguments.no_pictures and not has_matplotlib():
+        print("no pictures: matplotlib is not installed (pip install matplotlib)")
+
+
+def _read_json(path: Path) -> dict[str, Any] | None:
+    """The content of a results file; None if it is not there."""
+    if not path.is_file():
+        return None
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except json.JSONDecodeError as error:
+        raise ValueError(f"{path}: not JSON: {error}") from error
+    if not isinstance(content, dict):
+        raise ValueError(f"{path}: expected what test.py writes")
+    return content
+
+
+def _as_path(text: str | None) -> Path | None:
+    return Path(text) if text else None
+
+
+def _required(path: Path | None, option: str) -> Path:
+    if path is None:
+        raise ValueError(f"say {option}: the results do not name this file")
+    if not path.is_file():
+        raise ValueError(f"{path}: no such file (say {option})")
+    return path
+
+
+if __name__ == "__main__":
+    run_main(main)

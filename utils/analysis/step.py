@@ -1,0 +1,92 @@
+"""All numbers of one detections file."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+
+import numpy as np
+
+from external.ava_evaluation import Boxes
+from external.ava_evaluation.labels import check_label_map
+from external.ava_evaluation.protocol import find_protocol
+from external.ava_evaluation.selection import select
+from utils.analysis.errors import class_ap, confusion, count_fates, count_kinds, gains
+from utils.analysis.groups import (
+    MOTION_NAMES,
+    MOTION_SHARES,
+    SIZE_NAMES,
+    SIZE_SHARES,
+    Groups,
+    group,
+)
+from utils.analysis.matching import match_all
+from utils.analysis.persons import displacements, sizes
+
+
+@dataclass(frozen=True)
+class StepAnalysis:
+    """One step's detections against the ground truth.
+
+    ids, names: of the C classes. ap: `[C]`, nan without annotated boxes. kinds, best_kinds:
+    `[C, 6]` detections of each `Kind`, of all and of the best. fates: `[C, 4]` annotated boxes of
+    each `Fate`. gains: `[C, 6]`. confusion: `[C, C]`. motion: None without person ids.
+    """
+
+    name: str
+    protocol: str
+    iou_threshold: float
+    ids: list[int]
+    names: list[str]
+    ap: np.ndarray
+    kinds: np.ndarray
+    best_kinds: np.ndarray
+    fates: np.ndarray
+    gains: np.ndarray
+    confusion: np.ndarray
+    size: Groups
+    motion: Groups | None
+
+    @property
+    def mean_ap(self) -> float:
+        """Frame-mAP."""
+        known = self.ap[~np.isnan(self.ap)]
+        return float(known.mean()) if len(known) else float("nan")
+
+
+def analyze(
+    name: str,
+    groundtruth: Boxes,
+    detections: Boxes,
+    label_map: Mapping[int, str],
+    exclusions: Iterable[tuple[str, int]] = (),
+    protocol: str = "2018",
+    iou_threshold: float = 0.5,
+    with_ids: bool = False,
+) -> StepAnalysis:
+    """Analyse the detections of one step; its AP is that of the evaluation.
+
+    with_ids: the eighth column of the ground truth, read as `score`, holds person ids. Raises
+    `ValueError` for what the evaluation refuses.
+    """
+    check_label_map(label_map)
+    rules = find_protocol(protocol)
+    chosen = select(groundtruth, detections, label_map, exclusions, rules)
+    matches = match_all(chosen, iou_threshold, with_ids)
+    found = matches.classes
+    motion = displacements(matches.persons, chosen)
+    return StepAnalysis(
+        name,
+        rules.name,
+        iou_threshold,
+        list(chosen.label_map),
+        list(chosen.label_map.values()),
+        np.array([class_ap(c) for c in found]),
+        np.array([count_kinds(c) for c in found]),
+        np.array([count_kinds(c, best=True) for c in found]),
+        np.array([count_fates(c) for c in found]),
+        np.array([gains(c) for c in found]),
+        confusion(matches),
+        group(matches, sizes(matches.persons), SIZE_NAMES, SIZE_SHARES),
+        group(matches, motion, MOTION_NAMES, MOTION_SHARES) if with_ids else None,
+    )
