@@ -19,6 +19,7 @@ from data.inputs import find_sources
 from data.video import FrameFolder, VideoFile, Window, iter_windows, write_video
 from models import StepDetector
 from models.build import detector_from_checkpoint
+from models.inference import prepare_for_inference
 from models.settings import checkpoint_classes, checkpoint_config
 from utils.boxes import normalize_boxes, scale_boxes
 from utils.checkpoint import read_checkpoint
@@ -170,7 +171,7 @@ def demo(arguments: argparse.Namespace) -> None:
     classes = checkpoint_classes(checkpoint, count, path) or unnamed
     sources = find_sources(arguments.input or default_inputs(config), arguments.source_fps)
     device = torch.device(arguments.device or ("cuda" if torch.cuda.is_available() else "cpu"))
-    detector = detector_from_checkpoint(checkpoint, path).to(device).eval()
+    detector = prepare_for_inference(detector_from_checkpoint(checkpoint, path).to(device))
     detect_persons = PersonDetector(
         detector, config, device, arguments.conf_thresh, arguments.global_thresh
     )

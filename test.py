@@ -20,6 +20,7 @@ from data.annotations import read_exclusions
 from data.dataset import build_dataset, dataset_root
 from data.loader import build_loader
 from models.build import detector_from_checkpoint
+from models.inference import prepare_for_inference
 from models.settings import checkpoint_classes, checkpoint_config
 from utils.checkpoint import read_checkpoint
 from utils.cli import default_checkpoint, default_output, device_name, run_main, staged_results
@@ -89,7 +90,7 @@ def test(arguments: argparse.Namespace, device: torch.device) -> None:
     if exclusions is not None:
         read_exclusions(exclusions)
     groundtruth = read_groundtruth(root / data.val_labels, dataset.annotations)
-    detector = detector_from_checkpoint(checkpoint, path).to(device).eval()
+    detector = prepare_for_inference(detector_from_checkpoint(checkpoint, path).to(device))
 
     is_cls = config.train.task == "cls"
     evaluator = build_evaluator(config, dataset.classes)
@@ -99,7 +100,13 @@ def test(arguments: argparse.Namespace, device: torch.device) -> None:
     if is_main():
         print(f"testing {path} on {len(dataset)} key frames of {root}", flush=True)
     collect_detections(
-        detector, loader, evaluator, device, on_annotation=is_cls, progress="testing"
+        detector,
+        loader,
+        evaluator,
+        device,
+        options.test_precision,
+        on_annotation=is_cls,
+        progress="testing",
     )
     if is_main():
         assert len(evaluator) == len(dataset), f"{len(evaluator)} of {len(dataset)} images tested"

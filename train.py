@@ -7,6 +7,7 @@ on all processes. It resumes by itself from the run's newest checkpoint.
 from __future__ import annotations
 
 import argparse
+import copy
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -20,6 +21,7 @@ from data.loader import build_loader
 from models import StepDetector, build_detector
 from models.build import initialize_from, load_kinetics
 from models.criterion import StepCriterion
+from models.inference import prepare_for_inference
 from models.rates import parameter_groups, rate_scale
 from models.settings import checkpoint_config
 from models.training import ClassificationPass, DetectionPass
@@ -103,8 +105,9 @@ def make_validation(
     def validate() -> Validation:
         evaluator = build_evaluator(config, dataset.classes)
         pictures = ValidationPictures(list(dataset.classes.values()))
+        # A copy, so that the detector in training stays as it is.
         collect_detections(
-            detector,
+            prepare_for_inference(copy.deepcopy(detector)),
             loader,
             evaluator,
             device,

@@ -1,6 +1,7 @@
 """Does a run survive? Train it undisturbed, then killed at random moments, and compare the weights.
 
-    make soak        or        python -m benchmarks.soak [--iterations N] [--kills K] [key=value ...]
+    make soak
+    python -m benchmarks.soak [--iterations N] [--kills K] [key=value ...]
 
 The toy configuration of stage step, from random weights, on one CPU process. The second run is
 killed K times, by SIGKILL or SIGTERM, between its start and its end, and started again each time.

@@ -73,6 +73,9 @@ class StepDetector(nn.Module):
         self.extension = extension
         self.pool_mode = pool_mode
         self.pool_size = pool_size
+        # See `models.inference`.
+        self.memory_format = torch.contiguous_format
+        self.key_frame_only = False
 
     @property
     def window_frames(self) -> int:
@@ -101,7 +104,7 @@ class StepDetector(nn.Module):
 
     def extract(self, images: Tensor) -> Features:
         """Run backbone and context once over `images` `[B, F, 3, H, W]`."""
-        maps = self.backbone(images.transpose(1, 2))
+        maps = self.backbone(images.transpose(1, 2).contiguous(memory_format=self.memory_format))
         context = None if self.context is None else self.context(maps)
         return Features(maps, context, images.shape[-2], images.shape[-1])
 
@@ -124,7 +127,10 @@ class StepDetector(nn.Module):
         context = features.context
         if context is not None:
             context = center_steps(context, length, dim=2)[clip_index]
-        return self.heads[step](pooled, context)
+        key = None
+        if self.key_frame_only and step == len(self.heads) - 1:
+            key = key_box_index(length, self.clip_steps)
+        return self.heads[step](pooled, context, key)
 
     def pool(self, maps: Tensor, tubes: Tensor, clip_index: Tensor) -> Tensor:
         """Pool each tube's box in feature step k from map k.
@@ -149,11 +155,12 @@ class StepDetector(nn.Module):
         The anticipated tubes are decoded against the proposals of the first and the last chunk.
         A head without a local branch leaves the tubes where they are.
         """
-        t = self.clip_steps
+        t, key = self.clip_steps, key_box_index(tubes.shape[1], self.clip_steps)
+        if head.deltas is not None and head.deltas.shape[1] < tubes.shape[1]:
+            tubes, key = tubes[:, key : key + 1], 0
         decoded = tubes if head.deltas is None else decode_boxes(head.deltas, tubes)
         before = None if head.before is None else decode_boxes(head.before, tubes[:, :t])
         after = None if head.after is None else decode_boxes(head.after, tubes[:, -t:])
-        key = key_box_index(tubes.shape[1], t)
         return StepOutput(head.logits.float().sigmoid(), decoded, before, after, decoded[:, key])
 
     def _check_input(self, images: Tensor, proposals: list[Tensor]) -> None:

@@ -115,13 +115,22 @@ class TwoBranchHead(nn.Module):
         for layer in new_layers:
             init_new_layers(layer)
 
-    def forward(self, pooled: Tensor, context: Tensor | None) -> HeadOutput:
-        """Predict from `pooled` `[N, C, T', P, P]` and each tube's `context` `[N, D, T']`."""
+    def forward(
+        self, pooled: Tensor, context: Tensor | None, only: int | None = None
+    ) -> HeadOutput:
+        """Predict from `pooled` `[N, C, T', P, P]` and each tube's `context` `[N, D, T']`.
+
+        With `only`, boxes are regressed on that feature step alone: deltas are `[N, 1, 4]`.
+        """
         reduced = self.global_reduce(self.tail(pooled))
         logits = self._classify(reduced, context)
         if not self.has_local:
             return HeadOutput(logits, None, None, None)
-        return HeadOutput(logits, *self._locate(pooled, reduced))
+        if only is None:
+            return HeadOutput(logits, *self._locate(pooled, reduced))
+        here = slice(only, only + 1)
+        deltas, _ = self._regress(pooled[:, :, here], reduced[:, :, here])
+        return HeadOutput(logits, deltas, None, None)
 
     def _classify(self, reduced: Tensor, context: Tensor | None) -> Tensor:
         """Logits `[N, K]`: one linear classifier on every feature step, averaged over time."""
@@ -134,13 +143,17 @@ class TwoBranchHead(nn.Module):
         self, pooled: Tensor, reduced: Tensor
     ) -> tuple[Tensor, Tensor | None, Tensor | None]:
         """Deltas of every feature step, and those anticipated for the clips before and after."""
-        steps = pooled.shape[2]
-        local = self.local_reduce(self.local(fold_steps(torch.cat([pooled, reduced], dim=1))))
-        flat = flatten_steps(unfold_steps(self.dropout(local), steps))
-        deltas = self.regressor(flat)
+        deltas, flat = self._regress(pooled, reduced)
         if not self.anticipates:
             return deltas, None, None
         t = self.clip_steps
         before = deltas[:, :t] + self.regressor_before(flat[:, :t])
         after = deltas[:, -t:] + self.regressor_after(flat[:, -t:])
         return deltas, before, after
+
+    def _regress(self, pooled: Tensor, reduced: Tensor) -> tuple[Tensor, Tensor]:
+        """Deltas `[N, T', 4]` of the feature steps given, and what they are regressed from."""
+        steps = pooled.shape[2]
+        local = self.local_reduce(self.local(fold_steps(torch.cat([pooled, reduced], dim=1))))
+        flat = flatten_steps(unfold_steps(self.dropout(local), steps))
+        return self.regressor(flat), flat

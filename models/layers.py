@@ -70,7 +70,7 @@ class ConvUnit(nn.Module):
         self.pad_first = self.pads[::2] != self.pads[1::2]
         inner = (0, 0, 0) if self.pad_first else (self.pads[4], self.pads[2], self.pads[0])
         self.conv3d = nn.Conv3d(in_channels, out_channels, kernel, stride, inner, bias=False)
-        self.batch3d = FreezableBatchNorm3d(out_channels, freeze)
+        self.batch3d: nn.Module = FreezableBatchNorm3d(out_channels, freeze)
 
     def forward(self, x: Tensor) -> Tensor:
         if self.pad_first:
@@ -79,16 +79,69 @@ class ConvUnit(nn.Module):
 
 
 class MaxPool(nn.Module):
-    """Max pooling over SAME padding with zeros, in ceil mode."""
+    """Max pooling over SAME padding with zeros, in ceil mode.
+
+    after_relu: nothing in the input is below the zeros around it. `models.inference` sets it; the
+    maximum is then taken over space and over time apart, which is faster, and equal but for whom of
+    two equal values the gradient goes to.
+    """
 
     def __init__(self, kernel: Triple, stride: Triple):
         super().__init__()
         self.kernel, self.stride = kernel, stride
         self.pads = same_padding(kernel, stride)
+        self.after_relu = False
 
     def forward(self, x: Tensor) -> Tensor:
+        if self.after_relu:
+            x = self._pool_space(x)
+            return x if self.kernel[0] == 1 else self._pool_time(x)
         x = F.pad(x, self.pads)
         return F.max_pool3d(x, self.kernel, self.stride, ceil_mode=True)
+
+    def _pool_space(self, x: Tensor) -> Tensor:
+        """The maximum over H and W; what lies outside counts for nothing, as zeros would."""
+        kernel, stride, front = self.kernel[1:], self.stride[1:], (self.pads[2], self.pads[0])
+        images, sizes = fold_steps(x), list(zip(x.shape[3:], kernel, stride, strict=True))
+        plain = [plain_count(*s, padding) for s, padding in zip(sizes, front, strict=True)]
+        if plain != [window_count(*size) for size in sizes]:
+            images, front = F.pad(images, self.pads[:4]), (0, 0)
+        pooled = F.max_pool2d(images, kernel, stride, front, ceil_mode=True)
+        return unfold_steps(pooled, x.shape[2])
+
+    def _pool_time(self, x: Tensor) -> Tensor:
+        """The maximum over T, one neighbour after the other."""
+        kernel, stride, front = self.kernel[0], self.stride[0], self.pads[4]
+        steps = x.shape[2]
+        count = window_count(steps, kernel, stride)
+        # Every window's own step first, then each of the others where it is inside.
+        own = x[:, :, : (count - 1) * stride + 1 : stride]
+        pooled = own.clone(memory_format=memory_format_of(x))
+        for offset in range(-front, kernel - front):
+            first = -(min(offset, 0) // stride)
+            last = min(count, -(-(steps - offset) // stride))
+            if offset == 0 or last <= first:
+                continue
+            begin = first * stride + offset
+            there = x[:, :, begin : begin + (last - first - 1) * stride + 1 : stride]
+            torch.maximum(pooled[:, :, first:last], there, out=pooled[:, :, first:last])
+        return pooled
+
+
+def memory_format_of(x: Tensor) -> torch.memory_format:
+    """How `x` `[B, C, T, H, W]` lies in memory; PyTorch cannot tell of a part of a tensor."""
+    return torch.channels_last_3d if x.stride(1) == 1 else torch.contiguous_format
+
+
+def window_count(size: int, kernel: int, stride: int) -> int:
+    """Outputs of SAME padding in ceil mode."""
+    return plain_count(size + max(kernel - stride, 0), kernel, stride, 0)
+
+
+def plain_count(size: int, kernel: int, stride: int, padding: int) -> int:
+    """PyTorch's count in ceil mode: a window must not begin in the padding behind."""
+    count = -(-(size + 2 * padding - kernel) // stride) + 1
+    return count - ((count - 1) * stride >= size + padding)
 
 
 def init_new_layers(module: nn.Module) -> None:

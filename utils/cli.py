@@ -13,6 +13,7 @@ from pathlib import Path
 
 import torch
 
+from utils.allocator import keep_freed_memory
 from utils.interrupt import Interrupted
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -31,6 +32,7 @@ def run_main(main: Callable[[], None]) -> None:
     loss that is not finite is the training's; everything else is ours and keeps its traceback.
     STEP_TRACEBACK=1 shows it for all. A signal ends it with the shell's code, 128 + its number.
     """
+    keep_freed_memory()
     try:
         main()
     except Interrupted as stop:

@@ -142,6 +142,7 @@ class TestConfig:
     nms_threshold: float = option(0.4, "IoU above which the lower score of a class goes")
     max_detections: int = option(300, "best detections written per key frame, over all classes")
     test_batch_size: int = option(4, "clips per forward pass")
+    test_precision: Literal["fp32", "fp16", "bf16"] = option("fp32", "of test.py's arithmetic")
     protocol: Literal["2018", "2020"] = option("2018", "state of the official AVA evaluation")
 
 

@@ -28,7 +28,6 @@ from utils.progress import TrainingProgress
 from utils.run import RunFolder
 from utils.structures import ClipBatch
 
-
 # Metrics, and pictures [H, W, 3] by name.
 Validation = tuple[dict[str, Any], dict[str, np.ndarray]]
 
