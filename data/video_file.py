@@ -30,7 +30,7 @@ class VideoFile:
         """Read the timeline, which takes no decoding and tells whether the file is whole.
 
         times: presentation time [s] of every frame after the first one's, ascending.
-        fps: the average rate.
+        fps: the average rate. codec: the name of the decoder.
 
         Raises `ValueError` naming the file if it is missing, not a video, or truncated.
         """
@@ -43,6 +43,7 @@ class VideoFile:
             self._time_base = stream.time_base or Fraction(1, av.time_base)
             stamps = [p.pts for p in packets if p.stream.index == stream.index]
             rate = stream.average_rate or stream.guessed_rate
+            self.codec = stream.codec_context.name
         known = sorted(stamp for stamp in stamps if stamp is not None)
         # Some containers keep no presentation times; their frames are taken to be equally spaced.
         self._origin = known[0] if len(known) == len(stamps) else None
@@ -59,8 +60,10 @@ class VideoFile:
     def __len__(self) -> int:
         return len(self.times)
 
-    def frames(self, start: Fraction = Fraction(0)) -> Iterator[TimedFrame]:
+    def frames(self, start: Fraction = Fraction(0), strict: bool = False) -> Iterator[TimedFrame]:
         """Decode all frames from time `start` [s] on, in order, each once.
+
+        strict: refuse damage that the decoder can hide, too, by repeating what it has.
 
         Raises `ValueError` naming the file and the time where decoding fails.
         """
@@ -70,8 +73,11 @@ class VideoFile:
                 container.seek(int(start / self._time_base) + self._origin, stream=stream)
             for count, frame in enumerate(self._decode(container, stream)):
                 time = self._time(frame.pts, count)
-                if time >= start:
-                    yield TimedFrame(time, _upright(frame))
+                if time < start:
+                    continue
+                if strict and frame.is_corrupt:
+                    raise ValueError(f"{self.path}: damaged at {float(time):.3f} s")
+                yield TimedFrame(time, _upright(frame))
 
     def _time(self, stamp: int | None, count: int) -> Fraction:
         """Seconds after the first frame, of the frame with this time stamp, or the count-th."""

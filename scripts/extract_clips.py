@@ -1,18 +1,27 @@
 """Extract the frames of videos into AVA's layout: `<output>/<video>/<second>/<frame>.jpg`.
 
     python scripts/extract_clips.py VIDEO_OR_FOLDER ... [--output DIR] [--start 900] [--end 1800]
+    python scripts/extract_clips.py my_videos --output datasets/mine/frames --start auto --end auto
 
-Frames are put into seconds by presentation time. A video whose folder is there is skipped: a folder
-appears under its name only when it is complete, so an interrupted extraction goes on where it was.
-A video that cannot be read is named, the others are extracted, and the exit code is 1.
+Every second has --fps frames, chosen by presentation time: the first one of second t is what is on
+the screen t seconds after the video's first frame. Interrupted, the same command goes on: a video's
+folder appears when it is complete. One that is there is skipped, but if it was made with other
+settings or from another file, it is named and the exit code is 1; --replace makes it anew. A video
+that is corrupt or truncated is named, the others are extracted, and the exit code is 1.
+
+`<output>/manifest.json` tells for each video the decoder's version, settings, size, and for each
+second the number of frames and of different ones.
 """
 
 from __future__ import annotations
 
 import argparse
-import shutil
+import os
 import sys
-from concurrent.futures import ProcessPoolExecutor, as_completed
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from concurrent.futures import BrokenExecutor, ProcessPoolExecutor, as_completed
+from multiprocessing import get_context
 from pathlib import Path
 
 from tqdm import tqdm
@@ -20,75 +29,184 @@ from tqdm import tqdm
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
 
-from data.prepare import extract_seconds  # noqa: E402, ROOT must be on the path first
-from data.video_file import VideoFile  # noqa: E402
-from utils.cli import run_main  # noqa: E402
+from data.extract import extract_whole  # noqa: E402, ROOT must be on the path first
+from data.manifest import (  # noqa: E402
+    ExtractSettings,
+    Record,
+    decoder_version,
+    read_record,
+    write_manifest,
+)
 
-SUFFIXES = {".mp4", ".mkv", ".webm", ".avi", ".mov"}
+SUFFIXES = {".mp4", ".m4v", ".mkv", ".webm", ".avi", ".mov", ".mpg", ".mpeg", ".flv", ".ts", ".wmv"}
+Outcome = tuple[Path, Record | Exception]
+
+
+def second(text: str) -> int | None:
+    """A second, or `auto`, which is None."""
+    return None if text == "auto" else int(text)
 
 
 def parse_arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    add = parser.add_argument
+    add, default = parser.add_argument, ExtractSettings()
     add("inputs", nargs="+", type=Path, metavar="VIDEO_OR_FOLDER")
     add("--output", type=Path, default=ROOT / "datasets" / "ava" / "frames")
-    add("--start", type=int, default=900, help="first second (900, AVA's)")
-    add("--end", type=int, default=1800, help="second to stop before (1800); 0: the video's end")
-    add("--workers", type=int, default=4, help="videos at a time")
+    add(
+        "--start",
+        type=second,
+        default=default.start,
+        help="first second (900, AVA's); auto: the video's beginning",
+    )
+    add(
+        "--end",
+        type=second,
+        default=default.end,
+        help="second to stop before (1800); auto: the video's end",
+    )
+    add("--fps", type=int, default=default.fps, help="frames of each second (30)")
+    add(
+        "--short-side",
+        type=int,
+        default=default.short_side,
+        help="pixels of the shorter side (360); smaller videos, and all with 0, keep their size",
+    )
+    add("--quality", type=int, default=default.quality, help="of the JPEGs, 1 to 100 (95)")
+    add("--allow-damaged", action="store_true", help="take what a decoder makes of damaged frames")
+    add("--replace", action="store_true", help="make anew what was made with other settings")
+    add("--workers", type=int, default=min(4, os.cpu_count() or 1), help="videos at a time (4)")
     return parser.parse_args()
 
 
 def find_videos(inputs: list[Path]) -> list[Path]:
-    """The files among `inputs` and the videos of its folders. Raises `ValueError` for neither."""
-    videos: list[Path] = []
+    """The files among `inputs` and the videos of its folders, each once.
+
+    Raises `ValueError` for what is neither, and for two videos that would share a folder.
+    """
+    videos: dict[Path, None] = {}
     for path in inputs:
         if path.is_dir():
             found = sorted(p for p in path.iterdir() if p.suffix.lower() in SUFFIXES)
             if not found:
                 raise ValueError(f"{path}: no video in this folder ({', '.join(sorted(SUFFIXES))})")
-            videos += found
+            videos |= dict.fromkeys(found)
         elif path.is_file():
-            videos.append(path)
+            videos[path] = None
         else:
             raise ValueError(f"{path}: no such video or folder")
-    return videos
+    for name, count in Counter(video.stem for video in videos).items():
+        if count > 1:
+            same = ", ".join(str(video) for video in videos if video.stem == name)
+            raise ValueError(f"{same}: expected different names, their frames would be mixed")
+    return list(videos)
 
 
-def extract(video: Path, output: Path, start: int, end: int) -> None:
-    """One video, whole or not at all."""
-    unfinished = output / f".unfinished-{video.stem}"
-    shutil.rmtree(unfinished, ignore_errors=True)
+def differences(
+    videos: Iterable[Path], output: Path, settings: ExtractSettings
+) -> tuple[dict[Path, str], dict[Path, str]]:
+    """How the frames that are there differ from those that would be extracted now, by video.
+
+    First the videos made with other settings or from other files; then those of another decoder, or
+    of another tool, for which the record does not say more.
+    """
+    wrong, uncertain = {}, {}
+    for video in videos:
+        record = read_record(output / video.stem)
+        if record is None:
+            uncertain[video] = "no record of how they were made"
+        elif found := record.differences(settings, video):
+            wrong[video] = "; ".join(found)
+        elif record.decoder != decoder_version():
+            uncertain[video] = f"decoded by {record.decoder}, this is {decoder_version()}"
+    return wrong, uncertain
+
+
+def extract_all(
+    videos: list[Path], output: Path, settings: ExtractSettings, workers: int
+) -> Iterator[Outcome]:
+    """Each video with its record, or with why there is none, as they are finished."""
+    if workers <= 1 or len(videos) <= 1:
+        for video in videos:
+            try:
+                yield video, extract_whole(video, output, settings)
+            except (ValueError, OSError) as error:
+                yield video, error
+        return
+    # Not forked: a copy of the decoders' threads may wait for locks that nobody holds.
+    with ProcessPoolExecutor(workers, get_context("spawn")) as pool:
+        jobs = {pool.submit(extract_whole, video, output, settings): video for video in videos}
+        try:
+            for job in as_completed(jobs):
+                error = job.exception()
+                if isinstance(error, BrokenExecutor):
+                    raise ValueError("a worker process has died (of too little memory?)")
+                if error is None or not isinstance(error, ValueError | OSError):
+                    yield jobs[job], job.result()  # raises what is our mistake
+                else:
+                    yield jobs[job], error
+        except BaseException:  # Ctrl-C, too: videos that wait are not begun
+            pool.shutdown(wait=False, cancel_futures=True)
+            raise
+
+
+def run(videos: list[Path], output: Path, settings: ExtractSettings, workers: int) -> int:
+    """Extract `videos`, telling what goes wrong; returns how many failed."""
+    failed = 0
     try:
-        extract_seconds(VideoFile(video), unfinished, start, end or None)
-        unfinished.rename(output / video.stem)
+        with tqdm(total=len(videos), unit="video", disable=None) as bar:
+            for video, result in extract_all(videos, output, settings, workers):
+                bar.update()
+                if isinstance(result, Exception):
+                    failed += 1
+                    bar.write(f"error: {result}", file=sys.stderr)
+                elif settings.end is not None and result.seconds().stop < settings.end:
+                    bar.write(f"note: {video}: ends in second {result.seconds()[-1]}")
     finally:
-        shutil.rmtree(unfinished, ignore_errors=True)
+        write_manifest(output)
+    return failed
+
+
+def tell(kept: dict[Path, str], output: Path, kind: str) -> None:
+    """A line for each reason: that video, or how many of them."""
+    for reason in dict.fromkeys(kept.values()):
+        first, *more = [output / video.stem for video in kept if kept[video] == reason]
+        others = f" and {len(more)} more" if more else ""
+        print(f"{kind}: {first}{others}: kept, though {reason}", file=sys.stderr)
 
 
 def main() -> None:
     arguments = parse_arguments()
-    output, start, end = arguments.output, arguments.start, arguments.end
-    if start < 0 or (end and end <= start):
-        raise ValueError(f"--start, --end: expected 0 <= start < end, got {start}, {end}")
+    output = arguments.output
+    settings = ExtractSettings(
+        arguments.start or 0,
+        arguments.end,
+        arguments.fps,
+        arguments.short_side,
+        arguments.quality,
+        arguments.allow_damaged,
+    )
     videos = find_videos(arguments.inputs)
     output.mkdir(parents=True, exist_ok=True)
-    todo = [video for video in videos if not (output / video.stem).exists()]
-    failed = 0
-    with ProcessPoolExecutor(max(arguments.workers, 1)) as pool:
-        jobs = {pool.submit(extract, video, output, start, end): video for video in todo}
-        for job in tqdm(as_completed(jobs), total=len(jobs), unit="video"):
-            try:
-                job.result()
-            except (ValueError, OSError) as error:
-                failed += 1
-                tqdm.write(f"error: {error}", file=sys.stderr)
+    kept = [video for video in videos if (output / video.stem).exists()]
+    wrong, uncertain = differences(kept, output, settings)
+    if arguments.replace:
+        kept = [video for video in kept if video not in wrong | uncertain]
+        wrong, uncertain = {}, {}
+    todo = [video for video in videos if video not in set(kept)]
+    failed = run(todo, output, settings, arguments.workers)
+    tell(uncertain, output, "note")
+    tell(wrong, output, "error")
+    if wrong:
+        print("--replace makes them anew", file=sys.stderr)
     done = len(todo) - failed
-    print(f"{output}: {done} extracted, {len(videos) - len(todo)} there already, {failed} failed")
-    if failed:
+    print(f"{output}: {done} extracted, {len(kept)} there already, {failed} failed")
+    if failed or wrong:
         sys.exit(1)
 
 
 if __name__ == "__main__":
+    from utils.cli import run_main  # brings PyTorch, which the worker processes do without
+
     run_main(main)
