@@ -88,22 +88,42 @@ def nms_cases(device: str) -> Iterator[Case]:
         )
 
 
-def milliseconds(function: Callable[[], object], device: str) -> float:
+def nms_classes_cases(device: str) -> Iterator[Case]:
+    """All 60 classes of an image in one call, beside a loop of torchvision's call per class."""
+
+    def loop(boxes: Tensor, scores: Tensor) -> list[Tensor]:
+        return [torchvision.ops.nms(boxes, one, 0.4) for one in scores.t().contiguous()]
+
+    for count in (34, 300):
+        corners = torch.rand(count, 2, 2, device=device) * IMAGE
+        boxes = torch.cat([corners.amin(1), corners.amax(1)], dim=1)
+        scores = torch.rand(count, 60, device=device)
+        yield Case(
+            f"nms of 60 classes, {count} boxes",
+            partial(ops.nms_classes, boxes, scores, 0.4),
+            partial(loop, boxes, scores),
+        )
+
+
+def milliseconds(function: Callable[[], object], device: str, times: int = 1) -> float:
+    """Of one call, as the mean of `times` in a row: a clock is too coarse for a single short one."""
     if device == "cuda":
         torch.cuda.synchronize()
     start = time.perf_counter()
-    function()
+    for _ in range(times):
+        function()
     if device == "cuda":
         torch.cuda.synchronize()
-    return (time.perf_counter() - start) * 1e3
+    return (time.perf_counter() - start) * 1e3 / times
 
 
 def measure(case: Case, device: str, repeats: int) -> tuple[list[float], list[float]]:
     """Milliseconds of each repeat, ours and torchvision's, after three of each to warm up."""
     times: tuple[list[float], list[float]] = ([], [])
+    inner = min(100, 1 + int(2 / max(milliseconds(case.ours, device), 1e-3)))
     for repeat in range(-3, repeats):
         for function, into in zip((case.ours, case.torchvision), times, strict=True):
-            elapsed = milliseconds(function, device)
+            elapsed = milliseconds(function, device, inner)
             if repeat >= 0:
                 into.append(elapsed)
     return times
@@ -141,6 +161,7 @@ def main() -> None:
     for group in (pooling_cases("roi_align", device), pooling_cases("roi_pool", device)):
         report(group, arguments)
     report(nms_cases(device), arguments)
+    report(nms_classes_cases(device), arguments)
 
 
 def report(cases: Iterator[Case], arguments: argparse.Namespace) -> None:

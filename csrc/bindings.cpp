@@ -10,6 +10,7 @@ PYBIND11_MODULE(TORCH_EXTENSION_NAME, m) {
   m.def("roi_align", &step::roi_align);
   m.def("roi_pool", &step::roi_pool);
   m.def("nms", &step::nms);
+  m.def("nms_classes", &step::nms_classes);
   m.attr("torch_version") = TORCH_VERSION;
 #ifdef STEP_WITH_CUDA
   m.attr("with_cuda") = true;

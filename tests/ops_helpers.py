@@ -11,7 +11,9 @@ from torch import Tensor
 from utils.ops import _backend, fallback
 
 COMPILED = _backend.operators.compiled
-FALLBACK = _backend.Operators(fallback.roi_align, fallback.roi_pool, fallback.nms, compiled=False)
+FALLBACK = _backend.Operators(
+    fallback.roi_align, fallback.roi_pool, fallback.nms, fallback.nms_classes, compiled=False
+)
 
 needs_compiled = pytest.mark.skipif(not COMPILED, reason="utils.ops._C is not built")
 needs_cuda = pytest.mark.skipif(

@@ -92,7 +92,7 @@ def test_rates_scale_with_the_batch(script: Script, data: Path, tmp_path: Path) 
         ("one", "base_batch_size=2"),
         ("two", "base_batch_size=1"),
         ("off", "base_batch_size=0"),
-    ):  # noqa: E501
+    ):
         once = ["iterations=1", "warmup_iterations=0", "det_lr=1e-3", f"name={name}", more]
         assert script(*arguments("cls", data, tmp_path, *once)).code == 0
         state = torch.load(tmp_path / name / "latest.pt", weights_only=True)["optimizer"]

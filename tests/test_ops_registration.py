@@ -90,6 +90,13 @@ def test_opcheck_of_nms() -> None:
 
 
 @needs_compiled
+def test_opcheck_of_nms_of_classes() -> None:
+    boxes, scores = random_detections(20)
+    inputs = (boxes, scores[:, None].repeat(1, 3), 0.4, 0.1)
+    torch.library.opcheck(torch.ops.step.nms_classes.default, inputs)
+
+
+@needs_compiled
 def test_the_module_binds_the_same_operators() -> None:
     from utils.ops import _C
 

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from utils.boxes import box_iou, make_valid
-from utils.ops import nms
+from utils.ops import nms_classes
 from utils.structures import StepOutput
 
 # Persons of two moments are taken for the same one where their boxes overlap by this much.
@@ -66,7 +66,7 @@ def detect(
     boxes = make_valid(output.boxes.detach().float(), height, width)
     scores = output.scores.detach().float()
     return [
-        _detect_clip(b, s, max(height, width), score_threshold, nms_threshold, max_detections)
+        _detect_clip(b, s, score_threshold, nms_threshold, max_detections)
         for b, s in zip(boxes.split(list(counts)), scores.split(list(counts)), strict=True)
     ]
 
@@ -74,26 +74,18 @@ def detect(
 def _detect_clip(
     boxes: Tensor,
     scores: Tensor,
-    side: int,
     score_threshold: float,
     nms_threshold: float,
     max_detections: int,
 ) -> Detections:
     """As `detect`, for the boxes `[M, 4]` and scores `[M, C]` of one clip."""
-    tubes, classes = (scores > score_threshold).nonzero(as_tuple=True)
-    found = Detections(boxes[tubes], classes, scores[tubes, classes])
-    kept = _nms_per_class(found, side, nms_threshold)[:max_detections]
-    return Detections(found.boxes[kept], found.classes[kept], found.scores[kept])
-
-
-def _nms_per_class(found: Detections, side: int, threshold: float) -> Tensor:
-    """Indices that survive NMS within their class, best score first, from a single call.
-
-    Each class is moved to a place of its own, so that boxes of two classes never meet. In double
-    precision the move is exact: it changes no overlap.
-    """
-    offsets = found.classes.double() * (side + 1)
-    return nms(found.boxes.double() + offsets[:, None], found.scores, threshold)
+    # In float64, so that boxes far from the origin overlap as those near it do.
+    tubes, classes = nms_classes(boxes.double(), scores, nms_threshold, score_threshold).nonzero(
+        as_tuple=True
+    )
+    found = scores[tubes, classes]
+    best = found.argsort(descending=True, stable=True)[:max_detections]
+    return Detections(boxes[tubes[best]], classes[best], found[best])
 
 
 def merge_detections(detections: Detections, merge_threshold: float) -> list[Person]:

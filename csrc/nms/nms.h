@@ -11,6 +11,27 @@ namespace step {
 // greater than the threshold, which is compared in the boxes' own precision.
 at::Tensor nms(const at::Tensor& boxes, const at::Tensor& scores, double iou_threshold);
 
+// The same for every class c on its scores[:, c] above score_threshold, scores [M, C] -> bool [M, C],
+// what is kept. Overlaps are computed once for all classes.
+at::Tensor nms_classes(
+    const at::Tensor& boxes,
+    const at::Tensor& scores,
+    double iou_threshold,
+    double score_threshold);
+
+inline void check_nms_classes_inputs(const at::Tensor& boxes, const at::Tensor& scores) {
+  TORCH_CHECK_VALUE(
+      boxes.dim() == 2 && boxes.sym_size(1) == 4,
+      "boxes must be [M, 4] = (x1, y1, x2, y2), got ", boxes.sym_sizes());
+  TORCH_CHECK_VALUE(
+      scores.dim() == 2 && scores.sym_size(0) == boxes.sym_size(0),
+      "scores must be [", boxes.sym_size(0), ", C], a row for each box, got ", scores.sym_sizes());
+  TORCH_CHECK_VALUE(
+      boxes.is_floating_point() && scores.is_floating_point(),
+      "boxes and scores must be floating point, got ",
+      boxes.scalar_type(), " and ", scores.scalar_type());
+}
+
 inline void check_nms_inputs(const at::Tensor& boxes, const at::Tensor& scores) {
   TORCH_CHECK_VALUE(
       boxes.dim() == 2 && boxes.size(1) == 4,

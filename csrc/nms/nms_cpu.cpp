@@ -6,6 +6,9 @@
 #include <torch/library.h>
 
 #include <algorithm>
+#include <cmath>
+#include <limits>
+#include <utility>
 #include <vector>
 
 #include "../common/checks.h"
@@ -52,18 +55,39 @@ struct Suppress {
   }
 };
 
-// boxes [5, M]: x1, y1, x2, y2, area, sorted by score. Returns the kept positions.
+// The order of descending scores, ties in order of index. NaN comes first, as at::argsort has it.
 template <typename T>
-std::vector<int64_t> greedy(const at::Tensor& boxes, T threshold) {
-  const int64_t count = boxes.size(1);
-  const T* data = boxes.const_data_ptr<T>();
-  const SortedBoxes<T> sorted{
-      data, data + count, data + 2 * count, data + 3 * count, data + 4 * count};
+std::vector<int64_t> descending(const T* scores, int64_t count) {
+  std::vector<std::pair<T, int64_t>> keys(count);
+  for (int64_t i = 0; i < count; ++i) {
+    keys[i] = {std::isnan(scores[i]) ? -std::numeric_limits<T>::infinity() : -scores[i], i};
+  }
+  std::sort(keys.begin(), keys.end());
+  std::vector<int64_t> order(count);
+  std::transform(keys.begin(), keys.end(), order.begin(), [](const auto& key) {
+    return key.second;
+  });
+  return order;
+}
+
+// boxes [M, 4] in `order`. Returns the boxes kept, by index.
+template <typename T>
+std::vector<int64_t> greedy(const T* boxes, const std::vector<int64_t>& order, T threshold) {
+  const int64_t count = static_cast<int64_t>(order.size());
+  std::vector<T> columns(5 * count);
+  T* x1 = columns.data();
+  T *y1 = x1 + count, *x2 = y1 + count, *y2 = x2 + count, *area = y2 + count;
+  for (int64_t i = 0; i < count; ++i) {
+    const T* box = boxes + 4 * order[i];
+    x1[i] = box[0], y1[i] = box[1], x2[i] = box[2], y2[i] = box[3];
+    area[i] = (box[2] - box[0]) * (box[3] - box[1]);
+  }
+  const SortedBoxes<T> sorted{x1, y1, x2, y2, area};
   std::vector<uint8_t> suppressed(count, 0);
   std::vector<int64_t> kept;
   for (int64_t i = 0; i < count; ++i) {
     if (!suppressed[i]) {
-      kept.push_back(i);
+      kept.push_back(order[i]);
       run_vectorized<Suppress>(i, count, sorted, threshold, suppressed.data());
     }
   }
@@ -72,19 +96,21 @@ std::vector<int64_t> greedy(const at::Tensor& boxes, T threshold) {
 
 at::Tensor nms_cpu(const at::Tensor& boxes, const at::Tensor& scores, double iou_threshold) {
   check_nms_inputs(boxes, scores);
-  if (boxes.size(0) == 0) {
-    return at::empty({0}, boxes.options().dtype(at::kLong));
-  }
-  const auto type = compute_type(boxes);
-  const auto order = scores.argsort(/*stable=*/true, /*dim=*/0, /*descending=*/true);
-  const auto corners = boxes.to(type).index_select(0, order).t();
-  const auto area = (corners[2] - corners[0]) * (corners[3] - corners[1]);
-  const auto sorted = at::cat({corners, area.unsqueeze(0)}).contiguous();
-  std::vector<int64_t> kept;
-  AT_DISPATCH_FLOATING_TYPES(type, "nms_cpu", [&] {
-    kept = greedy<scalar_t>(sorted, static_cast<scalar_t>(iou_threshold));
+  const auto corners = boxes.to(compute_type(boxes)).contiguous();
+  const auto values = scores.to(compute_type(scores)).contiguous();
+  const int64_t count = scores.size(0);
+  std::vector<int64_t> order, kept;
+  AT_DISPATCH_FLOATING_TYPES(values.scalar_type(), "nms_cpu scores", [&] {
+    order = descending(values.const_data_ptr<scalar_t>(), count);
   });
-  return order.index_select(0, at::tensor(kept, at::kLong));
+  AT_DISPATCH_FLOATING_TYPES(corners.scalar_type(), "nms_cpu", [&] {
+    kept = greedy(
+        corners.const_data_ptr<scalar_t>(), order, static_cast<scalar_t>(iou_threshold));
+  });
+  const auto size = static_cast<int64_t>(kept.size());
+  const auto indices = at::empty({size}, boxes.options().dtype(at::kLong));
+  std::copy(kept.begin(), kept.end(), indices.data_ptr<int64_t>());
+  return indices;
 }
 
 }  // namespace

@@ -4,7 +4,7 @@ The only door to the compiled module. Where that is not built, torchvision's ope
 and importing this package warns once.
 """
 
-from utils.ops.nms import nms
+from utils.ops.nms import nms, nms_classes
 from utils.ops.roi import roi_align, roi_pool
 
-__all__ = ["nms", "roi_align", "roi_pool"]
+__all__ = ["nms", "nms_classes", "roi_align", "roi_pool"]

@@ -16,6 +16,7 @@ class Operators(NamedTuple):
     roi_align: Callable[..., torch.Tensor]
     roi_pool: Callable[..., torch.Tensor]
     nms: Callable[..., torch.Tensor]
+    nms_classes: Callable[..., torch.Tensor]
     compiled: bool
 
 
@@ -30,9 +31,17 @@ def load() -> Operators:
             "Build them with `pip install -e .`, and again after an update of torch.",
             stacklevel=2,
         )
-        return Operators(fallback.roi_align, fallback.roi_pool, fallback.nms, compiled=False)
+        return Operators(
+            fallback.roi_align,
+            fallback.roi_pool,
+            fallback.nms,
+            fallback.nms_classes,
+            compiled=False,
+        )
     step = torch.ops.step
-    return Operators(step.roi_align, _first_of_roi_pool, step.nms, compiled=True)
+    return Operators(
+        step.roi_align, _first_of_roi_pool, step.nms, step.nms_classes, compiled=True
+    )
 
 
 def with_cuda() -> bool:
@@ -54,3 +63,5 @@ def _nms_shape(boxes: torch.Tensor, scores: torch.Tensor, iou_threshold: float) 
 operators = load()
 if operators.compiled:
     torch.library.register_fake("step::nms")(_nms_shape)
+    # The matrix of overlaps and its rows are what a GPU is good at: no kernel of our own.
+    torch.library.impl("step::nms_classes", "CUDA")(fallback.nms_classes)

@@ -71,3 +71,24 @@ def nms(boxes: torch.Tensor, scores: torch.Tensor, iou_threshold: float) -> torc
     dtype = _float(boxes)
     threshold = torch.tensor(iou_threshold, dtype=dtype).item()
     return ops.nms(boxes.to(dtype), scores.to(dtype), threshold)
+
+
+def nms_classes(
+    boxes: torch.Tensor, scores: torch.Tensor, iou_threshold: float, score_threshold: float
+) -> torch.Tensor:
+    """boxes [M, 4], scores [M, C] -> bool [M, C], what is kept; all classes step by step together.
+
+    Also what runs on a GPU: no value is looked at on the host.
+    """
+    dtype = _float(boxes)
+    boxes, classes = boxes.to(dtype), torch.arange(scores.shape[1], device=scores.device)
+    threshold = torch.tensor(iou_threshold, dtype=dtype).item()
+    overlaps = ops.box_iou(boxes, boxes) > threshold
+    order = scores.argsort(dim=0, descending=True, stable=True)
+    left = scores > score_threshold
+    kept = torch.zeros_like(left)
+    for best in order:  # [C], the next box of every class
+        taken = left[best, classes]
+        kept[best, classes] = taken
+        left = left & ~(overlaps[best].T & taken)
+    return kept

@@ -23,12 +23,46 @@ def nms(boxes: torch.Tensor, scores: torch.Tensor, iou_threshold: float) -> torc
     Raises:
         ValueError: for wrong shapes, dtypes, devices, or a threshold outside [0, 1].
     """
-    if boxes.ndim != 2 or boxes.shape[1] != 4:
-        raise ValueError(f"boxes must be [M, 4] = (x1, y1, x2, y2), got {tuple(boxes.shape)}")
     if scores.shape != boxes.shape[:1]:
         raise ValueError(
             f"scores must be [{boxes.shape[0]}], one for each box, got {tuple(scores.shape)}"
         )
+    _check(boxes, scores, iou_threshold)
+    return _backend.operators.nms(boxes.detach(), scores.detach(), float(iou_threshold))
+
+
+def nms_classes(
+    boxes: torch.Tensor, scores: torch.Tensor, iou_threshold: float, score_threshold: float = 0.0
+) -> torch.Tensor:
+    """`nms` for every class of an image whose boxes are shared by all classes, in one call.
+
+    Law: column c is what `nms` keeps of the boxes with `scores[:, c] > score_threshold`.
+
+    Args:
+        boxes: [M, 4] as (x1, y1, x2, y2), in any one unit.
+        scores: [M, C]; equal scores rank in order of index.
+        iou_threshold: in [0, 1].
+        score_threshold: scores at most this take no part.
+
+    Returns:
+        bool [M, C], whether class c keeps box m.
+
+    Raises:
+        ValueError: for wrong shapes, dtypes, devices, or a threshold outside [0, 1].
+    """
+    if scores.ndim != 2 or scores.shape[0] != boxes.shape[0]:
+        raise ValueError(
+            f"scores must be [{boxes.shape[0]}, C], a row for each box, got {tuple(scores.shape)}"
+        )
+    _check(boxes, scores, iou_threshold)
+    return _backend.operators.nms_classes(
+        boxes.detach(), scores.detach(), float(iou_threshold), float(score_threshold)
+    )
+
+
+def _check(boxes: torch.Tensor, scores: torch.Tensor, iou_threshold: float) -> None:
+    if boxes.ndim != 2 or boxes.shape[1] != 4:
+        raise ValueError(f"boxes must be [M, 4] = (x1, y1, x2, y2), got {tuple(boxes.shape)}")
     if not (boxes.is_floating_point() and scores.is_floating_point()):
         raise ValueError(
             f"boxes and scores must be floating point, got {boxes.dtype} and {scores.dtype}"
@@ -39,4 +73,3 @@ def nms(boxes: torch.Tensor, scores: torch.Tensor, iou_threshold: float) -> torc
         )
     if not 0 <= iou_threshold <= 1:
         raise ValueError(f"iou_threshold must lie in [0, 1], got {iou_threshold}")
-    return _backend.operators.nms(boxes.detach(), scores.detach(), float(iou_threshold))
