@@ -43,6 +43,7 @@ from utils.faults import describe_fault, read_fault
 from utils.inference import collect_detections
 from utils.pictures import ValidationPictures
 from utils.precision import Precision
+from utils.profiling import Profiler
 from utils.report import collect_results, write_results
 from utils.run import RunFolder
 from utils.schedules import warmup_cosine
@@ -183,6 +184,7 @@ def build_trainer(config: Config, device: torch.device) -> Trainer:
             train.seed,
         ),
         state={"config": config.to_dict(), "classes": dataset.classes},
+        profiler=Profiler(device) if train.profile else None,
     )
     if run.checkpoint is not None:
         trainer.resume(run.checkpoint)

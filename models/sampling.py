@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -68,45 +69,47 @@ def sample_candidates(
     if len(persons) == 0 or len(boxes) == 0:
         none = torch.zeros(0, dtype=torch.int64)
         return Sample(none, none, none.bool(), none.bool())
-    iou = box_iou(boxes, persons)
-    best_iou, best_person = iou.max(dim=1)
+    # NumPy from here on: on a few dozen boxes a PyTorch operator's start takes longer than its work.
+    iou = box_iou(boxes, persons).numpy()
+    best_person = iou.argmax(axis=1)
+    best_iou = iou.max(axis=1)
     first, first_person = _one_per_person(iou)
-    free = torch.ones(len(boxes), dtype=torch.bool)
+    free = np.ones(len(boxes), dtype=bool)
     free[first] = False
-    more = _shuffled((free & (best_iou > threshold)).nonzero()[:, 0], generator)
+    more = _shuffled(np.flatnonzero(free & (best_iou > threshold)), generator)
     more = more[: max(max_positives - len(first), 0)]
     free[more] = False
-    rest = free.nonzero()[:, 0]
-    weights = (best_iou if scores is None else scores)[rest] if hard else torch.zeros(len(rest))
+    rest = np.flatnonzero(free)
+    weights = best_iou if scores is None else scores.float().numpy()
     count = negatives_per_positive * (len(first) + len(more))
-    negatives = rest[_draw_softmax(weights, count, generator)]
+    negatives = rest[_draw_softmax(weights[rest] if hard else 0 * rest, count, generator)]
 
-    index = torch.cat([first, more, negatives])
-    person = torch.cat([first_person, best_person[more], best_person[negatives]])
-    is_positive = torch.arange(len(index)) < len(first) + len(more)
-    return Sample(index, person, is_positive, is_positive | (best_iou[index] >= threshold))
+    index = np.concatenate([first, more, negatives])
+    person = np.concatenate([first_person, best_person[more], best_person[negatives]])
+    is_positive = np.arange(len(index)) < len(first) + len(more)
+    has_box = is_positive | (best_iou[index] >= threshold)
+    return Sample(*map(torch.from_numpy, (index, person, is_positive, has_box)))
 
 
-def _one_per_person(iou: Tensor) -> tuple[Tensor, Tensor]:
+def _one_per_person(iou: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Rule (i) on `iou` `[M, G]`: candidates and the persons who took them."""
-    left = iou.clone()
-    candidates, persons = [], []
-    for person in iou.amax(dim=0).argsort(descending=True, stable=True).tolist()[: len(iou)]:
-        candidate = int(left[:, person].argmax())
-        left[candidate] = -1.0
-        candidates.append(candidate)
-        persons.append(person)
-    return torch.tensor(candidates), torch.tensor(persons)
+    left = iou.copy()
+    persons = np.argsort(-iou.max(axis=0), kind="stable")[: len(iou)]
+    candidates = np.empty_like(persons)
+    for i, person in enumerate(persons):
+        candidates[i] = left[:, person].argmax()
+        left[candidates[i]] = -1.0
+    return candidates, persons
 
 
-def _shuffled(values: Tensor, generator: torch.Generator) -> Tensor:
-    return values[torch.randperm(len(values), generator=generator)]
+def _shuffled(values: np.ndarray, generator: torch.Generator) -> np.ndarray:
+    return values[torch.randperm(len(values), generator=generator).numpy()]
 
 
-def _draw_softmax(scores: Tensor, count: int, generator: torch.Generator) -> Tensor:
+def _draw_softmax(scores: np.ndarray, count: int, generator: torch.Generator) -> np.ndarray:
     """Positions of up to `count` draws without replacement, probability softmax(scores).
 
     The Gumbel trick: the largest of score + Gumbel noise is one such draw, the k largest are k.
     """
-    uniform = torch.rand(len(scores), generator=generator).clamp(min=1e-12)
-    return (scores.float() - torch.log(-torch.log(uniform))).topk(min(count, len(scores))).indices
+    uniform = torch.rand(len(scores), generator=generator).numpy().clip(min=1e-12)
+    return np.argsort(np.log(-np.log(uniform)) - scores, kind="stable")[:count]

@@ -17,6 +17,7 @@ from models.heads import HeadOutput
 from models.sampling import Sample, cut_candidates, sample_candidates
 from utils.boxes import encode_boxes
 from utils.jitter import jitter_boxes
+from utils.profiling import section
 from utils.structures import ClipTargets, to_unit_range
 from utils.tubes import key_box_index, replicate_boxes
 
@@ -61,8 +62,10 @@ class DetectionPass(nn.Module):
         seeds: list[int],
     ) -> list[StepSamples]:
         """Predictions and targets of every step for a batch (`ClipBatch` has the shapes)."""
-        features = self.detector.extract(to_unit_range(images))
-        pools = self.make_pools(features.detach(), proposals)
+        with section("backbone"):
+            features = self.detector.extract(to_unit_range(images))
+        with section("candidate pass"):
+            pools = self.make_pools(features.detach(), proposals)
         return [
             self._run_step(step, features, pool, targets, seeds) for step, pool in enumerate(pools)
         ]
@@ -93,12 +96,14 @@ class DetectionPass(nn.Module):
         targets: list[ClipTargets],
         seeds: list[int],
     ) -> StepSamples:
-        samples = self._sample(step, pool, targets, seeds)
-        tubes = [t[s.index.to(t.device)] for t, s in zip(pool.tubes, samples, strict=True)]
-        joined = torch.cat(tubes)
-        head = self.detector.run_head(step, features, joined, index_clips(tubes))
-        matched = match_targets(samples, targets, joined.device)
-        return self._compare(step, head, joined, matched)
+        with section("sampling"):
+            samples = self._sample(step, pool, targets, seeds)
+            tubes = [t[s.index.to(t.device)] for t, s in zip(pool.tubes, samples, strict=True)]
+            joined = torch.cat(tubes)
+            matched = match_targets(samples, targets, joined.device)
+        with section("heads"):
+            head = self.detector.run_head(step, features, joined, index_clips(tubes))
+            return self._compare(step, head, joined, matched)
 
     def _sample(
         self, step: int, pool: Pool, targets: list[ClipTargets], seeds: list[int]
@@ -172,18 +177,27 @@ class ClassificationPass(nn.Module):
         seeds: list[int],
     ) -> list[StepSamples]:
         """As `DetectionPass.forward`; the grid of `proposals` is not looked at."""
-        features = self.detector.extract(to_unit_range(images))
+        with section("backbone"):
+            features = self.detector.extract(to_unit_range(images))
+        with section("sampling"):
+            boxes, samples = self._jitter(targets, seeds, images.shape[-2], images.shape[-1])
+            matched = match_targets(samples, targets, images.device)
+        with section("heads"):
+            tubes = replicate_boxes(torch.cat(boxes), self.detector.clip_steps)
+            head = self.detector.run_head(0, features, tubes, index_clips(boxes))
+        return [StepSamples(head.logits, matched.labels)]
+
+    def _jitter(
+        self, targets: list[ClipTargets], seeds: list[int], height: int, width: int
+    ) -> tuple[list[Tensor], list[Sample]]:
+        """Every clip's boxes `[M_i, 4]` around the annotated ones, and whose each of them is."""
         boxes, samples = [], []
         for target, seed in zip(targets, seeds, strict=True):
-            jittered, owner = jitter_boxes(
-                target.boxes.cpu(), features.height, features.width, _generator(seed, 0)
-            )
-            boxes.append(jittered.to(features.maps.device))
+            jittered, owner = jitter_boxes(target.boxes.cpu(), height, width, _generator(seed, 0))
+            boxes.append(jittered.to(target.boxes.device))
             positive = owner >= 0
             samples.append(Sample(torch.arange(len(owner)), owner.clamp(min=0), positive, positive))
-        tubes = replicate_boxes(torch.cat(boxes), self.detector.clip_steps)
-        head = self.detector.run_head(0, features, tubes, index_clips(boxes))
-        return [StepSamples(head.logits, match_targets(samples, targets, tubes.device).labels)]
+        return boxes, samples
 
 
 @dataclass
@@ -205,20 +219,23 @@ def match_targets(
     samples: list[Sample], targets: list[ClipTargets], device: torch.device
 ) -> MatchedTargets:
     """Look up the person of every sample, clip by clip, and join the clips."""
-    parts: list[MatchedTargets] = []
-    for sample, target in zip(samples, targets, strict=True):
-        person, positive = sample.person.to(device), sample.is_positive.to(device)
-        parts.append(
-            MatchedTargets(
-                target.labels[person] * positive[:, None],
-                target.boxes[person],
-                sample.has_box.to(device),
-                target.neighbors[person],
-                target.neighbor_valid[person] & positive[:, None, None],
-            )
-        )
-    names = MatchedTargets.__dataclass_fields__
-    return MatchedTargets(**{name: torch.cat([getattr(p, name) for p in parts]) for name in names})
+    counts = torch.tensor([len(target.boxes) for target in targets])
+    offsets = (counts.cumsum(0) - counts).tolist()
+    rows = [sample.person + offset for sample, offset in zip(samples, offsets, strict=True)]
+    person = torch.cat(rows).to(device)
+    positive = torch.cat([sample.is_positive for sample in samples]).to(device)
+    has_box = torch.cat([sample.has_box for sample in samples]).to(device)
+
+    def joined(name: str) -> Tensor:
+        return torch.cat([getattr(target, name) for target in targets])[person]
+
+    return MatchedTargets(
+        joined("labels") * positive[:, None],
+        joined("boxes"),
+        has_box,
+        joined("neighbors"),
+        joined("neighbor_valid") & positive[:, None, None],
+    )
 
 
 def _encode_where(mask: Tensor, boxes: Tensor, references: Tensor) -> Tensor:

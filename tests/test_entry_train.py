@@ -86,6 +86,14 @@ def test_fp16_is_an_option_and_a_precision(script: Script, data: Path, tmp_path:
     assert "scale" in torch.load(tmp_path / "toy_cls/latest.pt", weights_only=True)["scaler"]
 
 
+def test_profiling_says_where_the_time_goes(script: Script, data: Path, tmp_path: Path) -> None:
+    outcome = script(*arguments("step", data, tmp_path, "iterations=2", "init=", "profile=true"))
+    assert outcome.code == 0, outcome.err
+    parts = re.findall(r"^\| ([a-z ]+) \| [0-9.]+ \|", outcome.out, re.MULTILINE)
+    wanted = "loading backbone candidate_pass sampling heads losses backward optimizer the_rest all"
+    assert [part.replace(" ", "_") for part in parts[:10]] == wanted.split()
+
+
 def test_rates_scale_with_the_batch(script: Script, data: Path, tmp_path: Path) -> None:
     rates = []
     for name, more in (

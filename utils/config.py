@@ -128,6 +128,7 @@ class TrainConfig:
     checkpoint_backbone: bool = option(False, "compute the backbone twice to save memory")
     deterministic: bool = option(False, "the same bits each time; slower on a GPU")
     validate_every: int = option(1, "epochs between validations; 0: after the last only")
+    profile: bool = option(False, "print where the time of an iteration goes, after each epoch")
     log_every: int = option(20, "iterations between lines of the log")
     save_every: int = option(1000, "iterations between checkpoints within an epoch; 0: none")
     keep_checkpoints: int = option(3, "newest checkpoints that are kept, beside the best")

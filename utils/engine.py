@@ -8,7 +8,7 @@ randomness all follow from that, so a checkpoint at any iteration continues as i
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -24,6 +24,7 @@ from utils.faults import Losses, Statistics, describe_fault, write_fault
 from utils.interrupt import Interrupted, StopSignals
 from utils.memory import peak_memory, reset_peak_memory
 from utils.precision import Precision
+from utils.profiling import Profiler, section
 from utils.progress import TrainingProgress
 from utils.run import RunFolder
 from utils.structures import ClipBatch
@@ -59,12 +60,24 @@ def weights_rate(optimizer: Optimizer) -> float:
     return max(float(g["lr"]) for g in optimizer.param_groups if not g.get("is_bias"))
 
 
+def timed_batches(loader: Any) -> Iterator[ClipBatch]:
+    """The batches of `loader`; waiting for each is a section of its own."""
+    batches = iter(loader)
+    while True:
+        with section("loading"):
+            batch = next(batches, None)
+        if batch is None:
+            return
+        yield batch
+
+
 class Trainer:
     """Trains `model`, a training pass that gives samples which `criterion` turns into losses.
 
     detector: the network inside `model`, what checkpoints hold. validate: gives the metrics of the
     detector as it stands, and pictures for the log; the last step's frame-mAP decides which
-    checkpoint is the best. state: what checkpoints hold besides the training state.
+    checkpoint is the best. state: what checkpoints hold besides the training state. profiler:
+    prints at the end of each epoch where its time went.
     """
 
     def __init__(
@@ -80,6 +93,7 @@ class Trainer:
         run: RunFolder,
         schedule: Schedule,
         state: dict[str, Any],
+        profiler: Profiler | None = None,
     ):
         self.model, self.detector, self.criterion = model, detector, criterion
         self.optimizer, self.scheduler, self.precision = optimizer, scheduler, precision
@@ -89,6 +103,7 @@ class Trainer:
         self.seconds = {"training": 0.0, "validation": 0.0}
         self.memory = {"training": 0, "validation": 0}
         self.unreadable: set[str] = set()
+        self.profiler = profiler
         self.stop, self.must_stop = StopSignals(), False
         self.before = Statistics(detector)
 
@@ -114,13 +129,15 @@ class Trainer:
 
     def train_epoch(self) -> None:
         """From where we are to the end of the epoch, or of the run."""
-        begun = self.epoch
+        begun, first = self.epoch, self.iteration
+        if self.profiler is not None:
+            self.profiler.start()
         self.loader.set_epoch(begun, self.iteration - begun * len(self.loader))
         self.model.train()
         reset_peak_memory(self.device)
         iterations, per_epoch = self.schedule.iterations, len(self.loader)
         with TrainingProgress(self.iteration, iterations, per_epoch, world_size()) as progress:
-            for batch in self.loader:
+            for batch in timed_batches(self.loader):
                 started = time.perf_counter()
                 losses = self.train_step(batch.to(self.device))
                 self.iteration += 1
@@ -141,6 +158,8 @@ class Trainer:
                 if every and self.iteration % every == 0:
                     self.save()
         self.memory["training"] = max(self.memory["training"], peak_memory(self.device))
+        if self.profiler is not None and is_main():
+            print(self.profiler.table(self.iteration - first), flush=True)
 
     def train_step(self, batch: ClipBatch) -> Losses:
         """One iteration; raises `FloatingPointError` at the first loss that is not finite."""
@@ -148,7 +167,8 @@ class Trainer:
         self.before = Statistics(self.detector)
         with self.precision.autocast():
             samples = self.model(batch.images, batch.proposals, batch.targets, batch.seeds)
-        losses = self.criterion(samples)
+        with section("losses"):
+            losses = self.criterion(samples)
         self._agree(losses, batch)
         self.precision.update(losses["total"], self.optimizer)
         self.scheduler.step()

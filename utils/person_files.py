@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import json
-from bisect import bisect_left
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -34,17 +34,26 @@ class VideoPersons:
     fps: float
     key_frames: list[KeyFrame] = field(default_factory=list)
 
-    def at(self, frame: int) -> list[Person]:
-        """The persons on any frame: between two key frames in between, past the last as there."""
-        after = bisect_left(self.key_frames, frame, key=lambda key: key.frame)
-        if after == len(self.key_frames):
-            return self.key_frames[-1].persons if self.key_frames else []
-        last = self.key_frames[after]
-        if after == 0 or last.frame == frame:
-            return last.persons
-        first = self.key_frames[after - 1]
-        weight = (frame - first.frame) / (last.frame - first.frame)
-        return interpolate_persons(first.persons, last.persons, weight)
+
+def follow_persons(key_frames: Iterable[KeyFrame]) -> Iterator[list[Person]]:
+    """The persons on frame 0, 1, 2, ... without end, from `key_frames` in order of time.
+
+    Between two key frames in between, before the first and past the last as there. A key frame is
+    taken only when the first frame after the one before it is asked for: they may still be in the
+    making.
+    """
+    coming = iter(key_frames)
+    before: KeyFrame | None = None
+    after = next(coming, None)
+    for frame in count():
+        if after is not None and after.frame < frame:
+            before, after = after, next(coming, None)
+        if before is None or after is None:
+            nearest = after or before
+            yield nearest.persons if nearest else []
+        else:
+            weight = (frame - before.frame) / (after.frame - before.frame)
+            yield interpolate_persons(before.persons, after.persons, weight)
 
 
 def write_csv(video: VideoPersons, classes: Mapping[int, str], path: Path) -> None:

@@ -14,6 +14,8 @@ import torch
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
+from utils.profiling import section
+
 _DTYPES = {"fp32": torch.float32, "fp16": torch.float16, "bf16": torch.bfloat16}
 
 
@@ -51,14 +53,15 @@ class Precision:
         A scaled step whose gradients overflow is left out, and the scale lowered.
         """
         optimizer.zero_grad(set_to_none=True)
-        if self.apex is not None:
-            with self.apex.scale_loss(loss, optimizer) as scaled:
-                scaled.backward()
-            optimizer.step()
-            return
-        self.scaler.scale(loss).backward()
-        self.scaler.step(optimizer)
-        self.scaler.update()
+        with section("backward"):
+            if self.apex is not None:
+                with self.apex.scale_loss(loss, optimizer) as scaled:
+                    scaled.backward()
+            else:
+                self.scaler.scale(loss).backward()
+        with section("optimizer"):
+            self.scaler.step(optimizer)
+            self.scaler.update()
 
     def state_dict(self) -> dict[str, Any]:
         return self.scaler.state_dict() if self.apex is None else self.apex.state_dict()

@@ -20,7 +20,7 @@ from utils.distributed import barrier, broadcast_object, is_main
 _MAY_CHANGE = {
     "data.root", "data.workers", "data.max_unreadable", "train.output", "train.log_every",
     "train.validate_every", "train.save_every", "train.keep_checkpoints", "train.resume",
-    "train.checkpoint_backbone", "test.test_batch_size",
+    "train.checkpoint_backbone", "train.profile", "test.test_batch_size",
 }  # fmt: skip
 
 

@@ -39,9 +39,7 @@ def load() -> Operators:
             compiled=False,
         )
     step = torch.ops.step
-    return Operators(
-        step.roi_align, _first_of_roi_pool, step.nms, step.nms_classes, compiled=True
-    )
+    return Operators(step.roi_align, _first_of_roi_pool, step.nms, step.nms_classes, compiled=True)
 
 
 def with_cuda() -> bool:
