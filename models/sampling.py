@@ -69,7 +69,7 @@ def sample_candidates(
     if len(persons) == 0 or len(boxes) == 0:
         none = torch.zeros(0, dtype=torch.int64)
         return Sample(none, none, none.bool(), none.bool())
-    # NumPy from here on: on a few dozen boxes a PyTorch operator's start takes longer than its work.
+    # NumPy from here on: on a few dozen boxes PyTorch's start takes longer than the work.
     iou = box_iou(boxes, persons).numpy()
     best_person = iou.argmax(axis=1)
     best_iou = iou.max(axis=1)

@@ -160,6 +160,8 @@ class Trainer:
         self.memory["training"] = max(self.memory["training"], peak_memory(self.device))
         if self.profiler is not None and is_main():
             print(self.profiler.table(self.iteration - first), flush=True)
+        if self.profiler is not None:
+            self.profiler.stop()
 
     def train_step(self, batch: ClipBatch) -> Losses:
         """One iteration; raises `FloatingPointError` at the first loss that is not finite."""
