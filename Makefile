@@ -31,7 +31,11 @@ lint: $(READY)
 	$(BIN)/mypy
 
 bench: $(READY)
+	$(BIN)/python -m benchmarks.inference
 	$(BIN)/python -m benchmarks.ops
+	$(BIN)/python -m benchmarks.loading
+	$(BIN)/python -m benchmarks.stream
+	$(BIN)/python -m benchmarks.memory
 	$(BIN)/python -m benchmarks.ava_evaluation
 
 # Training killed at random moments must end with the weights of the undisturbed run.

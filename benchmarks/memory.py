@@ -1,0 +1,66 @@
+"""What the backward pass keeps in memory at the AVA setting, worked out without a GPU.
+
+    python -m benchmarks.memory
+
+Backbone and heads run on fake tensors, which have sizes and no contents; counted is every block
+that autograd holds on to. Not in it: weights, gradients and Adam's two moments (the last column),
+the candidate pass, cuDNN's workspaces. 2 clips of 36 x 400 x 400, 15 sampled tubes a clip in each of 3
+steps. A measurement on a GPU is still to be made.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch._subclasses.fake_tensor import FakeTensorMode
+from torch.autograd.graph import saved_tensors_hooks
+
+from models import build_detector
+from utils.config import ModelConfig, TrainConfig
+
+CLIPS, FRAMES, SIDE, CLASSES = 2, 36, 400, 60
+GIB = 2.0**30
+
+
+def kept_bytes(precision: str, recompute: bool) -> tuple[int, int]:
+    """Bytes that autograd keeps, and bytes of weights, gradients and moments."""
+    train = TrainConfig()
+    tubes = CLIPS * train.max_positives * (1 + train.negatives_per_positive)
+    blocks: dict[int, Any] = {}
+
+    def keep(tensor: Tensor) -> Tensor:
+        storage = tensor.untyped_storage()
+        blocks[storage._cdata] = storage  # held, or its number would be given away again
+        return tensor
+
+    with FakeTensorMode():
+        detector = build_detector(ModelConfig(num_classes=CLASSES)).train()
+        detector.backbone.recompute = recompute
+        own = {p.untyped_storage()._cdata for p in detector.parameters()}
+        trained = sum(p.numel() for p in detector.parameters() if p.requires_grad)
+        images = torch.empty(CLIPS, FRAMES, 3, SIDE, SIDE)
+        autocast = torch.autocast("cpu", torch.bfloat16, enabled=precision == "bf16")
+        with saved_tensors_hooks(keep, lambda tensor: tensor), autocast:
+            features = detector.extract(images)
+            for step, chunks in enumerate(detector.chunks):
+                boxes = torch.empty(tubes, chunks * detector.clip_steps, 4)
+                index = torch.zeros(tubes, dtype=torch.int64)
+                detector.run_head(step, features, boxes, index)
+        kept = sum(s.nbytes() for number, s in blocks.items() if number not in own)
+    return kept, 4 * 4 * trained
+
+
+def main() -> None:
+    print("| precision | backbone | kept for the backward pass | weights, gradients, moments |")
+    print("| --- | --- | ---: | ---: |")
+    for precision in ("fp32", "bf16"):
+        for recompute in (False, True):
+            kept, state = kept_bytes(precision, recompute)
+            name = "computed twice" if recompute else "kept"
+            print(f"| {precision} | {name} | {kept / GIB:.2f} GiB | {state / GIB:.2f} GiB |")
+
+
+if __name__ == "__main__":
+    main()
