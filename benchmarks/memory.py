@@ -4,8 +4,8 @@
 
 Backbone and heads run on fake tensors, which have sizes and no contents; counted is every block
 that autograd holds on to. Not in it: weights, gradients and Adam's two moments (the last column),
-the candidate pass, cuDNN's workspaces. 2 clips of 36 x 400 x 400, 15 sampled tubes a clip in each of 3
-steps. A measurement on a GPU is still to be made.
+the candidate pass, cuDNN's workspaces. 2 clips of 36 x 400 x 400, 15 sampled tubes a clip in
+each of 3 steps. A measurement on a GPU is still to be made.
 """
 
 from __future__ import annotations

@@ -106,7 +106,7 @@ def nms_classes_cases(device: str) -> Iterator[Case]:
 
 
 def milliseconds(function: Callable[[], object], device: str, times: int = 1) -> float:
-    """Of one call, as the mean of `times` in a row: a clock is too coarse for a single short one."""
+    """Of one call, the mean of `times` in a row: a clock is too coarse for a short one."""
     if device == "cuda":
         torch.cuda.synchronize()
     start = time.perf_counter()
