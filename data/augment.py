@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from data import transforms
-from data.transforms import Crop, View
+from data.transforms import UNCHANGED, ColorChange, Crop, Patch, View
 
 PROBABILITY = 0.5
 BRIGHTNESS = 32.0
@@ -98,57 +98,42 @@ def _accepts(crop: Crop, boxes: np.ndarray, overlap: float) -> bool:
     return bool((intersection / union).max() >= overlap)
 
 
-def repaint(
-    clip: np.ndarray, boxes: np.ndarray, augmentation: Augmentation, rng: np.random.Generator
-) -> np.ndarray:
-    """Change the pixels of a clip with persons `boxes` `[G, 4]` (its pixels): colours, erasing."""
-    if augmentation.color:
-        clip = jitter_color(clip, rng)
-    return erase_persons(clip, boxes, rng) if augmentation.erase else clip
-
-
-def jitter_color(clip: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """Change brightness, contrast, saturation, hue and channel order, each with probability 1/2.
-
-    Law: what is drawn does not depend on the clip. What is not drawn costs nothing.
-    """
-    light = {
-        "brightness": _maybe(rng, -BRIGHTNESS, BRIGHTNESS),
-        "contrast": _maybe(rng, *CONTRAST),
-    }
-    color = {
-        "saturation": _maybe(rng, *SATURATION),
-        "hue": _maybe(rng, -HUE_DEGREES, HUE_DEGREES),
-    }
-    for adjust, drawn in ((transforms.adjust_light, light), (transforms.adjust_color, color)):
-        values = {name: value for name, value in drawn.items() if value is not None}
-        if values:
-            clip = adjust(clip, **values)
+def draw_color(augmentation: Augmentation, rng: np.random.Generator) -> ColorChange:
+    """Draw brightness, contrast, saturation, hue and channel order, each with probability 1/2."""
+    if not augmentation.color:
+        return UNCHANGED
+    brightness = _maybe(rng, -BRIGHTNESS, BRIGHTNESS, otherwise=0.0)
+    contrast = _maybe(rng, *CONTRAST, otherwise=1.0)
+    saturation = _maybe(rng, *SATURATION, otherwise=1.0)
+    hue = _maybe(rng, -HUE_DEGREES, HUE_DEGREES, otherwise=0.0)
+    first, second, third = (0, 1, 2)
     if rng.random() < PROBABILITY:
         first, second, third = rng.permutation(3).tolist()
-        clip = transforms.reorder_channels(clip, (first, second, third))
-    return clip
+    return ColorChange(brightness, contrast, saturation, hue, (first, second, third))
 
 
-def _maybe(rng: np.random.Generator, low: float, high: float) -> float | None:
-    """A value of the range with probability 1/2, else None."""
+def _maybe(rng: np.random.Generator, low: float, high: float, otherwise: float) -> float:
+    """A value of the range with probability 1/2."""
     value = float(rng.uniform(low, high))
-    return value if rng.random() < PROBABILITY else None
+    return value if rng.random() < PROBABILITY else otherwise
 
 
-def erase_persons(clip: np.ndarray, boxes: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """With probability 1/2 for each person, cover a part of its box `[G, 4]` (pixels) with noise.
+def draw_patches(
+    boxes: np.ndarray, augmentation: Augmentation, rng: np.random.Generator
+) -> list[Patch]:
+    """With probability 1/2 for each person, noise that covers a part of its box `[G, 4]` (pixels).
 
     One rectangle per person, inside its key frame's box, is covered in all frames with the same
     noise: like an object in the foreground it stays where it is.
     """
-    for box in boxes:
+    patches = []
+    for box in boxes if augmentation.erase else ():
         if rng.random() < PROBABILITY:
             rectangle = _draw_rectangle(box, rng)
             if rectangle is not None:
-                patch = rng.integers(0, 256, (rectangle.height, rectangle.width, 3), dtype=np.uint8)
-                clip = transforms.erase(clip, patch, rectangle.x1, rectangle.y1)
-    return clip
+                noise = rng.integers(0, 256, (rectangle.height, rectangle.width, 3), dtype=np.uint8)
+                patches.append(Patch(rectangle.x1, rectangle.y1, noise))
+    return patches
 
 
 def _draw_rectangle(box: np.ndarray, rng: np.random.Generator) -> Crop | None:

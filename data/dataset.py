@@ -12,9 +12,9 @@ from torch import Tensor
 from torch.utils.data import Dataset
 
 from data.annotations import Annotations, read_annotations, read_exclusions
-from data.augment import NO_AUGMENTATION, Augmentation, draw_view, repaint
+from data.augment import NO_AUGMENTATION, Augmentation, draw_color, draw_patches, draw_view
 from data.clips import SecondFolders, read_images
-from data.transforms import View
+from data.transforms import View, cover, render
 from utils.config import Config
 from utils.labels import read_label_map
 from utils.proposals import grid_proposals, read_proposals
@@ -125,12 +125,13 @@ class AvaClips(Dataset[ClipSample]):
         boxes = self.annotations.boxes[self.annotations.rows(key)] * to_pixels
 
         view = draw_view(boxes, height, width, self.image_size, self.augmentation, rng)
-        clip = view.clip(chain([first], frames))
+        color = draw_color(self.augmentation, rng)
         targets = self._targets(key, view, to_pixels)
-        clip = repaint(clip, targets.boxes.numpy(), self.augmentation, rng)
-        images = torch.from_numpy(clip).permute(0, 3, 1, 2).contiguous()
+        patches = draw_patches(targets.boxes.numpy(), self.augmentation, rng)
+        clip = render(chain([first], frames), self.window, view, color)
+        cover(clip, patches)
         proposals = self._proposals(key, view, to_pixels)
-        return ClipSample(images, proposals, targets, key, seed, unreadable)
+        return ClipSample(torch.from_numpy(clip), proposals, targets, key, seed, unreadable)
 
     def _targets(self, key: ClipKey, view: View, to_pixels: np.ndarray) -> ClipTargets:
         """Persons with their centre in view; a neighbouring box counts by the same rule."""

@@ -1,8 +1,9 @@
 """Augmentation of a clip, its boxes following (spec section 7), and resizing.
 
-Clips are RGB uint8 `[F, H, W, 3]`, every frame treated alike. Boxes are float `[..., 4]`,
-`(x1, y1, x2, y2)` in pixels of the clip they come with. The functions below do as they are told;
-what is drawn at random, and from which range, is in `data/augment.py`.
+Images are RGB uint8 `[H, W, 3]` as they are read; a clip, for the network, is `[F, 3, S, S]`. Every
+frame is treated alike. Boxes are float `[..., 4]`, `(x1, y1, x2, y2)` in pixels of the images they
+come with. The functions below do as they are told; what is drawn at random, and from which range,
+is in `data/augment.py`.
 """
 
 from __future__ import annotations
@@ -43,15 +44,13 @@ class View:
     size: int
     flipped: bool = False
 
-    def clip(self, frames: Iterable[np.ndarray]) -> np.ndarray:
-        """Frames `[H, W, 3]` to `[F, size, size, 3]`, bilinearly, the aspect not kept.
+    def cut(self, image: np.ndarray) -> np.ndarray:
+        """The part of `[H, W, 3]` that is seen, `[h, w, 3]`, without copying it."""
+        return image[self.crop.y1 : self.crop.y2, self.crop.x1 : self.crop.x2]
 
-        They are consumed one by one, so only the result is held; cutting comes first, so only
-        pixels that stay are resized.
-        """
-        y, x = slice(self.crop.y1, self.crop.y2), slice(self.crop.x1, self.crop.x2)
-        clip = np.stack([resize_frame(frame[y, x], self.size) for frame in frames])
-        return flip_clip(clip) if self.flipped else clip
+    def stretch(self, image: np.ndarray) -> np.ndarray:
+        """What `cut` gives to `[size, size, 3]`, bilinearly, the aspect not kept."""
+        return resize_frame(flip_image(image) if self.flipped else image, self.size)
 
     def boxes(self, boxes: np.ndarray) -> np.ndarray:
         """Boxes `[..., 4]` in pixels of the images to pixels of the clip, clipped to it."""
@@ -65,6 +64,63 @@ class View:
         y = (boxes[..., 1] + boxes[..., 3]) / 2
         crop = self.crop
         return (x > crop.x1) & (x < crop.x2) & (y > crop.y1) & (y < crop.y2)
+
+
+@dataclass(frozen=True)
+class ColorChange:
+    """What happens to the colours of a clip; by default nothing.
+
+    brightness: levels that are added. contrast: factor on the sum. saturation: factor. hue:
+    degrees. order: channel c of the result is channel `order[c]`.
+    """
+
+    brightness: float = 0.0
+    contrast: float = 1.0
+    saturation: float = 1.0
+    hue: float = 0.0
+    order: tuple[int, int, int] = (0, 1, 2)
+
+    def paint(self, image: np.ndarray) -> np.ndarray:
+        """All but the order of channels, on `[H, W, 3]`. What does not change costs nothing."""
+        if (self.brightness, self.contrast) != (0.0, 1.0):
+            image = adjust_light(image, self.brightness, self.contrast)
+        if (self.saturation, self.hue) != (1.0, 0.0):
+            image = adjust_color(image, self.saturation, self.hue)
+        return image
+
+
+@dataclass(frozen=True)
+class Patch:
+    """Pixels `[h, w, 3]` that cover a part of a clip, their corner at `(x, y)`."""
+
+    x: int
+    y: int
+    pixels: np.ndarray
+
+
+UNCHANGED = ColorChange()
+
+
+def render(
+    frames: Iterable[np.ndarray], count: int, view: View, color: ColorChange = UNCHANGED
+) -> np.ndarray:
+    """The `count` frames `[H, W, 3]` as `view` shows them, recoloured: uint8 `[F, 3, size, size]`.
+
+    A frame goes all the way before the next is asked for, so it stays in the cache and only the
+    result is held. Cutting comes first, so that nothing is done to pixels that are not seen, and
+    colours before resizing (as in SSD), since the average crop has fewer pixels than the result.
+    """
+    clip = np.empty((count, 3, view.size, view.size), dtype=np.uint8)
+    for planes, frame in zip(clip, frames, strict=True):
+        image = view.stretch(color.paint(view.cut(frame)))
+        split_channels(image, planes, color.order)
+    return clip
+
+
+def split_channels(image: np.ndarray, planes: np.ndarray, order: tuple[int, int, int]) -> None:
+    """Write channel `order[c]` of `[H, W, 3]` to plane c of `planes` `[3, H, W]`."""
+    # OpenCV writes into the arrays that it is given, several times as fast as NumPy transposes.
+    cv2.split(image, [planes[order.index(channel)] for channel in range(3)])
 
 
 def resize_frame(frame: np.ndarray, size: int) -> np.ndarray:
@@ -85,9 +141,9 @@ def crop_boxes(boxes: np.ndarray, crop: Crop) -> np.ndarray:
     return np.clip(moved, 0, np.array([crop.width, crop.height] * 2, dtype=boxes.dtype))
 
 
-def flip_clip(clip: np.ndarray) -> np.ndarray:
-    """Mirror every frame left to right. Its own inverse."""
-    return cv2.flip(_as_image(clip), 1).reshape(clip.shape)
+def flip_image(image: np.ndarray) -> np.ndarray:
+    """Mirror `[H, W, 3]` left to right. Its own inverse."""
+    return cv2.flip(image, 1)
 
 
 def flip_boxes(boxes: np.ndarray, width: int) -> np.ndarray:
@@ -98,49 +154,32 @@ def flip_boxes(boxes: np.ndarray, width: int) -> np.ndarray:
     return flipped
 
 
-def adjust_light(clip: np.ndarray, brightness: float = 0.0, contrast: float = 1.0) -> np.ndarray:
+def adjust_light(image: np.ndarray, brightness: float = 0.0, contrast: float = 1.0) -> np.ndarray:
     """`contrast * (x + brightness)` of every value, each step clipped to [0, 255]."""
     values = np.clip(np.arange(256) + brightness, 0, 255)
-    return _look_up(clip, np.clip(np.rint(values * contrast), 0, 255))
+    return cv2.LUT(image, _table(values * contrast))
 
 
-def adjust_color(clip: np.ndarray, saturation: float = 1.0, hue: float = 0.0) -> np.ndarray:
+def adjust_color(image: np.ndarray, saturation: float = 1.0, hue: float = 0.0) -> np.ndarray:
     """Scale the saturation and turn the hue by `hue` degrees, in HSV. Greys stay as they are.
 
     Hue and saturation are held in 8 bits each, so a colour moves by a few levels even if nothing is
     changed.
     """
-    values = np.arange(256)
-    table = np.empty((256, 3))
-    table[:, 0] = (values + round(hue * 256 / 360)) % 256
-    table[:, 1] = np.clip(np.rint(values * saturation), 0, 255)
-    table[:, 2] = values
-    hsv = cv2.cvtColor(_as_image(clip), cv2.COLOR_RGB2HSV_FULL)
-    turned = _look_up(hsv, table)
-    return cv2.cvtColor(turned, cv2.COLOR_HSV2RGB_FULL).reshape(clip.shape)
+    h, s, v = cv2.split(cv2.cvtColor(image, cv2.COLOR_RGB2HSV_FULL))
+    h += np.uint8(round(hue * 256 / 360) % 256)  # past 255 it starts again, as hues do
+    s = cv2.LUT(s, _table(np.arange(256) * saturation))
+    return cv2.cvtColor(cv2.merge((h, s, v)), cv2.COLOR_HSV2RGB_FULL)
 
 
-def reorder_channels(clip: np.ndarray, order: tuple[int, int, int]) -> np.ndarray:
-    """Channel c of the result is channel `order[c]` of `clip`."""
-    image = _as_image(clip)
-    reordered = np.empty_like(image)
-    cv2.mixChannels([image], [reordered], [n for c in range(3) for n in (order[c], c)])
-    return reordered.reshape(clip.shape)
+def cover(clip: np.ndarray, patches: Iterable[Patch]) -> None:
+    """Put patches on the same place of every frame of `[F, 3, H, W]`, in place and in turn."""
+    for patch in patches:
+        height, width = patch.pixels.shape[:2]
+        rows, columns = slice(patch.y, patch.y + height), slice(patch.x, patch.x + width)
+        clip[:, :, rows, columns] = patch.pixels.transpose(2, 0, 1)
 
 
-def erase(clip: np.ndarray, patch: np.ndarray, x: int, y: int) -> np.ndarray:
-    """Cover the same place of every frame with `patch` `[h, w, 3]`, its corner at `(x, y)`."""
-    erased = clip.copy()
-    erased[:, y : y + patch.shape[0], x : x + patch.shape[1]] = patch
-    return erased
-
-
-def _look_up(clip: np.ndarray, table: np.ndarray) -> np.ndarray:
-    """Replace each value by its entry in `table` `[256]`, or `[256, 3]` with one per channel."""
-    table = table.astype(np.uint8).reshape(256, 1, -1)
-    return cv2.LUT(_as_image(clip), table).reshape(clip.shape)
-
-
-def _as_image(clip: np.ndarray) -> np.ndarray:
-    """The frames of a clip below each other, so that OpenCV takes them all in one call."""
-    return np.ascontiguousarray(clip).reshape(-1, clip.shape[-2], clip.shape[-1])
+def _table(values: np.ndarray) -> np.ndarray:
+    """What `cv2.LUT` replaces 0 to 255 by: `values` `[256]` as the nearest uint8."""
+    return np.clip(np.rint(values), 0, 255).astype(np.uint8)

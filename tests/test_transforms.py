@@ -2,22 +2,27 @@
 
 from __future__ import annotations
 
+import cv2
 import numpy as np
 import pytest
 import torch
 
 from data import augment
-from data.augment import Augmentation, draw_crop, draw_view, erase_persons, jitter_color, repaint
+from data.augment import Augmentation, draw_color, draw_crop, draw_patches, draw_view
 from data.transforms import (
+    UNCHANGED,
+    ColorChange,
     Crop,
+    Patch,
     View,
     adjust_color,
     adjust_light,
+    cover,
     crop_boxes,
-    erase,
     flip_boxes,
-    flip_clip,
-    reorder_channels,
+    flip_image,
+    render,
+    split_channels,
 )
 from utils.boxes import box_iou
 
@@ -30,8 +35,8 @@ def noise(frames: int = 3, height: int = 8, width: int = 10, seed: int = 0) -> n
 
 
 def box_of_red(frame: np.ndarray) -> list[int]:
-    """The box around all pixels that are more red than not."""
-    y, x = np.nonzero(frame[..., 0] > 127)
+    """The box around all pixels of `[3, H, W]` that are more red than not."""
+    y, x = np.nonzero(frame[0] > 127)
     return [x.min(), y.min(), x.max() + 1, y.max() + 1]
 
 
@@ -43,10 +48,10 @@ def block_clip(box: tuple[int, int, int, int], height: int, width: int) -> np.nd
 
 
 def test_flipping_twice_changes_nothing() -> None:
-    clip, boxes = noise(), np.array([[1.0, 2, 4, 7], [0, 0, 10, 8]])
-    assert np.array_equal(flip_clip(flip_clip(clip)), clip)
+    image, boxes = noise()[0], np.array([[1.0, 2, 4, 7], [0, 0, 10, 8]])
+    assert np.array_equal(flip_image(flip_image(image)), image)
     assert np.array_equal(flip_boxes(flip_boxes(boxes, 10), 10), boxes)
-    assert not np.array_equal(flip_clip(clip), clip)
+    assert not np.array_equal(flip_image(image), image)
     assert flip_boxes(boxes, 10).tolist() == [[6, 2, 9, 7], [0, 0, 10, 8]]
 
 
@@ -56,8 +61,8 @@ def test_a_block_of_pixels_follows_its_box(flipped: bool, size: int) -> None:
     """Crop 60 x 30 to a square; the block's borders stay within a pixel of its box's."""
     box = (40, 20, 70, 35)
     view = View(Crop(20, 10, 80, 40), size, flipped)
-    clip = view.clip(block_clip(box, 60, 100))
-    assert clip.shape == (2, size, size, 3)
+    clip = render(block_clip(box, 60, 100), 2, view)
+    assert clip.shape == (2, 3, size, size)
     moved = view.boxes(np.array([box], dtype=np.float32))[0]
     for frame in clip:
         assert box_of_red(frame) == pytest.approx(moved.tolist(), abs=1)
@@ -70,7 +75,12 @@ def test_a_block_of_pixels_follows_its_box(flipped: bool, size: int) -> None:
 def test_the_whole_image_at_its_own_size_is_left_as_it_is() -> None:
     clip = noise(height=8, width=8)
     view = View(Crop(0, 0, 8, 8), 8)
-    assert np.array_equal(view.clip(clip), clip)
+    assert np.array_equal(render(clip, 3, view), clip.transpose(0, 3, 1, 2))
+
+
+def test_fewer_frames_than_a_clip_has_are_refused() -> None:
+    with pytest.raises(ValueError, match="shorter"):
+        render(noise(frames=2), 3, View(Crop(0, 0, 8, 8), 8))
 
 
 def test_boxes_are_clipped_to_the_crop() -> None:
@@ -91,21 +101,21 @@ def test_a_person_is_in_view_if_its_centre_is() -> None:
 
 
 def test_brightness_comes_before_contrast_and_both_saturate() -> None:
-    clip = np.array([0, 100, 250], dtype=np.uint8).reshape(1, 1, 1, 3)
-    assert adjust_light(clip, brightness=20).ravel().tolist() == [20, 120, 255]
-    assert adjust_light(clip, contrast=1.5).ravel().tolist() == [0, 150, 255]
+    image = np.array([0, 100, 250], dtype=np.uint8).reshape(1, 1, 3)
+    assert adjust_light(image, brightness=20).ravel().tolist() == [20, 120, 255]
+    assert adjust_light(image, contrast=1.5).ravel().tolist() == [0, 150, 255]
     # (0 + 20) * 0.5, (100 + 20) * 0.5, 255 * 0.5 = 127.5, rounded to even
-    assert adjust_light(clip, brightness=20, contrast=0.5).ravel().tolist() == [10, 60, 128]
-    assert adjust_light(clip, brightness=-20).ravel().tolist() == [0, 80, 230]
+    assert adjust_light(image, brightness=20, contrast=0.5).ravel().tolist() == [10, 60, 128]
+    assert adjust_light(image, brightness=-20).ravel().tolist() == [0, 80, 230]
 
 
 def test_no_change_of_light_changes_nothing() -> None:
-    assert np.array_equal(adjust_light(noise()), noise())
+    assert np.array_equal(adjust_light(noise()[0]), noise()[0])
 
 
 def test_no_change_of_colour_moves_values_by_rounding_only() -> None:
-    clip = noise(height=50, width=50)
-    difference = adjust_color(clip).astype(int) - clip
+    image = noise(height=50, width=150)[0]
+    difference = adjust_color(image).astype(int) - image
     assert np.abs(difference).max() <= 8
     assert np.abs(difference).mean() < 1
 
@@ -116,79 +126,108 @@ def values_of(pixel: np.ndarray) -> list[int]:
 
 
 def test_greys_have_neither_hue_nor_saturation() -> None:
-    grey = np.repeat(noise()[..., :1], 3, axis=-1)
+    grey = np.repeat(noise()[0, ..., :1], 3, axis=-1)
     assert np.array_equal(adjust_color(grey, saturation=1.5, hue=18), grey)
 
 
 def test_a_third_of_the_circle_turns_red_into_green_into_blue() -> None:
-    red = np.array([200, 0, 0], dtype=np.uint8).reshape(1, 1, 1, 3)
+    red = np.array([200, 0, 0], dtype=np.uint8).reshape(1, 1, 3)
     # 120 degrees are 85.3 steps of 256: a remainder of a few levels.
     assert values_of(adjust_color(red, hue=120)) == pytest.approx([0, 200, 0], abs=5)
     assert values_of(adjust_color(red, hue=-120)) == pytest.approx([0, 0, 200], abs=5)
 
 
 def test_saturation_moves_colours_towards_and_away_from_grey() -> None:
-    pixel = np.array([200, 100, 100], dtype=np.uint8).reshape(1, 1, 1, 3)
+    pixel = np.array([200, 100, 100], dtype=np.uint8).reshape(1, 1, 3)
     assert values_of(adjust_color(pixel, saturation=0.5)) == pytest.approx([200, 150, 150], abs=2)
     assert values_of(adjust_color(pixel, saturation=1.5)) == pytest.approx([200, 50, 50], abs=2)
 
 
 def test_saturation_ends_at_the_pure_colour() -> None:
-    pixel = np.array([200, 10, 10], dtype=np.uint8).reshape(1, 1, 1, 3)
+    pixel = np.array([200, 10, 10], dtype=np.uint8).reshape(1, 1, 3)
     assert values_of(adjust_color(pixel, saturation=1.5)) == [200, 0, 0]
 
 
-def test_channels_are_reordered() -> None:
-    clip = noise()
-    turned = reorder_channels(clip, (2, 0, 1))
-    assert np.array_equal(turned[..., 0], clip[..., 2])
-    assert np.array_equal(turned[..., 1], clip[..., 0])
+@pytest.mark.parametrize("order", [(0, 1, 2), (2, 0, 1), (1, 2, 0), (2, 1, 0)])
+def test_channels_are_split_in_any_order(order: tuple[int, int, int]) -> None:
+    """Into planes that are a part of a larger array, as those of a clip's frame are."""
+    image, clip = noise()[0], np.zeros((3, 3, 8, 10), dtype=np.uint8)
+    split_channels(image, clip[1], order)
+    assert np.array_equal(clip[1], image[..., order].transpose(2, 0, 1))
+    assert not clip[[0, 2]].any()
+
+
+def test_what_is_not_changed_is_not_even_copied() -> None:
+    image = noise()[0]
+    assert UNCHANGED.paint(image) is image
+    assert ColorChange(order=(2, 1, 0)).paint(image) is image
+    assert ColorChange(contrast=1.2).paint(image) is not image
 
 
 @pytest.mark.parametrize("seed", range(8))
-def test_every_frame_is_coloured_alike(seed: int) -> None:
-    """The clip coloured at once is its frames coloured one by one with the same draws."""
-    clip = noise()
-    whole = jitter_color(clip, np.random.default_rng(seed))
-    for frame, coloured in zip(clip, whole, strict=True):
-        alone = jitter_color(frame[None], np.random.default_rng(seed))[0]
-        assert np.array_equal(alone, coloured)
+def test_every_frame_is_rendered_alike_and_for_itself(seed: int) -> None:
+    """The whole clip is its frames one by one: cut, painted, resized, mirrored, reordered."""
+    clip, rng = noise(), np.random.default_rng(seed)
+    color = draw_color(Augmentation(color=True), rng)
+    crop = Crop(2, 1, 9, 7)
+    flipped = seed % 2 == 1
+    whole = render(iter(clip), 3, View(crop, 12, flipped), color)
+    for frame, rendered in zip(clip, whole, strict=True):
+        painted = color.paint(frame[1:7, 2:9].copy())
+        resized = cv2.resize(painted, (12, 12))[..., color.order]
+        expected = resized[:, ::-1] if flipped else resized
+        assert np.array_equal(rendered.transpose(1, 2, 0), expected)
+    assert np.array_equal(clip, noise())  # the given frames are left alone
 
 
-def test_colour_draws_stay_in_range_and_half_are_left_out(monkeypatch: pytest.MonkeyPatch) -> None:
-    drawn: dict[str, list[float]] = {}
+def test_painting_before_or_after_resizing_differs_by_rounding() -> None:
+    """On smooth images, as photographs are, for any colours that can be drawn."""
+    image = cv2.resize(noise(height=6, width=8)[0], (80, 60), interpolation=cv2.INTER_CUBIC)
+    for seed in range(8):
+        color = draw_color(Augmentation(color=True), np.random.default_rng(seed))
+        before = cv2.resize(color.paint(image), (100, 100)).astype(int)
+        after = color.paint(cv2.resize(image, (100, 100))).astype(int)
+        assert np.abs(before - after).mean() < 1
 
-    def note(clip: np.ndarray, **values: float) -> np.ndarray:
-        for name, value in values.items():
-            drawn.setdefault(name, []).append(value)
-        return clip
 
-    monkeypatch.setattr(augment.transforms, "adjust_light", note)
-    monkeypatch.setattr(augment.transforms, "adjust_color", note)
-    orders = []
-
-    def note_order(clip: np.ndarray, order: tuple[int, int, int]) -> np.ndarray:
-        orders.append(order)
-        return clip
-
-    monkeypatch.setattr(augment.transforms, "reorder_channels", note_order)
-    rng = np.random.default_rng(0)
-    for _ in range(1000):
-        jitter_color(noise(1, 2, 2), rng)
+def test_colour_draws_stay_in_range_and_half_are_left_out() -> None:
+    rng, on = np.random.default_rng(0), Augmentation(color=True)
+    changes = [draw_color(on, rng) for _ in range(1000)]
     ranges = {
         "brightness": (-32, 32),
         "contrast": (0.5, 1.5),
         "saturation": (0.5, 1.5),
         "hue": (-18, 18),
     }
-    assert drawn.keys() == ranges.keys()
     for name, (low, high) in ranges.items():
+        values = [getattr(change, name) for change in changes]
+        drawn = [value for value in values if value != getattr(UNCHANGED, name)]
         # 500 expected, standard deviation 16.
-        assert 430 < len(drawn[name]) < 570
-        assert low <= min(drawn[name]) < low + 0.05 * (high - low)
-        assert high - 0.05 * (high - low) < max(drawn[name]) <= high
-    assert 430 < len(orders) < 570
-    assert len(set(orders)) == 6
+        assert 430 < len(drawn) < 570
+        assert low <= min(drawn) < low + 0.05 * (high - low)
+        assert high - 0.05 * (high - low) < max(drawn) <= high
+    # A sixth of the drawn orders is the one there was: 417 expected, standard deviation 16.
+    assert 350 < sum(change.order != (0, 1, 2) for change in changes) < 480
+    assert len({change.order for change in changes}) == 6
+
+
+def test_what_is_drawn_comes_in_the_order_it_always_did() -> None:
+    """A seed stands for the same augmentation as in the runs before: brightness to order."""
+    rng, on = np.random.default_rng(4), Augmentation(color=True)
+    expected = np.random.default_rng(4)
+    change = draw_color(on, rng)
+    for name, (low, high) in {
+        "brightness": (-32, 32),
+        "contrast": (0.5, 1.5),
+        "saturation": (0.5, 1.5),
+        "hue": (-18, 18),
+    }.items():
+        value = expected.uniform(low, high)
+        drawn = expected.random() < 0.5
+        assert getattr(change, name) == (value if drawn else getattr(UNCHANGED, name))
+    order = tuple(expected.permutation(3)) if expected.random() < 0.5 else (0, 1, 2)
+    assert change.order == order
+    assert rng.random() == expected.random()
 
 
 def iou_with(crop: Crop, boxes: np.ndarray) -> np.ndarray:
@@ -252,48 +291,40 @@ def test_half_of_all_clips_are_flipped() -> None:
     assert 160 < sum(view.flipped for view in views) < 240  # 200 expected, deviation 10
 
 
-def test_a_patch_covers_the_same_place_of_every_frame() -> None:
-    clip = noise()
-    patch = np.full((2, 3, 3), 7, dtype=np.uint8)
-    erased = erase(clip, patch, x=4, y=5)
-    expected = np.zeros((8, 10), dtype=bool)
-    expected[5:7, 4:7] = True
-    assert (erased[:, expected] == 7).all()
-    assert np.array_equal(erased[:, ~expected], clip[:, ~expected])
-    assert np.array_equal(clip, noise())  # the given clip is left alone
+def test_patches_cover_the_same_place_of_every_frame_the_last_on_top() -> None:
+    clip = noise().transpose(0, 3, 1, 2).copy()
+    below = np.full((3, 2, 3), 9, dtype=np.uint8)
+    above = np.broadcast_to(np.array([5, 6, 7], dtype=np.uint8), (2, 3, 3))
+    covered = clip.copy()
+    cover(covered, [Patch(3, 4, below), Patch(4, 5, above)])
+    expected = clip.copy()
+    expected[:, :, 4:7, 3:5] = 9  # 3 rows from y = 4, 2 columns from x = 3
+    for channel, value in enumerate((5, 6, 7)):
+        expected[:, channel, 5:7, 4:7] = value
+    assert np.array_equal(covered, expected)
 
 
 def test_what_is_erased_lies_in_a_person_and_has_the_right_size() -> None:
     """2 to 20 % of the box's area, aspect 0.3 to 10/3, both up to rounding to pixels."""
-    clip = np.zeros((2, 100, 120, 3), dtype=np.uint8)
-    box = np.array([20.0, 10, 100, 90])
-    rng = np.random.default_rng(0)
-    changed = 0
-    for _ in range(200):
-        mask = (erase_persons(clip, box[None], rng) > 0).any(axis=-1)
-        if not mask.any():
-            continue
-        changed += 1
-        assert np.array_equal(mask[0], mask[1])
-        y, x = np.nonzero(mask[0])
-        height, width = np.ptp(y) + 1, np.ptp(x) + 1
-        assert x.min() >= 20
-        assert x.max() < 100
-        assert y.min() >= 10
-        assert y.max() < 90
+    box = np.array([[20.0, 10, 100, 90]])
+    rng, on = np.random.default_rng(0), Augmentation(erase=True)
+    drawn = [patch for _ in range(200) for patch in draw_patches(box, on, rng)]
+    for patch in drawn:
+        height, width = patch.pixels.shape[:2]
+        assert 20 <= patch.x <= patch.x + width <= 100
+        assert 10 <= patch.y <= patch.y + height <= 90
         assert 0.02 * 0.9 <= height * width / 6400 <= 0.2 * 1.1
         assert 0.3 * 0.85 <= height / width <= 10 / 3 * 1.15
-    assert 70 < changed < 130  # 100 expected, deviation 7
+    assert 70 < len(drawn) < 130  # 100 expected, deviation 7
 
 
 def test_a_person_too_small_to_erase_from_is_left() -> None:
-    clip = noise()
     tiny = np.array([[3.2, 3.2, 3.8, 3.8]] * 20)
-    assert np.array_equal(erase_persons(clip, tiny, np.random.default_rng(0)), clip)
+    assert draw_patches(tiny, Augmentation(erase=True), np.random.default_rng(0)) == []
 
 
-def test_nothing_is_repainted_unless_asked_for() -> None:
-    clip, boxes = noise(), np.array([[0.0, 0, 10, 8]] * 20)
-    assert (
-        repaint(clip, boxes, Augmentation(crop=True, flip=True), np.random.default_rng(0)) is clip
-    )
+def test_nothing_is_drawn_unless_asked_for() -> None:
+    rng, off = np.random.default_rng(0), Augmentation(crop=True, flip=True)
+    assert draw_color(off, rng) is UNCHANGED
+    assert draw_patches(np.array([[0.0, 0, 10, 8]] * 20), off, rng) == []
+    assert rng.random() == np.random.default_rng(0).random()
