@@ -112,13 +112,13 @@ def test(arguments: argparse.Namespace, device: torch.device) -> None:
         assert len(evaluator) == len(dataset), f"{len(evaluator)} of {len(dataset)} images tested"
         metrics = evaluator.evaluate(groundtruth, exclusions, options.protocol)
         overlaps = evaluator.proposal_overlaps(exclusions, options.protocol)
-        files = {
-            "checkpoint": path,
+        files: dict[str, Path | None] = {
+            "checkpoint": Path(path),
             "groundtruth": root / data.val_labels,
             "label_map": root / data.label_map,
             "exclusions": exclusions,
         }
-        metrics |= {name: None if file is None else str(file) for name, file in files.items()}
+        metrics |= {name: file and str(file.resolve()) for name, file in files.items()}
         output = arguments.output or default_output(path, "test")
         write_results(evaluator, metrics, overlaps, output)
 

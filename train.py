@@ -141,7 +141,7 @@ def build_trainer(config: Config, device: torch.device) -> Trainer:
     train = config.train
     precision = Precision(device, train.precision, train.amp_backend)
     torch.manual_seed(train.seed)
-    set_deterministic(train.deterministic)
+    set_deterministic(train.deterministic, device)
     dataset = build_dataset(config, "train")
     config.model.num_classes = len(dataset.classes)
     loader = build_loader(
@@ -162,7 +162,9 @@ def build_trainer(config: Config, device: torch.device) -> Trainer:
     model = precision.prepare(build_pass(config, detector), optimizer)
     if world_size() > 1:
         model = DistributedDataParallel(
-            model, device_ids=[device] if device.type == "cuda" else None
+            model,
+            device_ids=[device] if device.type == "cuda" else None,
+            broadcast_buffers=False,  # the trainer does, before it remembers them
         )
     iterations = train.iterations or train.epochs * len(loader)
     trainer = Trainer(
@@ -200,6 +202,8 @@ def train(config: Config, device: torch.device) -> None:
     if trainer.iteration and is_main():
         print(f"{run.path}: going on after iteration {trainer.iteration} of {iterations}")
     metrics = trainer.fit()
+    if not metrics and not (run.path / "results.json").is_file():
+        metrics = trainer.metrics  # a finished run that was stopped before it wrote its results
     usage = trainer.usage()
     if is_main() and metrics:
         seconds = time.perf_counter() - started

@@ -140,18 +140,14 @@ class ClipLoader:
         return len(self.batches)
 
     def __iter__(self) -> Iterator[ClipBatch]:
-        """Raises `RuntimeError` naming the sample that a worker held when it died."""
-        batches = iter(self.loader)
-        while True:
-            try:
-                yield next(batches)
-            except StopIteration:
-                return
-            except RuntimeError as error:
-                raise self._blame(error) from error
+        return iter(self.loader)
 
-    def _blame(self, error: RuntimeError) -> RuntimeError:
-        """What PyTorch says of a dead worker (its process ids), with the samples they held."""
+    def explain(self, error: RuntimeError) -> RuntimeError:
+        """What PyTorch says of a dead worker (its process ids), with the samples that it held.
+
+        PyTorch notices the death while waiting for a batch or, by a signal, anywhere else. Any
+        other error comes back as it is.
+        """
         dead = {int(pid) for pid in re.findall(r"\d+", "".join(_DEAD_WORKERS.findall(str(error))))}
         samples = [
             f"video {key.video}, second {key.timestamp} (epoch {epoch})"

@@ -23,6 +23,15 @@ class TimedFrame(NamedTuple):
     image: np.ndarray
 
 
+class Packet(NamedTuple):
+    """What is to be known of a packet, without its data: a film's would fill the memory."""
+
+    stream: int
+    pts: int | None
+    duration: int
+    time_base: Fraction
+
+
 class VideoFile:
     """A video file: its timeline, and its frames by presentation time, upright."""
 
@@ -38,10 +47,14 @@ class VideoFile:
         if not self.path.is_file():
             raise ValueError(f"{self.path}: no such video file")
         with self._open() as (container, stream):
-            packets = [p for p in container.demux() if p.size and not p.is_discard]
+            packets = [
+                Packet(p.stream.index, p.pts, p.duration or 0, p.time_base)
+                for p in container.demux()
+                if p.size and not p.is_discard
+            ]
             self._check_whole(container, stream, packets)
             self._time_base = stream.time_base or Fraction(1, av.time_base)
-            stamps = [p.pts for p in packets if p.stream.index == stream.index]
+            stamps = [p.pts for p in packets if p.stream == stream.index]
             rate = stream.average_rate or stream.guessed_rate
             self.codec = stream.codec_context.name
         known = sorted(stamp for stamp in stamps if stamp is not None)
@@ -105,7 +118,7 @@ class VideoFile:
             raise ValueError(f"{self.path}: damaged {place}: {error.strerror}") from error
 
     def _check_whole(
-        self, container: InputContainer, stream: VideoStream, packets: list[av.Packet]
+        self, container: InputContainer, stream: VideoStream, packets: list[Packet]
     ) -> None:
         """Compare the file with what its header promises: FFmpeg just stops where it ends.
 
@@ -115,10 +128,10 @@ class VideoFile:
         size = self.path.stat().st_size
         if end > size:
             raise ValueError(f"{self.path}: truncated: {size} bytes, expected {end} at least")
-        if not any(p.stream.index == stream.index for p in packets):
+        if not any(p.stream == stream.index for p in packets):
             raise ValueError(f"{self.path}: no frame in this video")
         if "matroska" in container.format.name and container.duration:
-            ends = [(p.pts + (p.duration or 0)) * p.time_base for p in packets if p.pts is not None]
+            ends = [(p.pts + p.duration) * p.time_base for p in packets if p.pts is not None]
             found, promised = max(ends), Fraction(container.duration, av.time_base)
             if found < promised - 1:
                 raise ValueError(

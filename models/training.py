@@ -86,6 +86,9 @@ class DetectionPass(nn.Module):
             tubes = detector.next_tubes(step, output, features)
             pools.append(Pool(list(tubes.split(counts)), list(output.scores.split(counts))))
         detector.heads.train(was_training)
+        # Autocast keeps the weights that it has cast, before torch 2.10 also those cast without
+        # gradients: the heads would then get none.
+        torch.clear_autocast_cache()
         return pools
 
     def _run_step(

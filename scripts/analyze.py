@@ -107,6 +107,8 @@ def run(inputs: Inputs, iou_threshold: float) -> list[StepAnalysis]:
     """Analyse every detections file."""
     if not 0 < iou_threshold <= 1:
         raise ValueError(f"--iou-threshold is {iou_threshold}, expected a number in (0, 1]")
+    if inputs.groundtruth.suffix == ".pkl":
+        raise ValueError(f"{inputs.groundtruth}: expected the annotation as CSV: name it with -g")
     truth = read_boxes(inputs.groundtruth, images_without_boxes=True)
     label_map = read_label_map(inputs.label_map)
     exclusions = read_exclusions(inputs.exclusions) if inputs.exclusions else ()

@@ -20,6 +20,7 @@ import argparse
 import re
 import sys
 from collections import Counter
+from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
 
@@ -104,8 +105,11 @@ def convert(arguments: argparse.Namespace) -> Converted:
     choice = Choice(actions, arguments.person, arguments.video)
     classes = read_label_map(arguments.label_map) if arguments.label_map else None
     marks, left_out = [], LeftOut()
-    for path in arguments.inputs:
+    for number, path in enumerate(arguments.inputs):
         found, others = read_marks(path, media, choice, arguments.pixels)
+        if len(arguments.inputs) > 1 and path.suffix.lower() != ".csv":
+            # Tools number their tracks in each file anew; the names in a table are the user's.
+            found = [replace(m, person=m.person and f"{number}:{m.person}") for m in found]
         marks += found
         left_out.join(others)
     return to_ava(marks, media, classes, arguments.tolerance, left_out)

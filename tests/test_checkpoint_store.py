@@ -67,6 +67,12 @@ def test_a_damaged_newest_is_passed_over_for_the_one_before(tmp_path, damage):
     damage(tmp_path / "checkpoint_0000010.pt")
     with pytest.warns(UserWarning, match=r"checkpoint_0000010\.pt.*passed over for the one before"):
         assert store.newest()["iteration"] == 5
+    # Set aside, it neither counts among those kept nor is it taken for the newest again.
+    store.keep = 1
+    store.save(content(7))
+    assert [path.name for path in store.files()] == ["checkpoint_0000007.pt"]
+    assert store.newest()["iteration"] == 7
+    assert (tmp_path / "checkpoint_0000010.pt.damaged").is_file()
 
 
 def test_if_all_are_damaged_the_run_does_not_start_over_silently(tmp_path):

@@ -46,6 +46,29 @@ def assert_same_run(two: Path, one: Path) -> None:
         assert a["mean_iou"] == pytest.approx(b["mean_iou"], abs=1e-3)
 
 
+def test_statistics_that_move_are_the_main_process_s(data: Path, tmp_path: Path):
+    """Validation shared by two processes says what test.py says of the checkpoint in one."""
+    moving = ["init=", "freeze_stats=false", "epochs=1"]
+    run(*TWO, "train.py", *arguments("step", data, tmp_path, *moving))
+    path = tmp_path / "toy_step"
+    seen = json.loads((path / "results.json").read_text())["metrics"]["steps"]
+    run(
+        "test.py",
+        "--device",
+        "cpu",
+        "--checkpoint",
+        path / "latest.pt",
+        "--data-root",
+        data,
+        "--output",
+        tmp_path / "t",
+    )
+    alone = json.loads((tmp_path / "t" / "metrics.json").read_text())["steps"]
+    for a, b in zip(seen, alone, strict=True):
+        assert a["mAP"] == pytest.approx(b["mAP"], abs=1e-6)
+        assert a["mean_iou"] == pytest.approx(b["mean_iou"], abs=1e-5)
+
+
 def test_two_processes_train_as_one(data: Path, one: Path, tmp_path: Path):
     run(*TWO, "train.py", *arguments("step", data, tmp_path, *FROZEN))
     assert_same_run(tmp_path / "toy_step", one)

@@ -2,8 +2,10 @@
 
 import json
 import os
+import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -22,6 +24,7 @@ from tests.helpers import (
 from utils.config import Config, load_config
 from utils.engine import Schedule, Trainer
 from utils.inference import collect_detections
+from utils.interrupt import Interrupted
 from utils.precision import Precision
 from utils.run import RunFolder
 from utils.schedules import warmup_cosine
@@ -49,6 +52,9 @@ class Batches:
 
     def set_epoch(self, epoch: int, start_iteration: int = 0) -> None:
         self.epoch, self.start = epoch, start_iteration
+
+    def explain(self, error: RuntimeError) -> RuntimeError:
+        return error
 
     def __len__(self) -> int:
         return len(self.items)
@@ -131,6 +137,47 @@ def test_the_best_checkpoint_is_the_best_validation_s(tmp_path):
     assert (best["epoch"], best["best_score"], latest["epoch"]) == (2, 0.6, 3)
     assert "optimizer" not in best
     assert latest["metrics"]["steps"][0]["mAP"] == 0.4
+
+
+def test_the_best_is_there_before_the_checkpoint_that_knows_of_it(tmp_path, monkeypatch):
+    trainer = make_trainer(tmp_path, 4, metrics=[0.2, 0.6])
+    save = trainer.run.store.save
+
+    def killed_at_the_second_validation(content):
+        if content["best_score"] == 0.6:
+            raise KeyboardInterrupt
+        save(content)
+
+    monkeypatch.setattr(trainer.run.store, "save", killed_at_the_second_validation)
+    with pytest.raises(KeyboardInterrupt):
+        trainer.fit()
+    best = torch.load(tmp_path / "run/best.pt", weights_only=True)
+    assert (best["epoch"], best["best_score"]) == (2, 0.6)
+    again = make_trainer(tmp_path, 4, metrics=[0.6])
+    assert again.fit() == fake_metrics(0.6)
+
+
+def test_a_signal_in_validation_saves_what_a_full_disk_had_kept_from_being_saved(
+    tmp_path, monkeypatch
+):
+    trainer = make_trainer(tmp_path, 4)
+    save, full = trainer.run.store.save, [True]
+
+    def save_unless_full(content):
+        if full:
+            full.clear()
+            raise OSError(28, "No space left on device")
+        save(content)
+
+    def stopped():
+        os.kill(os.getpid(), signal.SIGTERM)
+        time.sleep(5)
+
+    monkeypatch.setattr(trainer.run.store, "save", save_unless_full)
+    trainer.validate = stopped
+    with pytest.raises(Interrupted, match="stopped after iteration 2; all is saved"):
+        trainer.fit()
+    assert torch.load(tmp_path / "run/latest.pt", weights_only=True)["iteration"] == 2
 
 
 def test_a_loss_that_is_not_finite_stops_with_its_parts_and_clips(tmp_path):

@@ -3,6 +3,7 @@
 import os
 import shutil
 import signal
+import time
 from pathlib import Path
 
 import pytest
@@ -14,6 +15,7 @@ from tests.entries import Script
 from tests.helpers import tiny_detector
 from tests.runs import arguments, write_data
 from utils.config import load_config
+from utils.engine import explained
 from utils.faults import Statistics, read_fault
 
 
@@ -124,7 +126,11 @@ def test_testing_takes_no_other_frames(data: Path, tmp_path: Path):
 # ------------------------------------------------------------------------------ loader processes
 
 
-def test_a_loader_process_that_dies_names_its_sample(data: Path, monkeypatch: pytest.MonkeyPatch):
+@pytest.mark.parametrize("computing", [False, True])
+def test_a_loader_process_that_dies_names_its_sample(
+    data: Path, monkeypatch: pytest.MonkeyPatch, computing: bool
+):
+    """Also where it dies while nobody waits for it: PyTorch then raises out of a signal."""
     dataset = clips(data)
     load = dataset._load
 
@@ -135,5 +141,12 @@ def test_a_loader_process_that_dies_names_its_sample(data: Path, monkeypatch: py
 
     monkeypatch.setattr(dataset, "_load", die)
     loader = build_loader(dataset, 1, workers=1, train=True, context="fork")
+
+    def read_all() -> None:
+        with explained(loader):
+            for _ in loader:
+                if computing:
+                    time.sleep(5)
+
     with pytest.raises(RuntimeError, match=r"died while it held video toy_train_000, second 903"):
-        list(loader)
+        read_all()

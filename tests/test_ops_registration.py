@@ -180,6 +180,18 @@ def test_without_the_extension_there_is_one_warning() -> None:
     assert run.returncode == 0, run.stderr
 
 
+def test_without_cuda_kernels_a_gpu_gets_torchvision_s(monkeypatch: pytest.MonkeyPatch) -> None:
+    from types import SimpleNamespace
+
+    from utils.ops import _backend
+
+    call = _backend._except_on_gpu(lambda *a: "ours", lambda *a: "torchvision's")
+    _backend._warn_of_missing_kernels.cache_clear()
+    assert call(SimpleNamespace(is_cuda=False), 1) == "ours"
+    with pytest.warns(UserWarning, match="built without CUDA"):
+        assert call(SimpleNamespace(is_cuda=True), 1) == "torchvision's"
+
+
 @needs_compiled
 def test_with_the_extension_there_is_none() -> None:
     from utils.ops import _backend

@@ -36,6 +36,17 @@ def test_losses_are_float32_and_near_those_of_fp32(precision):
         assert value.item() == pytest.approx(exact[name].item(), rel=0.1, abs=0.02), name
 
 
+def test_every_head_gets_a_gradient():
+    """Also the heads that the candidate pass runs without gradients in the same autocast."""
+    detector = tiny_detector().train()
+    images, boxes, targets = random_clips(detector, 1), [random_boxes(8)], [random_targets(2)]
+    with autocast(CPU, "bf16"):
+        samples = DetectionPass(detector, [0.2, 0.35, 0.5])(images, boxes, targets, [1])
+    StepCriterion()(samples)["total"].backward()
+    for name, parameter in detector.named_parameters():
+        assert parameter.grad is not None or not parameter.requires_grad, name
+
+
 @pytest.mark.parametrize("precision", ["bf16", "fp16"])
 def test_boxes_are_coded_and_decoded_in_float32(precision):
     # Far from the origin a bfloat16 coordinate would be off by a pixel and more.

@@ -4,9 +4,9 @@ import pytest
 import torch
 
 from models import build_detector
-from models.rates import parameter_groups
-from tests.helpers import tiny_detector
-from utils.config import ModelConfig
+from models.rates import parameter_groups, rate_scale
+from tests.helpers import ROOT, tiny_detector
+from utils.config import ModelConfig, load_config
 from utils.schedules import warmup_cosine
 
 
@@ -66,3 +66,14 @@ def test_a_short_run_warms_up_for_its_first_tenth():
         optimizer.step()
         scheduler.step()
     assert scheduler.get_last_lr()[0] == pytest.approx(1.0)
+
+
+@pytest.mark.parametrize("path", sorted((ROOT / "configs").glob("*.yaml")), ids=lambda p: p.stem)
+def test_rates_of_our_configurations_are_those_they_name(path):
+    train = load_config(path).train
+    assert rate_scale(train.batch_size, train.base_batch_size) == 1
+
+
+def test_rates_scale_linearly_with_the_batch_unless_switched_off():
+    assert [rate_scale(b, 8) for b in (4, 8, 32)] == [0.5, 1, 4]
+    assert rate_scale(32, 0) == 1

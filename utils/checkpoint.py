@@ -5,7 +5,8 @@ from __future__ import annotations
 import argparse
 import os
 import pickle
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -60,7 +61,7 @@ def read_checkpoint(path: str | Path) -> dict[str, Any]:
     if not Path(path).is_file():
         raise ValueError(f"{path}: no such checkpoint")
     try:
-        with torch.serialization.safe_globals([argparse.Namespace]):
+        with _namespaces_allowed():
             content = torch.load(path, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError as error:
         reason = str(error).splitlines()[0]
@@ -74,6 +75,18 @@ def read_checkpoint(path: str | Path) -> dict[str, Any]:
     if not isinstance(content, Mapping):
         raise ValueError(f"{path}: expected a dict, got {type(content).__name__}")
     return dict(content)
+
+
+@contextmanager
+def _namespaces_allowed() -> Iterator[None]:
+    """As `torch.serialization.safe_globals`, which torch 2.4 does not have yet."""
+    before = torch.serialization.get_safe_globals()
+    torch.serialization.add_safe_globals([argparse.Namespace])
+    try:
+        yield
+    finally:
+        torch.serialization.clear_safe_globals()
+        torch.serialization.add_safe_globals(before)
 
 
 def load_state(module: nn.Module, state: Mapping[str, Tensor], path: str | Path) -> None:

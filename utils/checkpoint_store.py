@@ -31,17 +31,23 @@ class CheckpointStore:
         return sorted(numbers, key=lambda path: -numbers[path])
 
     def newest(self) -> dict[str, Any] | None:
-        """The content of the newest checkpoint that is whole; damaged ones give a warning.
+        """The content of the newest checkpoint that is whole.
 
+        Damaged ones are set aside as `<name>.damaged`, with a warning; where all are, they stay.
         `None` where there is none. Raises `ValueError` if there are some and all are damaged.
         """
-        files = self.files()
+        files, damaged = self.files(), list[Path]()
         for path in files:
             try:
                 _check_whole(path)
-                return read_checkpoint(path)
+                content = read_checkpoint(path)
             except ValueError as error:
                 warnings.warn(f"{error}; passed over for the one before", stacklevel=2)
+                damaged.append(path)
+                continue
+            for other in damaged:
+                other.rename(other.with_name(f"{other.name}.damaged"))
+            return content
         if files:
             raise ValueError(f"{self.folder}: all {len(files)} checkpoints are damaged")
         return None
@@ -55,7 +61,8 @@ class CheckpointStore:
         link.symlink_to(path.name)
         link.replace(self.folder / "latest.pt")
         for old in self.files()[self.keep :]:
-            old.unlink()
+            if old != path:
+                old.unlink()
 
     def save_best(self, content: dict[str, Any]) -> None:
         """Write `best.pt`: for use, so without the state that only training needs."""

@@ -126,7 +126,7 @@ class TrainConfig:
     precision: Literal["fp32", "fp16", "bf16"] = option("fp32", "of the network's arithmetic")
     amp_backend: Literal["torch", "apex"] = option("torch", "apex: NVIDIA's, for fp16 only")
     checkpoint_backbone: bool = option(False, "compute the backbone twice to save memory")
-    deterministic: bool = option(False, "the same bits each time; slower on a GPU")
+    deterministic: bool = option(False, "the same bits each time on a CPU; on a GPU, warnings")
     validate_every: int = option(1, "epochs between validations; 0: after the last only")
     profile: bool = option(False, "print where the time of an iteration goes, after each epoch")
     log_every: int = option(20, "iterations between lines of the log")

@@ -19,12 +19,13 @@ def seed_iteration(seed: int, iteration: int, rank: int = 0) -> None:
     torch.manual_seed(int(sequence.generate_state(1, np.uint64)[0] >> np.uint64(1)))
 
 
-def set_deterministic(on: bool) -> None:
-    """Ask for algorithms that give the same bits every time; those that cannot raise an error.
+def set_deterministic(on: bool, device: torch.device) -> None:
+    """Ask for algorithms that give the same bits every time. Call before the first CUDA call.
 
-    On a CPU the bits also depend on the number of threads. Call before the first CUDA call.
+    On a CPU all of ours do, as long as the number of threads stays. On a GPU the gradients of max
+    pooling and of RoI operators do not: PyTorch warns of each, and the rest is deterministic.
     """
-    torch.use_deterministic_algorithms(on)
+    torch.use_deterministic_algorithms(on, warn_only=device.type == "cuda")
     torch.backends.cudnn.benchmark = False
     if on:
         # cuBLAS reads it when it starts; both of its two deterministic settings would do.

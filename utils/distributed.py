@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 from typing import Any
 
 import torch
@@ -49,6 +50,13 @@ def broadcast_object(value: Any) -> Any:
     return shared[0]
 
 
+def broadcast_tensors(tensors: Sequence[Tensor]) -> None:
+    """Put the main process's values into `tensors` on every process."""
+    if world_size() > 1:
+        for tensor in tensors:
+            dist.broadcast(tensor, 0)
+
+
 def barrier() -> None:
     if world_size() > 1:
         dist.barrier()
@@ -61,7 +69,9 @@ def start_process(device: str = "") -> torch.device:
     """
     local_rank = int(os.environ.get("LOCAL_RANK", 0))
     use_cuda = torch.cuda.is_available() and not device.startswith("cpu")
-    chosen = torch.device(device or (f"cuda:{local_rank}" if use_cuda else "cpu"))
+    chosen = torch.device(device or ("cuda" if use_cuda else "cpu"))
+    if chosen.type == "cuda" and chosen.index is None:
+        chosen = torch.device("cuda", local_rank)
     if chosen.type == "cuda":
         torch.cuda.set_device(chosen)
     if int(os.environ.get("WORLD_SIZE", 1)) > 1 and not dist.is_initialized():

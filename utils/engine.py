@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -60,6 +61,18 @@ def weights_rate(optimizer: Optimizer) -> float:
     return max(float(g["lr"]) for g in optimizer.param_groups if not g.get("is_bias"))
 
 
+@contextmanager
+def explained(loader: Any) -> Iterator[None]:
+    """Let `loader` say of a loader process's death what it held, wherever PyTorch notices it."""
+    try:
+        yield
+    except RuntimeError as error:
+        better = loader.explain(error)
+        if better is error:
+            raise
+        raise better from error
+
+
 def timed_batches(loader: Any) -> Iterator[ClipBatch]:
     """The batches of `loader`; waiting for each is a section of its own."""
     batches = iter(loader)
@@ -104,7 +117,8 @@ class Trainer:
         self.memory = {"training": 0, "validation": 0}
         self.unreadable: set[str] = set()
         self.profiler = profiler
-        self.stop, self.must_stop = StopSignals(), False
+        self.metrics: dict[str, Any] = {}
+        self.stop, self.must_stop, self.is_saved = StopSignals(), False, True
         self.before = Statistics(detector)
 
     @property
@@ -136,7 +150,10 @@ class Trainer:
         self.model.train()
         reset_peak_memory(self.device)
         iterations, per_epoch = self.schedule.iterations, len(self.loader)
-        with TrainingProgress(self.iteration, iterations, per_epoch, world_size()) as progress:
+        with (
+            explained(self.loader),
+            TrainingProgress(self.iteration, iterations, per_epoch, world_size()) as progress,
+        ):
             for batch in timed_batches(self.loader):
                 started = time.perf_counter()
                 losses = self.train_step(batch.to(self.device))
@@ -239,8 +256,12 @@ class Trainer:
         try:
             if self.stop.signum:
                 raise Interrupted(self.stop.signum)
+            # Each process has moved its own statistics; the main one's are those that are saved.
+            Statistics(self.detector)
             metrics, pictures = self.validate()
         except Interrupted as stop:
+            if not self.is_saved and is_main():  # the disk was full at the end of the epoch
+                self.save(must=True, usage=self.own_usage())
             raise Interrupted(stop.signum, self.run.resume_hint(self.iteration)) from None
         finally:
             self.stop.at_once = False
@@ -251,18 +272,22 @@ class Trainer:
         score = metrics["steps"][-1]["mAP"] or 0.0
         is_best = score >= self.best_score
         self.best_score, self.validated = max(self.best_score, score), self.iteration
-        self.save(metrics, is_best)
+        self.metrics = metrics
+        self.save(is_best)
         return metrics
 
     def save(
-        self, metrics: dict[str, Any] | None = None, is_best: bool = False, must: bool = False
+        self,
+        is_best: bool = False,
+        must: bool = False,
+        usage: dict[str, Any] | None = None,
     ) -> None:
         """Write a checkpoint from the main process, and the best where it is.
 
         A full disk is said and training goes on, for it may be freed before the next save; with
         `must`, or at the end of the run, it is an error.
         """
-        usage = self.usage()
+        usage = self.usage() if usage is None else usage
         if not is_main():
             return
         content = {
@@ -275,17 +300,27 @@ class Trainer:
             "epoch": self.epoch,
             "validated": self.validated,
             "best_score": self.best_score,
-            "metrics": metrics or {},
+            "metrics": self.metrics,
         }
-        self.run.save(content, is_best, must or self.iteration >= self.schedule.iterations)
+        must = must or self.iteration >= self.schedule.iterations
+        self.is_saved = self.run.save(content, is_best, must)
 
-    def usage(self) -> dict[str, Any]:
-        """What the run has taken so far; all processes ask together."""
-        memory = gather_objects(self.memory)
+    def own_usage(self) -> dict[str, Any]:
+        """What the run has taken so far in this process, and the frames it could not read."""
         return {
             "iteration": self.iteration,
             "seconds": dict(self.seconds),
-            "memory": {stage: max(m[stage] for m in memory) for stage in self.memory},
+            "memory": dict(self.memory),
+            "unreadable": sorted(self.unreadable),
+        }
+
+    def usage(self) -> dict[str, Any]:
+        """The same of all processes, which ask together: the largest memory, all frames."""
+        parts = gather_objects(self.own_usage())
+        return {
+            **parts[0],
+            "memory": {stage: max(p["memory"][stage] for p in parts) for stage in self.memory},
+            "unreadable": sorted({path for p in parts for path in p["unreadable"]}),
         }
 
     def resume(self, checkpoint: dict[str, Any]) -> None:
@@ -297,3 +332,5 @@ class Trainer:
         self.iteration, self.validated = checkpoint["iteration"], checkpoint["validated"]
         self.best_score = checkpoint["best_score"]
         self.seconds, self.memory = dict(checkpoint["seconds"]), dict(checkpoint["memory"])
+        self.unreadable = set(checkpoint["unreadable"])
+        self.metrics = checkpoint["metrics"]

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
 from utils.checkpoint import read_checkpoint, save_checkpoint
+from utils.distributed import broadcast_tensors
 from utils.structures import ClipBatch, ClipKey, ClipTargets
 
 Losses = dict[str, Tensor]
@@ -20,12 +21,14 @@ class Statistics:
     """The running statistics of batch norm as they are now, of those layers that move them.
 
     A forward pass changes them, and the candidate pass reads them: to repeat an iteration it takes
-    those from before. Frozen layers cost nothing.
+    those from before. All processes make this together and go on from the main one's, as
+    DistributedDataParallel would have it. Frozen layers cost nothing.
     """
 
     def __init__(self, model: nn.Module):
         layers = [m for m in model.modules() if isinstance(m, _BatchNorm) and m.training]
         self.buffers = [buffer for layer in layers for buffer in layer.buffers()]
+        broadcast_tensors(self.buffers)
         self.values = [buffer.clone() for buffer in self.buffers]
 
     def restore(self) -> None:

@@ -136,12 +136,14 @@ class RunFolder:
         for name, value in values.items():
             self.writer.add_scalar(f"{kind}/{name}", value, iteration)
 
-    def save(self, content: dict[str, Any], is_best: bool, must: bool) -> None:
-        """Write a checkpoint. A full disk is an error only where the run `must` have it."""
+    def save(self, content: dict[str, Any], is_best: bool, must: bool) -> bool:
+        """Write a checkpoint; whether it is there. A full disk is an error only for a `must`."""
         try:
-            self.store.save(content)
+            # The best first: once the checkpoint says that it has been found, it must be there.
             if is_best:
                 self.store.save_best(content)
+            self.store.save(content)
+            return True
         except OSError as error:
             free = shutil.disk_usage(self.path).free / 2**20
             text = (
@@ -151,6 +153,7 @@ class RunFolder:
             if must:
                 raise OSError(text) from error
             print(f"warning: {text}; training goes on", file=sys.stderr, flush=True)
+            return False
 
     def resume_hint(self, iteration: int) -> str:
         """What to say when a run ends before its time."""

@@ -47,8 +47,11 @@ def _read_json(path: Path, media: Media, choice: Choice) -> tuple[list[Mark], Le
         content = json.loads(path.read_text(encoding="utf-8-sig"))
     except (json.JSONDecodeError, UnicodeDecodeError) as error:
         raise ValueError(f"{path}: not JSON: {error}") from error
-    if is_via3(content):
-        return read_via3_json(path, content, media, choice)
-    if isinstance(content, dict):
-        return read_via2_json(path, content, media, choice)
+    try:
+        if is_via3(content):
+            return read_via3_json(path, content, media, choice)
+        if isinstance(content, dict):
+            return read_via2_json(path, content, media, choice)
+    except (AttributeError, TypeError, KeyError, IndexError) as error:
+        raise ValueError(f"{path}: not as VIA writes it: {error!r}") from error
     raise ValueError(f"{path}: expected a VIA project or export, got a {type(content).__name__}")

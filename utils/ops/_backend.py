@@ -1,5 +1,6 @@
 """Chooses what computes the operators: the compiled module, or torchvision without it."""
 
+import functools
 import importlib
 import warnings
 from collections.abc import Callable
@@ -9,14 +10,16 @@ import torch
 
 from utils.ops import fallback
 
+Operator = Callable[..., torch.Tensor]
+
 
 class Operators(NamedTuple):
     """The operators behind the checked functions of this package, with C++'s argument lists."""
 
-    roi_align: Callable[..., torch.Tensor]
-    roi_pool: Callable[..., torch.Tensor]
-    nms: Callable[..., torch.Tensor]
-    nms_classes: Callable[..., torch.Tensor]
+    roi_align: Operator
+    roi_pool: Operator
+    nms: Operator
+    nms_classes: Operator
     compiled: bool
 
 
@@ -39,7 +42,37 @@ def load() -> Operators:
             compiled=False,
         )
     step = torch.ops.step
-    return Operators(step.roi_align, _first_of_roi_pool, step.nms, step.nms_classes, compiled=True)
+    compiled = Operators(
+        step.roi_align, _first_of_roi_pool, step.nms, step.nms_classes, compiled=True
+    )
+    if torch.cuda.is_available() and not importlib.import_module("utils.ops._C").with_cuda:
+        return compiled._replace(
+            roi_align=_except_on_gpu(compiled.roi_align, fallback.roi_align),
+            roi_pool=_except_on_gpu(compiled.roi_pool, fallback.roi_pool),
+            nms=_except_on_gpu(compiled.nms, fallback.nms),
+        )
+    return compiled
+
+
+def _except_on_gpu(compiled: Operator, other: Operator) -> Operator:
+    """`compiled`, and `other` for tensors on a GPU, which it has no kernels for."""
+
+    def call(tensor: torch.Tensor, *arguments: object) -> torch.Tensor:
+        if not tensor.is_cuda:
+            return compiled(tensor, *arguments)
+        _warn_of_missing_kernels()
+        return other(tensor, *arguments)
+
+    return call
+
+
+@functools.cache
+def _warn_of_missing_kernels() -> None:
+    warnings.warn(
+        "the operators are built without CUDA; on the GPU torchvision's are used. With nvcc there, "
+        "`FORCE_CUDA=1 pip install -e .` builds them.",
+        stacklevel=3,
+    )
 
 
 def with_cuda() -> bool:
