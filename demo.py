@@ -7,16 +7,17 @@ columns: video, seconds, box in fractions, class id, score) and `<name>.json`.
 from __future__ import annotations
 
 import argparse
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from itertools import islice
 from pathlib import Path
 
 import torch
 from tqdm import tqdm
 
 from data.inputs import find_sources
-from data.video import FrameFolder, VideoFile, Window, iter_windows, write_video
+from data.stream import StreamTimes, VideoStream
+from data.video import FrameFolder, VideoFile, Window, write_video
+from data.video_file import TimedFrame
 from models import StepDetector
 from models.build import detector_from_checkpoint
 from models.inference import prepare_for_inference
@@ -33,7 +34,7 @@ from utils.cli import (
 )
 from utils.config import Config
 from utils.drawing import draw_persons, short_names
-from utils.person_files import KeyFrame, VideoPersons, write_csv, write_json
+from utils.person_files import KeyFrame, VideoPersons, follow_persons, write_csv, write_json
 from utils.postprocess import Detections, detect, merge_detections
 from utils.proposals import grid_proposals
 from utils.structures import to_unit_range
@@ -133,32 +134,43 @@ class PersonDetector:
         return KeyFrame(window.frame_index, window.time, persons)
 
 
-def detect_video(
-    detect_persons: PersonDetector, name: str, source: FrameFolder | VideoFile, stride: int
-) -> VideoPersons:
-    """Detect on every `stride`-th frame of a video."""
-    height, width = next(source.frames()).image.shape[:2]
-    video = VideoPersons(name, height, width, float(source.fps))
-    data = detect_persons.config.data
-    windows = iter_windows(
-        source, detect_persons.detector.window_frames, data.fps, stride, data.image_size
-    )
-    with tqdm(
-        total=-(-len(source) // stride), desc=name, unit="key frame", leave=False, disable=None
-    ) as bar:
-        for batch in _batches(windows, detect_persons.config.test.test_batch_size):
-            video.key_frames += detect_persons(batch)
-            bar.update(len(batch))
-    return video
+def annotate_video(
+    detect_persons: PersonDetector,
+    name: str,
+    source: FrameFolder | VideoFile,
+    stride: int,
+    names: Sequence[str],
+    path: Path,
+) -> tuple[VideoPersons, StreamTimes]:
+    """Detect on every `stride`-th frame of a video and write it to `path` with what was found.
 
+    names: of the classes, by number from 0.
+    """
+    data, batch_size = detect_persons.config.data, detect_persons.config.test.test_batch_size
+    length = detect_persons.detector.window_frames
+    stream = VideoStream(source, length, data.fps, stride, data.image_size, batch_size)
+    video = VideoPersons(name, 0, 0, float(source.fps))
 
-def _batches(windows: Iterator[Window], size: int) -> Iterator[list[Window]]:
-    while batch := list(islice(windows, size)):
-        yield batch
+    def detect_batch(windows: list[Window]) -> list[KeyFrame]:
+        found = detect_persons(windows)
+        video.height, video.width = windows[0].key_frame.shape[:2]
+        video.key_frames += found
+        bar.update(len(found))
+        return found
+
+    def draw(frames: Iterator[TimedFrame], key_frames: Iterator[KeyFrame]) -> None:
+        shown = zip(frames, follow_persons(key_frames), strict=False)
+        pictures = (draw_persons(frame.image, persons, names) for frame, persons in shown)
+        write_video(path, pictures, source.fps)
+
+    count = -(-len(source) // stride)
+    with tqdm(total=count, desc=name, unit="key frame", leave=False, disable=None) as bar:
+        times = stream.run(detect_batch, draw)
+    return video, times
 
 
 def demo(arguments: argparse.Namespace) -> None:
-    """Check everything, then detect, draw and write one video after another."""
+    """Check everything, then detect in, draw and write one video after another."""
     path = arguments.checkpoint or default_checkpoint()
     checkpoint = read_checkpoint(path)
     config = checkpoint_config(checkpoint, path)
@@ -177,28 +189,26 @@ def demo(arguments: argparse.Namespace) -> None:
     )
     output = arguments.output or default_output(path, "demo")
     print(f"detecting with {path} in {', '.join(sources)}", flush=True)
+    names = short_names(list(classes.values()))
     for name, source in sources.items():
         stride = arguments.stride or max(round(source.fps / RATE), 1)
-        video = detect_video(detect_persons, name, source, stride)
-        names = short_names(list(classes.values()))
-        pictures = (
-            draw_persons(frame.image, video.at(index), names)
-            for index, frame in enumerate(source.frames())
-        )
         settings = {
             "stride": stride,
             "score_threshold": arguments.conf_thresh,
             "merge_threshold": arguments.global_thresh,
         }
         with staged_results(output) as folder:
+            video, times = annotate_video(
+                detect_persons, name, source, stride, names, folder / f"{name}.mp4"
+            )
             write_csv(video, classes, folder / f"{name}.csv")
             write_json(video, classes, settings, folder / f"{name}.json")
-            write_video(folder / f"{name}.mp4", pictures, source.fps)
         persons = sum(len(key.persons) for key in video.key_frames)
         print(
             f"{name}: {persons} persons on {len(video.key_frames)} key frames of "
             f"{len(source)} frames: {output / name}.mp4, .csv, .json"
         )
+        print(f"{name}: {times}", flush=True)
 
 
 def main() -> None:

@@ -7,7 +7,7 @@ Either is read once, in order, and only what the windows at hand need is kept.
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from fractions import Fraction
 from pathlib import Path
 from typing import NamedTuple
@@ -100,6 +100,7 @@ def iter_windows(
     stride: int,
     image_size: int,
     source_fps: float | Fraction = 30,
+    on_frame: Callable[[TimedFrame], object] | None = None,
 ) -> Iterator[Window]:
     """The window of `frames` frames at `fps` around every `stride`-th frame of a video.
 
@@ -108,6 +109,7 @@ def iter_windows(
     is a window's length of small frames, and the original key frames of half that time.
 
     source: a path, or what `open_source` gives. source_fps: the rate of a folder of frames.
+    on_frame: is handed every frame as it is read, before any window that ends with it.
     """
     if stride < 1:
         raise ValueError(f"stride: expected 1 or more, got {stride}")
@@ -116,6 +118,8 @@ def iter_windows(
     seen = _RecentFrames(image_size)
     pending: deque[tuple[int, TimedFrame]] = deque()
     for index, frame in enumerate(opened.frames()):
+        if on_frame is not None:
+            on_frame(frame)
         seen.add(frame)
         if index % stride == 0:
             pending.append((index, frame))
@@ -128,7 +132,7 @@ def iter_windows(
 
 
 class _RecentFrames:
-    """The last frames of a stream, in the network's size."""
+    """A ring buffer of a stream's last frames, each resized once to the network's size."""
 
     def __init__(self, image_size: int) -> None:
         self.image_size = image_size

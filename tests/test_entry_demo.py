@@ -1,6 +1,12 @@
 """demo.py, run as its users run it, on a few frames and a detector with random weights."""
 
 import json
+import re
+import signal
+import threading
+from collections.abc import Iterator
+from functools import partial
+from itertools import islice
 from pathlib import Path
 
 import cv2
@@ -9,8 +15,9 @@ import pytest
 
 from data.video import VideoFile, write_video
 from external.ava_evaluation import read_boxes
+from models import StepDetector
 from tests.entries import CLASSES, Script, snapshot, write_checkpoint
-from utils.person_files import KeyFrame, VideoPersons
+from utils.person_files import KeyFrame, follow_persons
 from utils.postprocess import Person
 
 HEIGHT, WIDTH, FRAMES, FPS = 48, 80, 14, 10
@@ -90,12 +97,82 @@ def test_nothing_found_still_gives_all_files(
 
 def test_boxes_between_key_frames_lie_in_between() -> None:
     first, last = (Person((x, 0.0, x + 20.0, 20.0), [(0, 0.9)]) for x in (0.0, 8.0))
-    video = VideoPersons("v", 48, 80, 10.0, [KeyFrame(0, 0.0, [first]), KeyFrame(4, 0.4, [last])])
-    assert video.at(0) == [first]
-    assert video.at(1)[0].box == (2.0, 0.0, 22.0, 20.0)
-    assert video.at(4) == [last]
-    assert video.at(6) == [last]
-    assert VideoPersons("v", 48, 80, 10.0).at(3) == []
+    shown = list(islice(follow_persons([KeyFrame(0, 0.0, [first]), KeyFrame(4, 0.4, [last])]), 7))
+    assert shown[0] == [first]
+    assert shown[1][0].box == (2.0, 0.0, 22.0, 20.0)
+    assert shown[4:] == [[last]] * 3
+    assert list(islice(follow_persons([]), 3)) == [[], [], []]
+
+
+def test_a_key_frame_is_asked_for_when_a_frame_needs_it() -> None:
+    asked = []
+
+    def key_frames() -> Iterator[KeyFrame]:
+        for frame in (0, 3, 6):
+            asked.append(frame)
+            yield KeyFrame(frame, frame / 10, [])
+
+    shown = follow_persons(key_frames())
+    assert [(next(shown), asked[-1])[1] for _ in range(8)] == [0, 3, 3, 3, 6, 6, 6, 6]
+
+
+def test_how_fast_it_was_is_said(script: Script, checkpoint: Path, folder: Path) -> None:
+    named = ["--checkpoint", checkpoint, "--input", folder, "--output", folder.parent / "out"]
+    line = script(*named, "--stride", 4, *SHOWN).out.splitlines()[-1]
+    number = r"[\d.]+"
+    assert re.fullmatch(
+        f"play: {number} clips per second, latency {number} s \\(median\\), "
+        f"the model waited {number}% of the time",
+        line,
+    )
+
+
+def spoil(path: Path) -> None:
+    """Damage the middle of a video file, which shows only when it is decoded."""
+    rng = np.random.default_rng(0)
+    write_video(path, list(rng.integers(0, 256, (48, HEIGHT, WIDTH, 3), dtype=np.uint8)), FPS)
+    content = bytearray(path.read_bytes())
+    content[len(content) // 2 : len(content) // 2 + 8000] = bytes(8000)
+    path.write_bytes(content)
+
+
+@pytest.mark.parametrize("what", ["damaged video", "full disk", "full disk later", "Ctrl-C"])
+def test_what_ends_a_video_halfway_leaves_earlier_results(
+    script: Script, checkpoint: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, what: str
+) -> None:
+    write_video(tmp_path / "v.mp4", pictures(), FPS)
+    output = tmp_path / "out"
+    named = ["--checkpoint", checkpoint, "--input", tmp_path / "v.mp4", "--output", output]
+    assert script(*named, "--stride", 4, *SHOWN).code == 0
+    earlier = snapshot(output)
+    threads = threading.active_count()
+
+    def full(*_: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    write_video(tmp_path / "v.mp4", pictures(10), FPS)
+    if what == "damaged video":
+        spoil(tmp_path / "v.mp4")
+    elif what == "full disk":
+        monkeypatch.setattr("data.video.write_video", full)
+    elif what == "full disk later":
+        monkeypatch.setattr("utils.person_files.write_json", full)
+    else:
+        interrupt = partial(signal.raise_signal, signal.SIGINT)
+        monkeypatch.setattr(StepDetector, "forward", lambda *_: interrupt())
+    outcome = script(*named, "--stride", 4, *SHOWN)
+    expected = {
+        "damaged video": (2, "v.mp4: damaged"),
+        "full disk": (2, "error: [Errno 28] No space left on device"),
+        "full disk later": (2, "error: [Errno 28] No space left on device"),
+        "Ctrl-C": (130, "interrupted"),
+    }
+    code, said = expected[what]
+    assert outcome.code == code
+    assert said in outcome.err.strip().splitlines()[-1]
+    assert "Traceback" not in outcome.err
+    assert snapshot(output) == earlier
+    assert threading.active_count() == threads
 
 
 def make_inputs(folder: Path) -> None:

@@ -86,13 +86,13 @@ class Channel(Generic[T]):
     """
 
     def __init__(self, pipeline: Pipeline, capacity: int = 0) -> None:
-        self._pipeline, self._capacity = pipeline, capacity
+        self._pipeline, self.capacity = pipeline, capacity
         self._items: deque[T] = deque()
         self._closed = False
 
     def put(self, item: T) -> None:
         with self._pipeline.changed:
-            self._pipeline.wait_for(lambda: not self._capacity or len(self._items) < self._capacity)
+            self._pipeline.wait_for(lambda: not self.capacity or len(self._items) < self.capacity)
             self._items.append(item)
             self._pipeline.changed.notify_all()
 

@@ -1,0 +1,184 @@
+"""What the demo adds to the detector: its time per detection over the bare model's.
+
+    python -m benchmarks.stream [--threads 2] [--repeats 5] [--clips 8] [--checkpoint F] [--video V]
+
+The demo's part is all of `demo.annotate_video`, from opening the video to the closed file with
+everything drawn, divided by the number of key frames. The bare model is the detector's forward pass
+on the same windows in the same batches, prepared beforehand, with nothing running beside it. They
+take turns, bare first and last, and a ratio is over the mean of the two bare ones around it. Where
+others use the machine, the ratio of processor times says more than that of the wall's.
+
+Rows: a trained checkpoint on the held-out toy video, and the AVA setting with random weights (which
+do not matter here; the lowest score shown is that of the 30 best in the first window) on the first
+frames of a real video.
+"""
+
+from __future__ import annotations
+
+import argparse
+import statistics
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from fractions import Fraction
+from itertools import islice, pairwise
+from pathlib import Path
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+from data.stream import StreamTimes
+from data.video import VideoFile, iter_windows
+from data.video_file import TimedFrame
+from demo import RATE, PersonDetector, annotate_video
+from models import StepDetector, build_detector
+from models.build import detector_from_checkpoint
+from models.inference import prepare_for_inference
+from models.settings import checkpoint_config
+from utils.allocator import keep_freed_memory
+from utils.checkpoint import read_checkpoint
+from utils.cli import ROOT
+from utils.config import Config, load_config
+from utils.proposals import grid_proposals
+from utils.structures import to_unit_range
+
+CPU = torch.device("cpu")
+SHOWN = 30
+
+
+class Cost(NamedTuple):
+    """Seconds on the wall and of the processor."""
+
+    seconds: float
+    processor: float
+
+
+class Beginning(VideoFile):
+    """The first `count` frames of a video."""
+
+    def __init__(self, path: Path, count: int):
+        super().__init__(path)
+        self.times = self.times[:count]
+
+    def frames(self, start: Fraction = Fraction(0), strict: bool = False) -> Iterator[TimedFrame]:
+        return islice(super().frames(start, strict), len(self.times))
+
+
+class Case:
+    """A detector and a video, as the demo has them, and the windows, as the bare model does."""
+
+    def __init__(self, config: Config, detector: StepDetector, video: Path, clips: int = 0):
+        """clips: how many key frames of the video are used; 0 is all."""
+        whole = VideoFile(video)
+        self.config, self.detector = config, prepare_for_inference(detector)
+        self.stride = max(round(whole.fps / RATE), 1)
+        self.source = Beginning(video, clips * self.stride or len(whole))
+        self.batches = list(self._batches())
+        self.proposals = grid_proposals(config.data.proposals) * config.data.image_size
+
+    def _batches(self) -> Iterator[Tensor]:
+        data, size = self.config.data, self.config.test.test_batch_size
+        windows = iter_windows(
+            self.source, self.detector.window_frames, data.fps, self.stride, data.image_size
+        )
+        while batch := list(islice(windows, size)):
+            yield to_unit_range(torch.stack([window.images for window in batch]))
+
+    def scores(self) -> Tensor:
+        """Of the first window, the best first."""
+        with torch.inference_mode():
+            steps = self.detector(self.batches[0][:1], [self.proposals])
+        return steps[-1].scores.flatten().sort(descending=True).values
+
+    @torch.inference_mode()
+    def bare(self) -> None:
+        """The detector alone, on all windows."""
+        for images in self.batches:
+            self.detector(images, [self.proposals] * len(images))
+
+    def demo(self, threshold: float, folder: Path) -> StreamTimes:
+        """How fast the demo is."""
+        persons = PersonDetector(self.detector, self.config, CPU, threshold, 0.8)
+        names = [f"class {i}" for i in range(self.config.model.num_classes)]
+        return annotate_video(persons, "v", self.source, self.stride, names, folder / "v.mp4")[1]
+
+
+def toy_case(checkpoint: Path) -> tuple[Case, float]:
+    content = read_checkpoint(checkpoint)
+    config = checkpoint_config(content, checkpoint)
+    video = next((ROOT / "datasets" / config.data.dataset / "videos").glob("*.mp4"))
+    return Case(config, detector_from_checkpoint(content, checkpoint), video), 0.4
+
+
+def ava_case(video: Path, clips: int) -> tuple[Case, float]:
+    torch.manual_seed(0)
+    config = load_config(ROOT / "configs" / "ava_step.yaml", ["model.num_classes=60"])
+    case = Case(config, build_detector(config.model), video, clips)
+    return case, float(case.scores()[SHOWN])
+
+
+def timed(work: Callable[[], object]) -> Cost:
+    """What `work` takes; the processor's share counts all threads."""
+    began, used = time.perf_counter(), time.process_time()
+    work()
+    return Cost(time.perf_counter() - began, time.process_time() - used)
+
+
+def measure(case: Case, threshold: float, repeats: int) -> str:
+    """A row's numbers."""
+    bare, demo, waited = [], [], []
+    with tempfile.TemporaryDirectory() as name:
+
+        def stream() -> None:
+            times = case.demo(threshold, Path(name))
+            waited.append(1 - times.detecting / times.total)
+
+        stream()  # warms up
+        waited.clear()
+        bare.append(timed(case.bare))
+        for _ in range(repeats):
+            demo.append(timed(stream))
+            bare.append(timed(case.bare))
+    around = [Cost(*map(statistics.mean, zip(*pair, strict=True))) for pair in pairwise(bare)]
+    ratios = [d.seconds / b.seconds for d, b in zip(demo, around, strict=True)]
+    work = [d.processor / b.processor for d, b in zip(demo, around, strict=True)]
+    clips = sum(map(len, case.batches))
+    each = [spread([cost.seconds / clips for cost in costs]) for costs in (bare, demo)]
+    return " | ".join([*each, *map(spread, (ratios, work, waited))])
+
+
+def spread(values: list[float]) -> str:
+    return f"{statistics.median(values):.3f} ({min(values):.3f} to {max(values):.3f})"
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    add = parser.add_argument
+    add("--threads", type=int, default=2)
+    add("--repeats", type=int, default=5)
+    add("--clips", type=int, default=8, help="key frames of the AVA setting; 0: leave it out")
+    add("--checkpoint", type=Path, default=ROOT / "runs/toy_step/best.pt")
+    add("--video", type=Path, default=ROOT.parent / "shared/data/real/basketball.mp4")
+    arguments = parser.parse_args()
+    torch.set_num_threads(arguments.threads)
+    keep_freed_memory()
+    print(
+        f"The demo and the bare model on a CPU, {arguments.threads} threads, torch "
+        f"{torch.__version__}, {arguments.repeats} repeats: median (range)\n"
+    )
+    print(
+        "| | bare, s a detection | demo, s a detection | ratio | of processor time | share waited |"
+    )
+    print("| --- | ---: | ---: | ---: | ---: | ---: |", flush=True)
+    if arguments.checkpoint.is_file():
+        print(f"| toy detector | {measure(*toy_case(arguments.checkpoint), arguments.repeats)} |")
+    if arguments.clips and arguments.video.is_file():
+        case = ava_case(arguments.video, arguments.clips)
+        print(f"| AVA setting | {measure(*case, arguments.repeats)} |")
+
+
+if __name__ == "__main__":
+    main()
