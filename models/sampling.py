@@ -11,8 +11,6 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from utils.boxes import box_iou
-
 
 @dataclass
 class Sample:
@@ -46,9 +44,8 @@ def cut_candidates(scores: Tensor, limit: int) -> tuple[Tensor, Tensor]:
 
 
 def sample_candidates(
-    boxes: Tensor,
+    iou: Tensor,
     scores: Tensor | None,
-    persons: Tensor,
     threshold: float,
     max_positives: int,
     negatives_per_positive: int,
@@ -57,24 +54,24 @@ def sample_candidates(
 ) -> Sample:
     """Draw one clip's positives and negatives at one step.
 
-    boxes `[M, 4]` are the candidates on the key frame, persons `[G, 4]` the annotation, scores
-    `[M]` the candidates' best class probability in the step before, `None` at the first step,
-    where the best IoU takes its place. `threshold` is the step's tau (rising over the steps).
+    iou: `[M, G]`, of the candidates on the key frame with the annotated persons. scores: `[M]`, the
+    candidates' best class probability in the step before, `None` at the first step, where the best
+    IoU takes its place. threshold: the step's tau (rising over the steps).
 
     (i) In descending order of best IoU every person takes its best candidate not yet taken,
     whatever the IoU. (ii) Candidates above tau, at random, fill up to `max_positives`. (iii)
     `negatives_per_positive` per positive among the rest, without replacement, with probability
     softmax(score): hard-aware sampling; uniform where `hard` is false.
     """
-    if len(persons) == 0 or len(boxes) == 0:
+    if iou.numel() == 0:
         none = torch.zeros(0, dtype=torch.int64)
         return Sample(none, none, none.bool(), none.bool())
     # NumPy from here on: on a few dozen boxes PyTorch's start takes longer than the work.
-    iou = box_iou(boxes, persons).numpy()
-    best_person = iou.argmax(axis=1)
-    best_iou = iou.max(axis=1)
-    first, first_person = _one_per_person(iou)
-    free = np.ones(len(boxes), dtype=bool)
+    overlaps = iou.numpy()
+    best_person = overlaps.argmax(axis=1)
+    best_iou = overlaps.max(axis=1)
+    first, first_person = _one_per_person(overlaps)
+    free = np.ones(len(overlaps), dtype=bool)
     free[first] = False
     more = _shuffled(np.flatnonzero(free & (best_iou > threshold)), generator)
     more = more[: max(max_positives - len(first), 0)]

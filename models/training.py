@@ -15,7 +15,7 @@ from models.criterion import StepSamples
 from models.detector import Features, StepDetector, index_clips
 from models.heads import HeadOutput
 from models.sampling import Sample, cut_candidates, sample_candidates
-from utils.boxes import encode_boxes
+from utils.boxes import box_iou, encode_boxes
 from utils.jitter import jitter_boxes
 from utils.profiling import section
 from utils.structures import ClipTargets, to_unit_range
@@ -111,18 +111,26 @@ class DetectionPass(nn.Module):
     def _sample(
         self, step: int, pool: Pool, targets: list[ClipTargets], seeds: list[int]
     ) -> list[Sample]:
-        """Draw every clip's samples, on the CPU: a few dozen boxes are not worth a kernel each."""
+        """Draw every clip's samples, on the CPU: a few dozen boxes are not worth a kernel each.
+
+        What comes from a GPU comes at once for all clips, and so do the overlaps.
+        """
         key = key_box_index(pool.tubes[0].shape[1], self.detector.clip_steps)
+        boxes = torch.cat([tubes[:, key] for tubes in pool.tubes]).cpu()
+        persons = torch.cat([target.boxes for target in targets]).cpu()
+        candidates = [len(tubes) for tubes in pool.tubes]
+        annotated = [len(target.boxes) for target in targets]
+        blocks = box_iou(boxes, persons).split(candidates)
+        overlaps = [block.split(annotated, dim=1)[clip] for clip, block in enumerate(blocks)]
+        scores = None if pool.scores is None else torch.cat(pool.scores).cpu().split(candidates)
         samples = []
-        for clip, (tubes, target) in enumerate(zip(pool.tubes, targets, strict=True)):
-            boxes, persons = tubes[:, key].cpu(), target.boxes.cpu()
-            kept, scores = torch.arange(len(boxes)), None
-            if pool.scores is not None:
-                kept, scores = cut_candidates(pool.scores[clip].cpu(), self.max_candidates)
+        for clip, iou in enumerate(overlaps):
+            kept, best = torch.arange(len(iou)), None
+            if scores is not None:
+                kept, best = cut_candidates(scores[clip], self.max_candidates)
             sample = sample_candidates(
-                boxes[kept],
-                scores,
-                persons,
+                iou[kept],
+                best,
                 self.thresholds[step],
                 self.max_positives,
                 self.negatives_per_positive,

@@ -4,6 +4,7 @@ import pytest
 import torch
 
 from models.sampling import _draw_softmax, cut_candidates, sample_candidates
+from utils.boxes import box_iou
 
 # Candidates 10 x 10 shifted along x; the IoU with the box at 0 is (10 - s) / (10 + s) for shift s.
 SHIFTS = (0.0, 1.0, 2.0, 4.0, 6.0, 9.0, 30.0, 40.0, 50.0, 60.0, 70.0, 80.0)
@@ -15,7 +16,8 @@ def row(*shifts: float) -> torch.Tensor:
 
 def draw(boxes, persons, scores=None, tau=0.35, positives=5, ratio=2, seed=0, hard=True):
     generator = torch.Generator().manual_seed(seed)
-    return sample_candidates(boxes, scores, persons, tau, positives, ratio, generator, hard)
+    iou = box_iou(boxes, persons)
+    return sample_candidates(iou, scores, tau, positives, ratio, generator, hard)
 
 
 def test_every_person_takes_its_best_candidate_whatever_the_iou():
