@@ -11,7 +11,10 @@ from __future__ import annotations
 import math
 import os
 import re
+import time
 from collections.abc import Iterator
+from contextlib import contextmanager
+from multiprocessing import active_children
 
 import cv2
 import numpy as np
@@ -142,25 +145,47 @@ class ClipLoader:
     def __iter__(self) -> Iterator[ClipBatch]:
         return iter(self.loader)
 
-    def explain(self, error: RuntimeError) -> RuntimeError:
-        """What PyTorch says of a dead worker (its process ids), with the samples that it held.
+    @contextmanager
+    def explained(self) -> Iterator[None]:
+        """Errors that a loader process's death causes in this block say what it held.
 
-        PyTorch notices the death while waiting for a batch or, by a signal, anywhere else. Any
-        other error comes back as it is.
+        PyTorch notices a death while it waits for a batch, as an error of its own or of a broken
+        connection, or by a signal anywhere else. Any other error passes as it is.
         """
-        dead = {int(pid) for pid in re.findall(r"\d+", "".join(_DEAD_WORKERS.findall(str(error))))}
-        samples = [
-            f"video {key.video}, second {key.timestamp} (epoch {epoch})"
-            for pid, epoch, index in self.held.tolist()
-            if pid in dead
-            for key in [self.dataset.keys[index]]
-        ]
-        if not samples:
-            return error
-        return RuntimeError(
-            f"a loader process died while it held {'; '.join(samples)}: out of memory, or "
-            f"crashed in a decoder ({error})"
-        )
+        try:
+            yield
+        except (RuntimeError, ConnectionError, EOFError) as error:
+            dead = self._dead_workers(error)
+            samples = [
+                f"video {key.video}, second {key.timestamp} (epoch {epoch})"
+                for pid, epoch, index in self.held.tolist()
+                if pid in dead
+                for key in [self.dataset.keys[index]]
+            ]
+            if not samples:
+                raise
+            raise RuntimeError(
+                f"a loader process died while it held {'; '.join(samples)}: out of memory, or "
+                f"crashed in a decoder ({error!r})"
+            ) from error
+
+    def _dead_workers(self, error: Exception) -> set[int]:
+        """The process ids of the workers whose death `error` tells of, by its words or its kind.
+
+        A process closes its connections before it is gone: a broken one waits for that.
+        """
+        if isinstance(error, RuntimeError):
+            return {int(n) for found in _DEAD_WORKERS.findall(str(error)) for n in found.split(",")}
+        workers = set(self.held[:, 0].tolist()) - {0}
+        try:
+            for _ in range(50):
+                dead = workers - {process.pid for process in active_children()}
+                if dead:
+                    return dead
+                time.sleep(0.1)
+        except RuntimeError as signalled:  # PyTorch's signal, while this waits
+            return self._dead_workers(signalled)
+        return set()
 
 
 def build_loader(

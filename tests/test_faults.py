@@ -10,13 +10,13 @@ import pytest
 import torch
 
 from data.dataset import AvaClips, build_dataset
-from data.loader import build_loader
+from data.loader import ClipLoader, build_loader
 from tests.entries import Script
 from tests.helpers import tiny_detector
 from tests.runs import arguments, write_data
 from utils.config import load_config
-from utils.engine import explained
 from utils.faults import Statistics, read_fault
+from utils.inference import collect_detections
 
 
 @pytest.fixture(scope="module")
@@ -126,27 +126,73 @@ def test_testing_takes_no_other_frames(data: Path, tmp_path: Path):
 # ------------------------------------------------------------------------------ loader processes
 
 
-@pytest.mark.parametrize("computing", [False, True])
-def test_a_loader_process_that_dies_names_its_sample(
-    data: Path, monkeypatch: pytest.MonkeyPatch, computing: bool
-):
-    """Also where it dies while nobody waits for it: PyTorch then raises out of a signal."""
+def dying_loader(
+    data: Path, monkeypatch: pytest.MonkeyPatch, wait: float, train: bool = True
+) -> ClipLoader:
+    """Its process kills itself, after `wait` seconds, over second 903."""
     dataset = clips(data)
     load = dataset._load
 
     def die(key, seed):
         if key.timestamp == 903:
+            time.sleep(wait)
             os.kill(os.getpid(), signal.SIGKILL)
         return load(key, seed)
 
     monkeypatch.setattr(dataset, "_load", die)
-    loader = build_loader(dataset, 1, workers=1, train=True, context="fork")
+    return build_loader(dataset, 1, workers=1, train=train, context="fork")
+
+
+DEATH = r"died while it held video toy_train_000, second 903"
+
+
+@pytest.mark.parametrize("computing", [False, True])
+def test_a_loader_process_that_dies_names_its_sample(
+    data: Path, monkeypatch: pytest.MonkeyPatch, computing: bool
+):
+    """Also where it dies while nobody waits for it: PyTorch then raises out of a signal."""
+    loader = dying_loader(data, monkeypatch, wait=0)
 
     def read_all() -> None:
-        with explained(loader):
+        with loader.explained():
             for _ in loader:
                 if computing:
                     time.sleep(5)
 
-    with pytest.raises(RuntimeError, match=r"died while it held video toy_train_000, second 903"):
+    with pytest.raises(RuntimeError, match=DEATH):
         read_all()
+
+
+@pytest.mark.parametrize("error", [ConnectionResetError, EOFError])
+def test_a_connection_that_breaks_before_the_process_is_gone(
+    data: Path, monkeypatch: pytest.MonkeyPatch, error: type[Exception]
+):
+    """A dying process closes its connections first; that is an error of another kind."""
+    loader = dying_loader(data, monkeypatch, wait=1)
+
+    batches = iter(loader)
+    next(batches)
+    while loader.dataset.keys[int(loader.held[0, 2])].timestamp != 903:
+        time.sleep(0.05)
+    with pytest.raises(RuntimeError, match=DEATH), loader.explained():
+        raise error
+
+
+def test_other_broken_connections_pass(data: Path):
+    loader = build_loader(clips(data), 1, workers=0)
+    with pytest.raises(ConnectionResetError, match="the store"), loader.explained():
+        raise ConnectionResetError("the store")
+
+
+def test_testing_names_the_sample_too(data: Path, monkeypatch: pytest.MonkeyPatch):
+    loader = dying_loader(data, monkeypatch, wait=0, train=False)
+    with pytest.raises(RuntimeError, match=DEATH):
+        collect_detections(tiny_detector(), loader, Taker(), torch.device("cpu"))
+
+
+class Taker:
+    """An evaluator that keeps nothing."""
+
+    def add(self, batch: object, outputs: object) -> None: ...
+
+    def merge(self) -> None: ...

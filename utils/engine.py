@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -59,18 +58,6 @@ def mean_losses(losses: Losses) -> dict[str, float]:
 def weights_rate(optimizer: Optimizer) -> float:
     """The largest learning rate of weights: that of new layers. Biases have twice as much."""
     return max(float(g["lr"]) for g in optimizer.param_groups if not g.get("is_bias"))
-
-
-@contextmanager
-def explained(loader: Any) -> Iterator[None]:
-    """Let `loader` say of a loader process's death what it held, wherever PyTorch notices it."""
-    try:
-        yield
-    except RuntimeError as error:
-        better = loader.explain(error)
-        if better is error:
-            raise
-        raise better from error
 
 
 def timed_batches(loader: Any) -> Iterator[ClipBatch]:
@@ -151,7 +138,7 @@ class Trainer:
         reset_peak_memory(self.device)
         iterations, per_epoch = self.schedule.iterations, len(self.loader)
         with (
-            explained(self.loader),
+            self.loader.explained(),
             TrainingProgress(self.iteration, iterations, per_epoch, world_size()) as progress,
         ):
             for batch in timed_batches(self.loader):
