@@ -99,15 +99,16 @@ def test(arguments: argparse.Namespace, device: torch.device) -> None:
     )
     if is_main():
         print(f"testing {path} on {len(dataset)} key frames of {root}", flush=True)
-    collect_detections(
-        detector,
-        loader,
-        evaluator,
-        device,
-        options.test_precision,
-        on_annotation=is_cls,
-        progress="testing",
-    )
+    with loader.explained():
+        collect_detections(
+            detector,
+            loader,
+            evaluator,
+            device,
+            options.test_precision,
+            on_annotation=is_cls,
+            progress="testing",
+        )
     if is_main():
         assert len(evaluator) == len(dataset), f"{len(evaluator)} of {len(dataset)} images tested"
         metrics = evaluator.evaluate(groundtruth, exclusions, options.protocol)

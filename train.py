@@ -107,16 +107,18 @@ def make_validation(
         evaluator = build_evaluator(config, dataset.classes)
         pictures = ValidationPictures(list(dataset.classes.values()))
         # A copy, so that the detector in training stays as it is.
-        collect_detections(
-            prepare_for_inference(copy.deepcopy(detector)),
-            loader,
-            evaluator,
-            device,
-            config.train.precision,
-            is_cls,
-            "validation",
-            pictures.add if is_main() else None,
-        )
+        prepared = prepare_for_inference(copy.deepcopy(detector))
+        with loader.explained():
+            collect_detections(
+                prepared,
+                loader,
+                evaluator,
+                device,
+                config.train.precision,
+                is_cls,
+                "validation",
+                pictures.add if is_main() else None,
+            )
         metrics = {}
         if is_main():
             metrics = evaluator.evaluate(groundtruth, exclusions, options.protocol)

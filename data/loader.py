@@ -150,7 +150,8 @@ class ClipLoader:
         """Errors that a loader process's death causes in this block say what it held.
 
         PyTorch notices a death while it waits for a batch, as an error of its own or of a broken
-        connection, or by a signal anywhere else. Any other error passes as it is.
+        connection, or by a signal anywhere else. Raises `ChildProcessError`; any other error
+        passes as it is.
         """
         try:
             yield
@@ -164,7 +165,7 @@ class ClipLoader:
             ]
             if not samples:
                 raise
-            raise RuntimeError(
+            raise ChildProcessError(
                 f"a loader process died while it held {'; '.join(samples)}: out of memory, or "
                 f"crashed in a decoder ({error!r})"
             ) from error

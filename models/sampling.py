@@ -1,6 +1,7 @@
 """Which tubes a step trains on, and what each of them is taught (paper, section 3.4).
 
-Plain functions on one clip's boxes, on the CPU: M candidates, G annotated persons, n samples.
+Plain functions on the overlaps of one clip's boxes on the key frame: M candidates, G annotated
+persons, n samples. In NumPy: on a few dozen boxes PyTorch's start takes longer than the work.
 """
 
 from __future__ import annotations
@@ -10,6 +11,8 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 from torch import Tensor
+
+from utils.structures import ClipTargets
 
 
 @dataclass
@@ -21,31 +24,47 @@ class Sample:
     carries the person's box: positives, and negatives that overlap enough.
     """
 
+    index: np.ndarray
+    person: np.ndarray
+    is_positive: np.ndarray
+    has_box: np.ndarray
+
+
+@dataclass
+class Drawn:
+    """The n samples of all clips, clip after clip, on the device of the targets.
+
+    clip, index, person: `[n]` int64, rows of the batch, of the joined candidates and of the joined
+    persons. is_positive, has_box: `[n]` bool, see `Sample`.
+    """
+
+    clip: Tensor
     index: Tensor
     person: Tensor
     is_positive: Tensor
     has_box: Tensor
 
 
-def cut_candidates(scores: Tensor, limit: int) -> tuple[Tensor, Tensor]:
+def cut_candidates(scores: np.ndarray, limit: int) -> tuple[np.ndarray, np.ndarray]:
     """Reduce candidates to at most `limit`: rows kept, best first, and the score of each.
 
     scores: `[M, C]`. Each class's best `2 * floor(limit / C)` tubes are joined, sorted by score,
     each tube kept once at its best score.
     """
     candidates, classes = scores.shape
-    per_class = min(max(2 * (limit // classes), 1), candidates)
-    top, rows = scores.topk(per_class, dim=0)
-    joined = torch.full_like(scores, -torch.inf).scatter_(0, rows, top)
-    best = joined.amax(dim=1)
-    order = best.argsort(descending=True, stable=True)
-    order = order[best[order] > -torch.inf][:limit]
+    per_class = max(2 * (limit // classes), 1)
+    if per_class < candidates:
+        least = -np.partition(-scores, per_class - 1, axis=0)[per_class - 1]
+        scores = np.where(scores >= least, scores, -np.inf)
+    best = scores.max(axis=1)
+    order = np.argsort(-best, kind="stable")[:limit]
+    order = order[best[order] > -np.inf]
     return order, best[order]
 
 
 def sample_candidates(
-    iou: Tensor,
-    scores: Tensor | None,
+    iou: np.ndarray,
+    scores: np.ndarray | None,
     threshold: float,
     max_positives: int,
     negatives_per_positive: int,
@@ -63,21 +82,19 @@ def sample_candidates(
     `negatives_per_positive` per positive among the rest, without replacement, with probability
     softmax(score): hard-aware sampling; uniform where `hard` is false.
     """
-    if iou.numel() == 0:
-        none = torch.zeros(0, dtype=torch.int64)
-        return Sample(none, none, none.bool(), none.bool())
-    # NumPy from here on: on a few dozen boxes PyTorch's start takes longer than the work.
-    overlaps = iou.numpy()
-    best_person = overlaps.argmax(axis=1)
-    best_iou = overlaps.max(axis=1)
-    first, first_person = _one_per_person(overlaps)
-    free = np.ones(len(overlaps), dtype=bool)
+    if iou.size == 0:
+        none = np.zeros(0, dtype=np.int64)
+        return Sample(none, none, none.astype(bool), none.astype(bool))
+    best_person = iou.argmax(axis=1)
+    best_iou = iou.max(axis=1)
+    first, first_person = _one_per_person(iou)
+    free = np.ones(len(iou), dtype=bool)
     free[first] = False
     more = _shuffled(np.flatnonzero(free & (best_iou > threshold)), generator)
     more = more[: max(max_positives - len(first), 0)]
     free[more] = False
     rest = np.flatnonzero(free)
-    weights = best_iou if scores is None else scores.float().numpy()
+    weights = best_iou if scores is None else scores
     count = negatives_per_positive * (len(first) + len(more))
     negatives = rest[_draw_softmax(weights[rest] if hard else 0 * rest, count, generator)]
 
@@ -85,7 +102,35 @@ def sample_candidates(
     person = np.concatenate([first_person, best_person[more], best_person[negatives]])
     is_positive = np.arange(len(index)) < len(first) + len(more)
     has_box = is_positive | (best_iou[index] >= threshold)
-    return Sample(*map(torch.from_numpy, (index, person, is_positive, has_box)))
+    return Sample(index, person, is_positive, has_box)
+
+
+def join_samples(samples: list[Sample], counts: list[int], targets: list[ClipTargets]) -> Drawn:
+    """Join what was drawn clip by clip. counts: the candidates of each clip."""
+    persons = [len(target.boxes) for target in targets]
+    joined = np.concatenate(
+        [
+            (
+                np.full_like(s.index, clip),
+                s.index + c.start,
+                s.person + p.start,
+                s.is_positive,
+                s.has_box,
+            )
+            for clip, (s, c, p) in enumerate(
+                zip(samples, clip_slices(counts), clip_slices(persons), strict=True)
+            )
+        ],
+        axis=1,
+    )
+    clip, index, person, positive, has_box = torch.from_numpy(joined).to(targets[0].boxes.device)
+    return Drawn(clip, index, person, positive.bool(), has_box.bool())
+
+
+def clip_slices(counts: list[int]) -> list[slice]:
+    """Where each clip's rows are in the joined tensors."""
+    ends = np.cumsum(counts).tolist()
+    return [slice(end - count, end) for count, end in zip(counts, ends, strict=True)]
 
 
 def _one_per_person(iou: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

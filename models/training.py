@@ -8,13 +8,21 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
 from models.criterion import StepSamples
 from models.detector import Features, StepDetector, index_clips
 from models.heads import HeadOutput
-from models.sampling import Sample, cut_candidates, sample_candidates
+from models.sampling import (
+    Drawn,
+    Sample,
+    clip_slices,
+    cut_candidates,
+    join_samples,
+    sample_candidates,
+)
 from utils.boxes import box_iou, encode_boxes
 from utils.jitter import jitter_boxes
 from utils.profiling import section
@@ -24,10 +32,14 @@ from utils.tubes import key_box_index, replicate_boxes
 
 @dataclass
 class Pool:
-    """A step's candidate tubes, per clip: `tubes` B times `[M_i, T', 4]`, `scores` `[M_i, C]`."""
+    """A step's candidate tubes, clip after clip: `tubes` `[M, T', 4]`, `scores` `[M, C]`.
 
-    tubes: list[Tensor]
-    scores: list[Tensor] | None
+    counts: candidates of each clip. The first step's have no scores yet.
+    """
+
+    tubes: Tensor
+    scores: Tensor | None
+    counts: list[int]
 
 
 class DetectionPass(nn.Module):
@@ -76,7 +88,7 @@ class DetectionPass(nn.Module):
         detector, counts = self.detector, [len(p) for p in proposals]
         clip_index = index_clips(proposals)
         tubes = replicate_boxes(torch.cat(proposals).float(), detector.clip_steps)
-        pools = [Pool(list(tubes.split(counts)), None)]
+        pools = [Pool(tubes, None, counts)]
         was_training = detector.heads.training
         detector.heads.eval()
         for step in range(1, len(detector.heads)):
@@ -84,7 +96,7 @@ class DetectionPass(nn.Module):
                 detector.run_head(step - 1, features, tubes, clip_index), tubes
             )
             tubes = detector.next_tubes(step, output, features)
-            pools.append(Pool(list(tubes.split(counts)), list(output.scores.split(counts))))
+            pools.append(Pool(tubes, output.scores, counts))
         detector.heads.train(was_training)
         # Autocast keeps the weights that it has cast, before torch 2.10 also those cast without
         # gradients: the heads would then get none.
@@ -100,46 +112,43 @@ class DetectionPass(nn.Module):
         seeds: list[int],
     ) -> StepSamples:
         with section("sampling"):
-            samples = self._sample(step, pool, targets, seeds)
-            tubes = [t[s.index.to(t.device)] for t, s in zip(pool.tubes, samples, strict=True)]
-            joined = torch.cat(tubes)
-            matched = match_targets(samples, targets, joined.device)
+            drawn = self._sample(step, pool, targets, seeds)
+            tubes = pool.tubes[drawn.index]
+            matched = match_targets(drawn, targets)
         with section("heads"):
-            head = self.detector.run_head(step, features, joined, index_clips(tubes))
-            return self._compare(step, head, joined, matched)
+            head = self.detector.run_head(step, features, tubes, drawn.clip)
+            return self._compare(step, head, tubes, matched)
 
-    def _sample(
-        self, step: int, pool: Pool, targets: list[ClipTargets], seeds: list[int]
-    ) -> list[Sample]:
-        """Draw every clip's samples, on the CPU: a few dozen boxes are not worth a kernel each.
-
-        What comes from a GPU comes at once for all clips, and so do the overlaps.
-        """
-        key = key_box_index(pool.tubes[0].shape[1], self.detector.clip_steps)
-        boxes = torch.cat([tubes[:, key] for tubes in pool.tubes]).cpu()
-        persons = torch.cat([target.boxes for target in targets]).cpu()
-        candidates = [len(tubes) for tubes in pool.tubes]
-        annotated = [len(target.boxes) for target in targets]
-        blocks = box_iou(boxes, persons).split(candidates)
-        overlaps = [block.split(annotated, dim=1)[clip] for clip, block in enumerate(blocks)]
-        scores = None if pool.scores is None else torch.cat(pool.scores).cpu().split(candidates)
+    def _sample(self, step: int, pool: Pool, targets: list[ClipTargets], seeds: list[int]) -> Drawn:
+        """Draw every clip's samples: what comes from a GPU comes at once, and goes back at once."""
+        key = key_box_index(pool.tubes.shape[1], self.detector.clip_steps)
+        persons = torch.cat([target.boxes for target in targets])
+        overlaps = box_iou(pool.tubes[:, key], persons).cpu().numpy()
+        scores = None if pool.scores is None else pool.scores.float().cpu().numpy()
         samples = []
-        for clip, iou in enumerate(overlaps):
-            kept, best = torch.arange(len(iou)), None
+        for seed, candidates, annotated in zip(
+            seeds,
+            clip_slices(pool.counts),
+            clip_slices([len(target.boxes) for target in targets]),
+            strict=True,
+        ):
+            iou, best, kept = overlaps[candidates, annotated], None, None
             if scores is not None:
-                kept, best = cut_candidates(scores[clip], self.max_candidates)
+                kept, best = cut_candidates(scores[candidates], self.max_candidates)
+                iou = iou[kept]
             sample = sample_candidates(
-                iou[kept],
+                iou,
                 best,
                 self.thresholds[step],
                 self.max_positives,
                 self.negatives_per_positive,
-                _generator(seeds[clip], step),
+                _generator(seed, step),
                 self.hard_sampling,
             )
-            sample.index = kept[sample.index]
+            if kept is not None:
+                sample.index = kept[sample.index]
             samples.append(sample)
-        return samples
+        return join_samples(samples, pool.counts, targets)
 
     def _compare(
         self, step: int, head: HeadOutput, tubes: Tensor, matched: MatchedTargets
@@ -191,24 +200,27 @@ class ClassificationPass(nn.Module):
         with section("backbone"):
             features = self.detector.extract(to_unit_range(images))
         with section("sampling"):
-            boxes, samples = self._jitter(targets, seeds, images.shape[-2], images.shape[-1])
-            matched = match_targets(samples, targets, images.device)
+            boxes, drawn = self._jitter(targets, seeds, images.shape[-2], images.shape[-1])
+            matched = match_targets(drawn, targets)
         with section("heads"):
-            tubes = replicate_boxes(torch.cat(boxes), self.detector.clip_steps)
-            head = self.detector.run_head(0, features, tubes, index_clips(boxes))
+            tubes = replicate_boxes(boxes, self.detector.clip_steps)
+            head = self.detector.run_head(0, features, tubes, drawn.clip)
         return [StepSamples(head.logits, matched.labels)]
 
     def _jitter(
         self, targets: list[ClipTargets], seeds: list[int], height: int, width: int
-    ) -> tuple[list[Tensor], list[Sample]]:
-        """Every clip's boxes `[M_i, 4]` around the annotated ones, and whose each of them is."""
+    ) -> tuple[Tensor, Drawn]:
+        """Every clip's boxes `[n, 4]` around the annotated ones, and whose each of them is."""
         boxes, samples = [], []
         for target, seed in zip(targets, seeds, strict=True):
             jittered, owner = jitter_boxes(target.boxes.cpu(), height, width, _generator(seed, 0))
-            boxes.append(jittered.to(target.boxes.device))
-            positive = owner >= 0
-            samples.append(Sample(torch.arange(len(owner)), owner.clamp(min=0), positive, positive))
-        return boxes, samples
+            boxes.append(jittered)
+            person = owner.numpy()
+            positive = person >= 0
+            index = np.arange(len(person))
+            samples.append(Sample(index, person.clip(min=0), positive, positive))
+        drawn = join_samples(samples, [len(b) for b in boxes], targets)
+        return torch.cat(boxes).to(drawn.index.device), drawn
 
 
 @dataclass
@@ -226,26 +238,18 @@ class MatchedTargets:
     neighbor_valid: Tensor
 
 
-def match_targets(
-    samples: list[Sample], targets: list[ClipTargets], device: torch.device
-) -> MatchedTargets:
-    """Look up the person of every sample, clip by clip, and join the clips."""
-    counts = torch.tensor([len(target.boxes) for target in targets])
-    offsets = (counts.cumsum(0) - counts).tolist()
-    rows = [sample.person + offset for sample, offset in zip(samples, offsets, strict=True)]
-    person = torch.cat(rows).to(device)
-    positive = torch.cat([sample.is_positive for sample in samples]).to(device)
-    has_box = torch.cat([sample.has_box for sample in samples]).to(device)
+def match_targets(drawn: Drawn, targets: list[ClipTargets]) -> MatchedTargets:
+    """Look up the person of every sample."""
 
     def joined(name: str) -> Tensor:
-        return torch.cat([getattr(target, name) for target in targets])[person]
+        return torch.cat([getattr(target, name) for target in targets])[drawn.person]
 
     return MatchedTargets(
-        joined("labels") * positive[:, None],
+        joined("labels") * drawn.is_positive[:, None],
         joined("boxes"),
-        has_box,
+        drawn.has_box,
         joined("neighbors"),
-        joined("neighbor_valid") & positive[:, None, None],
+        joined("neighbor_valid") & drawn.is_positive[:, None, None],
     )
 
 

@@ -3,6 +3,7 @@
 import json
 import os
 import re
+import signal
 import socket
 import subprocess
 import sys
@@ -11,11 +12,13 @@ from pathlib import Path
 import pytest
 import torch
 
+from data.dataset import AvaClips
 from external.ava_evaluation.__main__ import main as evaluate_files
 from models.settings import checkpoint_classes, checkpoint_config
 from tests.entries import CLASSES, Script, snapshot, write_checkpoint
 from tests.helpers import ROOT
 from tests.tiny_ava import write_dataset
+from utils.structures import ClipKey, ClipSample
 
 ROWS = [
     "a,0902,0.100,0.100,0.500,0.900,1,0",
@@ -204,3 +207,18 @@ def test_released_checkpoints_of_60_classes_are_avas() -> None:
     assert names is not None
     assert names[12] == "stand"
     assert checkpoint_classes({"base_net": {}}, 80, "x.pth") is None
+
+
+def test_a_loader_process_that_dies_names_its_sample(
+    script: Script, checkpoint: Path, data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    load = AvaClips._load
+
+    def die(self: AvaClips, key: ClipKey, seed: int) -> ClipSample:
+        if key == ClipKey("b", 902):
+            os.kill(os.getpid(), signal.SIGKILL)
+        return load(self, key, seed)
+
+    monkeypatch.setattr(AvaClips, "_load", die)
+    line = script.refuses(*arguments(checkpoint, data, tmp_path, "workers=1"))
+    assert "a loader process died while it held video b, second 902" in line

@@ -32,13 +32,13 @@ def test_pools_are_what_the_detector_hands_on_in_eval_mode():
     detector.train()
     pools = DetectionPass(detector, TAUS).make_pools(features, proposals)
     assert detector.heads.training
-    assert [len(t) for t in pools[1].tubes] == [4, 6]
-    assert torch.allclose(torch.cat(pools[1].scores), outputs[0].scores)
+    assert pools[1].counts == [4, 6]
+    assert torch.allclose(pools[1].scores, outputs[0].scores)
     handed_on = detector.next_tubes(2, outputs[1], features)
     assert handed_on.shape == (10, 9, 4)
-    assert torch.allclose(torch.cat(pools[2].tubes), handed_on, atol=1e-4)
+    assert torch.allclose(pools[2].tubes, handed_on, atol=1e-4)
     first = make_valid(replicate_boxes(torch.cat(proposals), 3), 32, 32)
-    assert torch.equal(torch.cat(pools[0].tubes), first)
+    assert torch.equal(pools[0].tubes, first)
 
 
 def test_targets_decode_to_the_persons_they_came_from():
@@ -47,7 +47,7 @@ def test_targets_decode_to_the_persons_they_came_from():
     step = steps[0]
     sample = training._sample(
         0, training.make_pools(detector.extract(images).detach(), proposals)[0], targets, [5]
-    )[0]
+    )
     boxes = decode_boxes(step.delta_targets, proposals[0][sample.index])
     expected = targets[0].boxes[sample.person]
     assert torch.allclose(boxes[step.delta_mask], expected[step.delta_mask], atol=1e-3)
@@ -73,8 +73,8 @@ def test_neighbour_targets_are_coded_against_the_first_and_last_chunk():
     images, proposals = random_clips(detector, 1), [random_boxes(12)]
     steps = training(images, proposals, targets, [5])
     pools = training.make_pools(detector.extract(images).detach(), proposals)
-    sample = training._sample(2, pools[2], targets, [5])[0]
-    tubes = pools[2].tubes[0][sample.index]
+    sample = training._sample(2, pools[2], targets, [5])
+    tubes = pools[2].tubes[sample.index]
     references = torch.stack([tubes[:, 1], tubes[:, 7]], dim=1)
     boxes = decode_boxes(steps[2].neighbor_targets, references)
     expected = targets[0].neighbors[sample.person][:, 1]

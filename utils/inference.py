@@ -59,9 +59,8 @@ def collect_detections(
     on_batch: is shown every batch of this process as well.
     """
     batches = detect_batches(detector, loader, device, precision, on_annotation, progress)
-    with loader.explained():
-        for batch, outputs in batches:
-            evaluator.add(batch, outputs)
-            if on_batch is not None:
-                on_batch(batch, outputs)
+    for batch, outputs in batches:
+        evaluator.add(batch, outputs)
+        if on_batch is not None:
+            on_batch(batch, outputs)
     evaluator.merge()
