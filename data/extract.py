@@ -117,25 +117,37 @@ def extract_video(file: VideoFile, folder: Path, settings: ExtractSettings) -> R
 def extract_whole(video: Path, output: Path, settings: ExtractSettings) -> Record:
     """Extract a video into `<output>/<its name>`: whole, in the place of what is there, or not.
 
-    What an interruption leaves is a hidden folder, which the next attempt removes.
+    What a process that dies leaves are hidden folders, which `discard_unfinished` removes.
     """
     cv2.setNumThreads(1)  # the other processors have other videos
-    folder = output / video.stem
-    unfinished, replaced = (output / f".{word}-{video.stem}" for word in ("unfinished", "replaced"))
-    _remove(unfinished, replaced)
+    folder, unfinished, replaced = _folders(video, output)
+    discard_unfinished(video, output)
     try:
         record = extract_video(VideoFile(video), unfinished, settings)
         if folder.exists():
             folder.rename(replaced)
         unfinished.rename(folder)
     finally:
-        _remove(unfinished, replaced)
+        discard_unfinished(video, output)
     return record
 
 
-def _remove(*folders: Path) -> None:
-    for folder in folders:
-        shutil.rmtree(folder, ignore_errors=True)
+def discard_unfinished(video: Path, output: Path) -> None:
+    """Remove what is not whole of a video's extraction, which has ended, wherever that was."""
+    folder, unfinished, replaced = _folders(video, output)
+    if replaced.exists() and not folder.exists():
+        replaced.rename(folder)  # it ended between its two renames
+    for leftover in (unfinished, replaced):
+        shutil.rmtree(leftover, ignore_errors=True)
+
+
+def _folders(video: Path, output: Path) -> tuple[Path, Path, Path]:
+    """A video's frames, those that are being made, and those that they replace."""
+    return (
+        output / video.stem,
+        output / f".unfinished-{video.stem}",
+        output / f".replaced-{video.stem}",
+    )
 
 
 def _decode(

@@ -7,7 +7,8 @@ Every second has --fps frames, chosen by presentation time: the first one of sec
 the screen t seconds after the video's first frame. Interrupted, the same command goes on: a video's
 folder appears when it is complete. One that is there is skipped, but if it was made with other
 settings or from another file, it is named and the exit code is 1; --replace makes it anew. A video
-that is corrupt or truncated is named, the others are extracted, and the exit code is 1.
+that is corrupt or truncated, or on which a decoder crashes, is named, the others are extracted, and
+the exit code is 1.
 
 `<output>/manifest.json` tells for each video the decoder's version, settings, size, and for each
 second the number of frames and of different ones.
@@ -20,8 +21,6 @@ import os
 import sys
 from collections import Counter
 from collections.abc import Iterable, Iterator
-from concurrent.futures import BrokenExecutor, ProcessPoolExecutor, as_completed
-from multiprocessing import get_context
 from pathlib import Path
 
 from tqdm import tqdm
@@ -29,7 +28,10 @@ from tqdm import tqdm
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
 
-from data.extract import extract_whole  # noqa: E402, ROOT must be on the path first
+from data.extract import (  # noqa: E402, ROOT must be on the path first
+    discard_unfinished,
+    extract_whole,
+)
 from data.manifest import (  # noqa: E402
     ExtractSettings,
     Record,
@@ -37,6 +39,7 @@ from data.manifest import (  # noqa: E402
     read_record,
     write_manifest,
 )
+from utils.processes import ProcessDied, call_each  # noqa: E402
 
 SUFFIXES = {".mp4", ".m4v", ".mkv", ".webm", ".avi", ".mov", ".mpg", ".mpeg", ".flv", ".ts", ".wmv"}
 Outcome = tuple[Path, Record | Exception]
@@ -45,6 +48,13 @@ Outcome = tuple[Path, Record | Exception]
 def second(text: str) -> int | None:
     """A second, or `auto`, which is None."""
     return None if text == "auto" else int(text)
+
+
+def at_least_one(text: str) -> int:
+    """A number of 1 or more: the type of an argument."""
+    if not text.isdecimal() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"expected 1 or more, got {text!r}")
+    return int(text)
 
 
 def parse_arguments() -> argparse.Namespace:
@@ -76,7 +86,12 @@ def parse_arguments() -> argparse.Namespace:
     add("--quality", type=int, default=default.quality, help="of the JPEGs, 1 to 100 (95)")
     add("--allow-damaged", action="store_true", help="take what a decoder makes of damaged frames")
     add("--replace", action="store_true", help="make anew what was made with other settings")
-    add("--workers", type=int, default=min(4, os.cpu_count() or 1), help="videos at a time (4)")
+    add(
+        "--workers",
+        type=at_least_one,
+        default=min(4, os.cpu_count() or 1),
+        help="videos at a time, each in a process (4)",
+    )
     return parser.parse_args()
 
 
@@ -126,29 +141,18 @@ def differences(
 def extract_all(
     videos: list[Path], output: Path, settings: ExtractSettings, workers: int
 ) -> Iterator[Outcome]:
-    """Each video with its record, or with why there is none, as they are finished."""
-    if workers <= 1 or len(videos) <= 1:
-        for video in videos:
-            try:
-                yield video, extract_whole(video, output, settings)
-            except (ValueError, OSError) as error:
-                yield video, error
-        return
-    # Not forked: a copy of the decoders' threads may wait for locks that nobody holds.
-    with ProcessPoolExecutor(workers, get_context("spawn")) as pool:
-        jobs = {pool.submit(extract_whole, video, output, settings): video for video in videos}
-        try:
-            for job in as_completed(jobs):
-                error = job.exception()
-                if isinstance(error, BrokenExecutor):
-                    raise ValueError("a worker process has died (of too little memory?)")
-                if error is None or not isinstance(error, ValueError | OSError):
-                    yield jobs[job], job.result()  # raises what is our mistake
-                else:
-                    yield jobs[job], error
-        except BaseException:  # Ctrl-C, too: videos that wait are not begun
-            pool.shutdown(wait=False, cancel_futures=True)
-            raise
+    """Each video with its record, or with why there is none, as they are finished.
+
+    Also one at a time in a child process: a decoder that crashes on a file must not take along the
+    videos after it, the list of what failed and the manifest. That costs half a second, once.
+    """
+    tasks = [(video, output, settings) for video in videos]
+    for index, result in call_each(extract_whole, tasks, workers):
+        video = videos[index]
+        if isinstance(result, ProcessDied):
+            discard_unfinished(video, output)
+            result = RuntimeError(f"{video}: the process that decoded it died ({result})")
+        yield video, result
 
 
 def run(videos: list[Path], output: Path, settings: ExtractSettings, workers: int) -> int:

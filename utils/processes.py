@@ -1,0 +1,116 @@
+"""Calls in child processes, any of which may die: of a decoder's crash, of too little memory."""
+
+from __future__ import annotations
+
+import os
+import signal
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
+from multiprocessing import get_context, parent_process
+from multiprocessing.connection import Connection, wait
+from threading import Thread
+from typing import Any
+
+# Not forked: a copy of the decoders' threads may wait for locks that nobody holds.
+SPAWN = get_context("spawn")
+
+
+class ProcessDied(Exception):
+    """A child process ended before it gave its result; the message says how."""
+
+    def __init__(self, exit_code: int) -> None:
+        """exit_code: as `multiprocessing.Process` has it, negative for a signal."""
+        super().__init__(how_it_ended(exit_code))
+
+
+def call_each(
+    function: Callable[..., Any], tasks: Sequence[tuple[Any, ...]], workers: int
+) -> Iterator[tuple[int, Any]]:
+    """Call `function(*task)` for each of `tasks`, at most `workers` at a time, in child processes.
+
+    Yields each task's index and what came of it, as they are finished: its result, the `ValueError`
+    or `OSError` that it raised, or `ProcessDied`; the others go on. Any other exception ends its
+    process, which prints the traceback. Where the iteration is left early, all children are killed.
+
+    `concurrent.futures` would end with the first dead process, and not know what that one held.
+    Here every child has a connection and a task of its own.
+    """
+    waiting = deque(enumerate(tasks))
+    idle: list[_Child] = []
+    busy: dict[Any, _Child] = {}
+    try:
+        while waiting or busy:
+            while waiting and len(busy) < workers:
+                child = idle.pop() if idle else _Child(function)
+                busy[child.connection] = child
+                child.begin(*waiting.popleft())
+            for connection in wait(list(busy)):
+                child = busy.pop(connection)
+                result = child.finish()
+                if not isinstance(result, ProcessDied):
+                    idle.append(child)
+                yield child.index, result
+    finally:
+        for child in (*idle, *busy.values()):
+            child.kill()
+
+
+class _Child:
+    """A process that has one task at a time."""
+
+    def __init__(self, function: Callable[..., Any]) -> None:
+        self.index = -1
+        self.connection, theirs = SPAWN.Pipe()
+        self.process = SPAWN.Process(target=_serve, args=(function, theirs), daemon=True)
+        self.process.start()
+        theirs.close()  # or its death would not close the connection
+
+    def begin(self, index: int, task: tuple[Any, ...]) -> None:
+        self.index = index
+        with suppress(OSError):  # dead since its last task: `finish` tells
+            self.connection.send(task)
+
+    def finish(self) -> Any:
+        try:
+            return self.connection.recv()
+        except (EOFError, OSError):
+            self.process.join()
+            return ProcessDied(self.process.exitcode or 0)
+
+    def kill(self) -> None:
+        self.process.kill()
+        self.process.join()
+
+
+def _serve(function: Callable[..., Any], tasks: Connection) -> None:
+    """What a child does until its parent has no more tasks, or is gone."""
+    Thread(target=_end_with_parent, daemon=True).start()
+    while True:
+        try:
+            task = tasks.recv()
+        except EOFError:
+            return
+        try:
+            result = function(*task)
+        except (ValueError, OSError) as error:
+            result = error
+        tasks.send(result)
+
+
+def _end_with_parent() -> None:
+    """Not at the end of the task: until then somebody may have started the same again."""
+    parent = parent_process()
+    assert parent is not None, "in a child"
+    parent.join()
+    os._exit(1)
+
+
+def how_it_ended(exit_code: int) -> str:
+    """`signal 11, SIGSEGV`, with what the usual ones mean; `exit code 1`."""
+    if exit_code >= 0:
+        return f"exit code {exit_code}"
+    names = {number.value: number.name for number in signal.Signals}
+    name = names.get(-exit_code, "unknown")
+    meaning = {"SIGKILL": ": out of memory?"}.get(name, "")
+    return f"signal {-exit_code}, {name}{meaning}"
