@@ -129,6 +129,9 @@ def write_manifest(frames: Path) -> Path:
     videos = {f.name: asdict(r) for f in folders if (r := read_record(f)) is not None}
     path = frames / MANIFEST
     partial = path.with_name(f".{MANIFEST}.{os.getpid()}")
-    partial.write_text(json.dumps({"videos": videos}, indent=1) + "\n", encoding="utf-8")
-    partial.replace(path)
+    try:
+        partial.write_text(json.dumps({"videos": videos}, indent=1) + "\n", encoding="utf-8")
+        partial.replace(path)
+    finally:
+        partial.unlink(missing_ok=True)
     return path

@@ -4,11 +4,11 @@
     python scripts/extract_clips.py my_videos --output datasets/mine/frames --start auto --end auto
 
 Every second has --fps frames, chosen by presentation time: the first one of second t is what is on
-the screen t seconds after the video's first frame. Interrupted, the same command goes on: a video's
-folder appears when it is complete. One that is there is skipped, but if it was made with other
-settings or from another file, it is named and the exit code is 1; --replace makes it anew. A video
-that is corrupt or truncated, or on which a decoder crashes, is named, the others are extracted, and
-the exit code is 1.
+the screen t seconds after the video's first frame. Stopped (Ctrl-C, SIGTERM) or killed, the same
+command goes on: a video's folder appears when it is complete. One that is there is skipped, but if
+it was made with other settings or from another file, it is named and the exit code is 1; --replace
+makes it anew. A video that is corrupt or truncated, or on which a decoder crashes, is named, the
+others are extracted, and the exit code is 1.
 
 `<output>/manifest.json` tells for each video the decoder's version, settings, size, and for each
 second the number of frames and of different ones.
@@ -21,6 +21,7 @@ import os
 import sys
 from collections import Counter
 from collections.abc import Iterable, Iterator
+from contextlib import closing
 from pathlib import Path
 
 from tqdm import tqdm
@@ -39,6 +40,7 @@ from data.manifest import (  # noqa: E402
     read_record,
     write_manifest,
 )
+from utils.interrupt import Interrupted, StopSignals  # noqa: E402
 from utils.processes import ProcessDied, call_each  # noqa: E402
 
 SUFFIXES = {".mp4", ".m4v", ".mkv", ".webm", ".avi", ".mov", ".mpg", ".mpeg", ".flv", ".ts", ".wmv"}
@@ -139,36 +141,57 @@ def differences(
 
 
 def extract_all(
-    videos: list[Path], output: Path, settings: ExtractSettings, workers: int
+    videos: list[Path], output: Path, settings: ExtractSettings, workers: int, stop: StopSignals
 ) -> Iterator[Outcome]:
     """Each video with its record, or with why there is none, as they are finished.
 
     Also one at a time in a child process: a decoder that crashes on a file must not take along the
-    videos after it, the list of what failed and the manifest. That costs half a second, once.
+    videos after it, the list of what failed and the manifest. That costs a third of a second, once.
+    Raises `Interrupted` soon after a signal to `stop`.
     """
     tasks = [(video, output, settings) for video in videos]
-    for index, result in call_each(extract_whole, tasks, workers):
-        video = videos[index]
-        if isinstance(result, ProcessDied):
+    unfinished = set(videos)
+    try:
+        with closing(call_each(extract_whole, tasks, workers, stop)) as outcomes:
+            for index, result in outcomes:
+                video = videos[index]
+                unfinished.remove(video)
+                if isinstance(result, ProcessDied):
+                    discard_unfinished(video, output)
+                    result = RuntimeError(f"{video}: the process that decoded it died ({result})")
+                yield video, result
+    finally:
+        for video in unfinished:  # their processes were killed
             discard_unfinished(video, output)
-            result = RuntimeError(f"{video}: the process that decoded it died ({result})")
-        yield video, result
 
 
 def run(videos: list[Path], output: Path, settings: ExtractSettings, workers: int) -> int:
-    """Extract `videos`, telling what goes wrong; returns how many failed."""
-    failed = 0
-    try:
-        with tqdm(total=len(videos), unit="video", disable=None) as bar:
-            for video, result in extract_all(videos, output, settings, workers):
-                bar.update()
-                if isinstance(result, Exception):
-                    failed += 1
-                    bar.write(f"error: {result}", file=sys.stderr)
-                elif settings.end is not None and result.seconds().stop < settings.end:
-                    bar.write(f"note: {video}: ends in second {result.seconds()[-1]}")
-    finally:
-        write_manifest(output)
+    """Extract `videos`, telling what goes wrong; returns how many failed.
+
+    Raises `Interrupted` after a signal, with the manifest written and nothing left half done.
+    """
+    done = failed = 0
+    with StopSignals() as stop:
+        outcomes = extract_all(videos, output, settings, workers, stop)
+        try:
+            with tqdm(total=len(videos), unit="video", disable=None) as bar, closing(outcomes):
+                for video, result in outcomes:
+                    bar.update()
+                    if isinstance(result, Exception):
+                        failed += 1
+                        bar.write(f"error: {result}", file=sys.stderr)
+                        continue
+                    done += 1
+                    if settings.end is not None and result.seconds().stop < settings.end:
+                        bar.write(f"note: {video}: ends in second {result.seconds()[-1]}")
+        except Interrupted as end:
+            raise Interrupted(
+                end.signum,
+                f"{output}: stopped: {done} extracted, {len(videos) - done} to go; run the same "
+                "command again to go on",
+            ) from None
+        finally:
+            write_manifest(output)
     return failed
 
 

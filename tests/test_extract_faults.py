@@ -1,9 +1,11 @@
-"""Extraction whose processes die: the video is named, the others are whole."""
+"""Extraction whose processes die or are stopped: what is there is whole, the rest is made later."""
 
 from __future__ import annotations
 
+import json
 import os
 import resource
+import shutil
 import signal
 import subprocess
 from pathlib import Path
@@ -17,18 +19,18 @@ from data.manifest import ExtractSettings
 from data.video_file import write_video
 from tests.runs import start, wait_for
 
-# So many frames for each second that there is time to interrupt: more than a second for each video.
-OPTIONS = ("--start", 0, "--end", "auto", "--fps", 1000)
+OPTIONS = ("--start", 0, "--end", "auto", "--short-side", 0)
 SMALL = ExtractSettings(start=0, end=None, fps=2)
 
 
 @pytest.fixture(scope="module")
 def videos(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Three videos of 2 s."""
+    """Three videos of 2 s, large enough for there to be time to interrupt what decodes them."""
     folder = tmp_path_factory.mktemp("videos")
-    for name, grey in (("a", 50), ("b", 100), ("c", 150)):
-        frames = (np.full((32, 48, 3), grey + i, dtype=np.uint8) for i in range(20))
-        write_video(folder / f"{name}.mp4", frames, 10)
+    frames = (np.full((720, 1280, 3), 4 * i, dtype=np.uint8) for i in range(60))
+    write_video(folder / "a.mp4", frames, 30)
+    for name in ("b", "c"):
+        shutil.copy(folder / "a.mp4", folder / f"{name}.mp4")
     return folder
 
 
@@ -101,6 +103,51 @@ def test_a_decoder_that_crashes_costs_its_own_video(
 
     assert "1 extracted, 2 there already, 0 failed" in finish(videos, tmp_path / "frames")
     assert same_files(tmp_path / "frames", whole)
+
+
+def started_children(process: subprocess.Popen) -> list[str]:
+    """Process ids; the first one is Python's resource tracker."""
+    return Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("moment", ["children start", "last video"])
+def test_a_signal_stops_and_the_same_command_goes_on(
+    videos: Path, whole: Path, tmp_path: Path, number: signal.Signals, moment: str
+) -> None:
+    output = tmp_path / "frames"
+    process = extraction(videos, output)
+    if moment == "children start":  # they import, and do not handle signals yet
+        wait_for(lambda: len(started_children(process)) > 1, process)
+    else:
+        wait_for((output / ".unfinished-c").exists, process)
+    os.killpg(process.pid, number)  # as Ctrl-C and batch systems do: the children get it, too
+    out, err = process.communicate(timeout=60)
+    assert process.returncode == 128 + number, err
+    done = [name for name in listed(output) if name != "manifest.json"]
+    (line,) = err.strip().splitlines()
+    assert line == (
+        f"{output}: stopped: {len(done)} extracted, {3 - len(done)} to go; run the same command "
+        "again to go on"
+    )
+    assert out == ""
+    assert len(done) in ((0,) if moment == "children start" else (1, 2))
+    assert list(json.loads((output / "manifest.json").read_text())["videos"]) == done
+    assert all(same_files(output / name, whole / name) for name in done)
+
+    assert f"{len(done)} there already, 0 failed" in finish(videos, output)
+    assert same_files(output, whole)
+
+
+def test_a_signal_to_the_script_alone_stops_it_as_well(videos: Path, tmp_path: Path) -> None:
+    output = tmp_path / "frames"
+    process = extraction(videos, output, workers=1)
+    wait_for((output / ".unfinished-a").exists, process)
+    process.terminate()
+    _, err = process.communicate(timeout=60)
+    assert process.returncode == 143
+    assert "0 extracted, 3 to go" in err
+    assert listed(output) == ["manifest.json"]
 
 
 def test_nobody_goes_on_when_the_script_is_killed(

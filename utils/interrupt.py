@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import signal
+from collections.abc import Iterator
+from contextlib import contextmanager
 from types import FrameType
 from typing import Any
 
@@ -49,3 +51,17 @@ def ignore_stop_signals() -> None:
     """For helper processes: Ctrl-C reaches the whole group, and the parent still needs them."""
     for number in SIGNALS:
         signal.signal(number, signal.SIG_IGN)
+
+
+@contextmanager
+def stop_signals_held() -> Iterator[None]:
+    """In this block they wait for its end, and a process that is started in it never gets any.
+
+    It inherits that, so not even the imports with which it begins are interrupted, which would end
+    in a traceback.
+    """
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, SIGNALS)
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)

@@ -7,13 +7,17 @@ import signal
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
-from multiprocessing import get_context, parent_process
+from multiprocessing import get_context, parent_process, resource_tracker
 from multiprocessing.connection import Connection, wait
 from threading import Thread
 from typing import Any
 
+from utils.interrupt import Interrupted, StopSignals, stop_signals_held
+
 # Not forked: a copy of the decoders' threads may wait for locks that nobody holds.
 SPAWN = get_context("spawn")
+# How often [s] the parent looks whether it is to stop.
+LOOK_EVERY = 0.1
 
 
 class ProcessDied(Exception):
@@ -25,13 +29,19 @@ class ProcessDied(Exception):
 
 
 def call_each(
-    function: Callable[..., Any], tasks: Sequence[tuple[Any, ...]], workers: int
+    function: Callable[..., Any],
+    tasks: Sequence[tuple[Any, ...]],
+    workers: int,
+    stop: StopSignals | None = None,
 ) -> Iterator[tuple[int, Any]]:
     """Call `function(*task)` for each of `tasks`, at most `workers` at a time, in child processes.
 
     Yields each task's index and what came of it, as they are finished: its result, the `ValueError`
     or `OSError` that it raised, or `ProcessDied`; the others go on. Any other exception ends its
-    process, which prints the traceback. Where the iteration is left early, all children are killed.
+    process, which prints the traceback.
+
+    Raises `Interrupted` soon after a signal to `stop`. Then, and wherever the iteration is left
+    early, all children are killed; signals that stop a run do not reach them otherwise.
 
     `concurrent.futures` would end with the first dead process, and not know what that one held.
     Here every child has a connection and a task of its own.
@@ -41,11 +51,13 @@ def call_each(
     busy: dict[Any, _Child] = {}
     try:
         while waiting or busy:
+            if stop is not None and stop.signum:
+                raise Interrupted(stop.signum)
             while waiting and len(busy) < workers:
                 child = idle.pop() if idle else _Child(function)
                 busy[child.connection] = child
                 child.begin(*waiting.popleft())
-            for connection in wait(list(busy)):
+            for connection in wait(list(busy), LOOK_EVERY):
                 child = busy.pop(connection)
                 result = child.finish()
                 if not isinstance(result, ProcessDied):
@@ -63,7 +75,10 @@ class _Child:
         self.index = -1
         self.connection, theirs = SPAWN.Pipe()
         self.process = SPAWN.Process(target=_serve, args=(function, theirs), daemon=True)
-        self.process.start()
+        # Starting with a child it would, before Python 3.12, let through the signals that are held.
+        resource_tracker.ensure_running()
+        with stop_signals_held():
+            self.process.start()
         theirs.close()  # or its death would not close the connection
 
     def begin(self, index: int, task: tuple[Any, ...]) -> None:
