@@ -124,7 +124,7 @@ class MaxPool(nn.Module):
                 continue
             begin = first * stride + offset
             there = x[:, :, begin : begin + (last - first - 1) * stride + 1 : stride]
-            torch.maximum(pooled[:, :, first:last], there, out=pooled[:, :, first:last])
+            pooled[:, :, first:last].clamp_(min=there)  # a maximum in place
         return pooled
 
 

@@ -60,8 +60,7 @@ def box_iou(a: Tensor, b: Tensor) -> Tensor:
 
 def clip_boxes(boxes: Tensor, height: float, width: float) -> Tensor:
     """Clip `[..., 4]` boxes to `[0, width] x [0, height]`."""
-    limits = boxes.new_tensor([width, height, width, height])
-    return torch.minimum(boxes.clamp(min=0), limits)
+    return torch.minimum(boxes.clamp(min=0), _image_size(boxes, height, width))
 
 
 def make_valid(boxes: Tensor, height: int, width: int) -> Tensor:
@@ -73,15 +72,23 @@ def make_valid(boxes: Tensor, height: int, width: int) -> Tensor:
     clipped = clip_boxes(boxes, height, width)
     sizes = clipped[..., 2:] - clipped[..., :2]
     too_small = (sizes <= MIN_SIDE).any(dim=-1, keepdim=True)
-    whole = boxes.new_tensor([0, 0, width, height])
+    size = _image_size(boxes, height, width)
+    whole = torch.cat([torch.zeros_like(size[:2]), size[2:]])
     return torch.where(too_small, whole, clipped)
 
 
 def normalize_boxes(boxes: Tensor, height: int, width: int) -> Tensor:
     """Pixels to fractions of width and height, the unit of AVA's files."""
-    return boxes / boxes.new_tensor([width, height, width, height])
+    return boxes / _image_size(boxes, height, width)
 
 
 def scale_boxes(boxes: Tensor, height: int, width: int) -> Tensor:
     """Fractions of width and height to pixels; inverts `normalize_boxes`."""
-    return boxes * boxes.new_tensor([width, height, width, height])
+    return boxes * _image_size(boxes, height, width)
+
+
+def _image_size(boxes: Tensor, height: float, width: float) -> Tensor:
+    """`(width, height, width, height)` beside `boxes`, made there: a GPU need not be waited for."""
+    size = boxes.new_full((4,), height)
+    size[::2].fill_(width)
+    return size
