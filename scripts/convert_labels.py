@@ -36,7 +36,7 @@ from data.converters import (
     write_ava,
     write_label_map,
 )
-from data.converters.media import PICTURE_NAME
+from data.converters.media import PICTURE_NAME, video_name
 from utils.cli import run_main, staged_results
 from utils.labels import read_label_map
 
@@ -62,7 +62,12 @@ def parse_arguments() -> argparse.Namespace:
         help="attributes that hold actions; 'label' is CVAT's label; default: all but the person's",
     )
     add("--person", default="person", metavar="ATTRIBUTE", help="VIA's; default: %(default)s")
-    add("--video", metavar="NAME", help="name of the video, where the file has another")
+    add(
+        "--video",
+        type=video_name,
+        metavar="NAME",
+        help="name of the video, in --media too, where the file has another",
+    )
     add(
         "--tolerance",
         type=rate,

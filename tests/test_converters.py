@@ -19,6 +19,7 @@ from data.converters import (
     write_ava,
     write_label_map,
 )
+from data.video_file import write_video
 from tests.entries import Script
 from tests.helpers import ROOT, SHARED, needs_shared
 from utils.labels import read_label_map
@@ -373,6 +374,40 @@ def test_table_mistakes_name_the_line(tmp_path: Path, text: str, message: str) -
 # ---------------------------------------------------------------------------- key frames, names
 
 
+def export(folder: Path, tool: str) -> Path:
+    """A box in the left half of frame 20, or second 2 of a 10 Hz video, called `wrong`."""
+    region = {
+        "shape_attributes": {"name": "rect", "x": 0, "y": 0, "width": 32, "height": 48},
+        "region_attributes": {"action": "run"},
+    }
+    pictures = {"x": {"filename": "wrong_000020.jpg", "regions": [region]}}
+    entry = {"vid": "1", "z": [2.0], "xy": [2, 0, 0, 32, 48], "av": {"3": "0"}}
+    meta = "<meta><task><id>1</id><source>wrong.mp4</source></task></meta>"
+    track = f'<track id="1" label="sit">{box(20, (0, 0, 32, 48))}</track>'
+    return {
+        "cvat": lambda: cvat(folder, track, meta=meta),
+        "via2": lambda: written(folder, "v.json", json.dumps(pictures)),
+        "via3": lambda: via3(folder, {"1_a": entry}, "wrong.mp4"),
+        "via3 pictures": lambda: via3(folder, {"1_a": entry | {"z": []}}, "wrong_000020.jpg", 2),
+        "table": lambda: written(folder, "t.csv", "wrong.mp4,2,0,0,32,48,sit\n"),
+    }[tool]()
+
+
+@pytest.mark.parametrize("tool", ["cvat", "via2", "via3", "via3 pictures", "table"])
+@pytest.mark.parametrize("other", [True, False])
+def test_a_video_of_another_name_gives_its_own_rate_and_size(
+    tmp_path: Path, tool: str, other: bool
+) -> None:
+    """Also where a video of the name in the file lies beside it."""
+    write_video(tmp_path / "real.mp4", [np.zeros((48, 64, 3), np.uint8)] * 30, 10)
+    if other:
+        write_video(tmp_path / "wrong.mp4", [np.zeros((96, 32, 3), np.uint8)] * 30, 25)
+    media = Media(folder=tmp_path)
+    marks, _ = read_marks(export(tmp_path, tool), media, Choice(video="real"), pixels=True)
+    (row,) = to_ava(marks, media).rows
+    assert row[:3] == ("real", 2, (0, 0, 0.5, 1))
+
+
 def test_of_several_moments_the_nearest_is_the_key_frame(tmp_path: Path) -> None:
     rows = [(3.75, "far", "A"), (4.125, "near", "A"), (4.125, "near", "B"), (4.5, "tie", "A")]
     marks, _ = read_marks(table(tmp_path, *rows), Media(), Choice())
@@ -479,6 +514,9 @@ def test_command_line_writes_both_files_and_says_what_it_left_out(
     assert "1 videos, 1 key frames, 2 boxes of persons, 3 rows" in outcome.out
     assert "left out: 1 boxes not on a whole second" in outcome.out
     assert "left out: 1 segments in time, without a box" in outcome.out
+    renamed = ("--video", "other.mp4", "--size", "1920x1080", "-o", tmp_path / "renamed.csv")
+    assert script(path, *renamed).code == 0
+    assert (tmp_path / "renamed.csv").read_text().startswith("other,0003,")
     said = script.refuses(path, "-o", tmp_path / "other.csv")
     assert said.startswith(f"error: {path}, region 1_a: the box is in pixels")
     assert not (tmp_path / "other.csv").exists()

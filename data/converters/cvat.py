@@ -128,7 +128,7 @@ def _task_of(track: Element, meta: Meta, path: Path, choice: Choice) -> Task:
         task = Task(path.stem, None)
     if task is None:
         raise ValueError(f"{path}, track {track.get('id')}: of which task, of {', '.join(tasks)}?")
-    return task if choice.video is None else Task(choice.video, task.size)
+    return Task(choice.video_of(task.video), task.size)
 
 
 def _box(shape: Element, where: str) -> Box:

@@ -38,12 +38,17 @@ class Choice:
     actions: attributes whose values are action names; None takes all but `person`. CVAT also knows
         `label`: the label of the track itself.
     person: the attribute with the person's name or number, for tools without tracks.
-    video: the name of the video, where the file does not have it or has a wrong one.
+    video: the name of the video, where the file does not have it or has a wrong one. Rate and size
+        are looked up under it, too: it is what the video is called beside the annotation.
     """
 
     actions: frozenset[str] | None = None
     person: str = "person"
     video: str | None = None
+
+    def video_of(self, name: str) -> str:
+        """The name of the video that the file calls `name`."""
+        return self.video or name
 
     def is_action(self, attribute: str) -> bool:
         if self.actions is not None:

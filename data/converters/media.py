@@ -6,6 +6,7 @@ Most annotation files have neither the frame rate nor the size; options or the f
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from fractions import Fraction
 from pathlib import Path, PurePath, PureWindowsPath
@@ -87,8 +88,13 @@ class Media:
         fps = self.fps if file is None else file.fps
         return None if fps is None else 1 / (2 * fps)
 
-    def picture_moment(self, name: str, where: str) -> tuple[str, Fraction]:
-        """The video and the time [s] that a picture's file name stands for."""
+    def picture_moment(
+        self, name: str, where: str, video_of: Callable[[str], str]
+    ) -> tuple[str, Fraction]:
+        """The video and the time [s] that a picture's file name stands for.
+
+        video_of: the video's name (`Choice.video_of`) for the one that the picture's name has.
+        """
         found = re.search(self.picture_name, PureWindowsPath(name).as_posix())
         if found is None:
             raise ValueError(
@@ -96,7 +102,7 @@ class Media:
                 f"{self.picture_name!r} (--picture-name)"
             )
         groups = found.groupdict()
-        video = PurePath(groups["video"]).name
+        video = video_of(PurePath(groups["video"]).name)
         if groups.get("second") is not None:
             return video, Fraction(groups["second"])
         return video, self.frame_time(video, int(groups["frame"]), where)

@@ -66,7 +66,7 @@ def _check_header(columns: list[str], where: str) -> None:
 
 
 def _mark(row: dict[str, str], where: str, media: Media, choice: Choice, pixels: bool) -> Mark:
-    video = choice.video or video_name(row["video"])
+    video = choice.video_of(video_name(row["video"]))
     second = parse_number(row["second"], "second", where)
     x1, y1, x2, y2 = (parse_number(row[name], name, where) for name in ("x1", "y1", "x2", "y2"))
     if not 0 <= second < float("inf"):

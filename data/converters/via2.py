@@ -86,11 +86,10 @@ def _mark(
     if shape.get("name") != "rect":
         left_out.add(f"shapes that are no boxes ({shape.get('name')})", where)
         return None
-    video, time = media.picture_moment(name, where)
+    video, time = media.picture_moment(name, where, choice.video_of)
     values = [v for key, value in attributes.items() if choice.is_action(key) for v in _set(value)]
     person = str(attributes.get(choice.person, "")).strip()
     size = media.frame_size(video, where, name)
-    video = choice.video or video
     return Mark(where, video, time, _corners(shape, where), size, named(values), person or None)
 
 

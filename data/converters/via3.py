@@ -117,9 +117,9 @@ def _mark(region: Region, attributes: dict[str, Any], media: Media, choice: Choi
     where = region.where
     if region.times:
         time = Fraction(str(parse_number(str(region.times[0]), "time", where)))
-        video, picture = video_name(region.file), None
+        video, picture = choice.video_of(video_name(region.file)), None
     else:
-        video, time = media.picture_moment(region.file, where)
+        video, time = media.picture_moment(region.file, where, choice.video_of)
         picture = region.file
     values: list[str] = []
     person = None
@@ -133,7 +133,6 @@ def _mark(region: Region, attributes: dict[str, Any], media: Media, choice: Choi
         if choice.is_action(attribute.get("aname", "")):
             values += texts
     size = media.frame_size(video, where, picture)
-    video = choice.video or video
     return Mark(where, video, time, _corners(region.shape, where), size, named(values), person)
 
 
