@@ -1,0 +1,100 @@
+"""CVAT's annotation: tracks, attributes, tasks, and its mistakes."""
+
+from __future__ import annotations
+
+from fractions import Fraction
+from pathlib import Path
+
+import pytest
+
+from data.converters import Media
+from tests.conversion import attribute, box, convert, cvat, rows_of, written
+
+
+def test_cvat_tracks_are_persons_and_attributes_actions(tmp_path: Path) -> None:
+    walks = attribute("pose", "walk") + attribute("talk", "true") + attribute("age", 30)
+    sits = attribute("pose", "sit") + attribute("talk", "false") + attribute("age", 30)
+    boxes = [
+        box(30, (20, 10, 60, 90), walks),
+        box(31, (21, 10, 61, 90), walks),  # between key frames
+        box(60, (22, 10, 62, 90), sits),
+        box(90, (22, 10, 62, 90), sits, outside=1),
+    ]
+    track = f'<track id="7" label="person">{"".join(boxes)}</track>'
+    wave = f'<track id="8" label="wave">{box(60, (0, 0, 200, 50))}</track>'
+    converted = convert(cvat(tmp_path, track, wave))
+    assert rows_of(converted) == [
+        ("kitchen", 1, (0.1, 0.1, 0.3, 0.9), "talk", 7),
+        ("kitchen", 1, (0.1, 0.1, 0.3, 0.9), "walk", 7),
+        ("kitchen", 2, (0.11, 0.1, 0.31, 0.9), "sit", 7),
+        ("kitchen", 2, (0, 0, 1, 0.5), "wave", 8),
+    ]
+    assert converted.left_out.lines() == [
+        f"1 boxes not on a whole second (first: {tmp_path}/a.xml, track 7, frame 31: 1.033 s)"
+    ]
+
+
+def test_cvat_can_be_told_what_is_an_action(tmp_path: Path) -> None:
+    track = (
+        f'<track id="7" label="run">{box(30, (20, 10, 60, 90), attribute("pose", "up"))}</track>'
+    )
+    path = cvat(tmp_path, track)
+    assert list(convert(path).classes.values()) == ["up"]
+    chosen = convert(path, actions=frozenset(["label"]), video="other")
+    assert rows_of(chosen)[0][0] == "other"
+    assert list(chosen.classes.values()) == ["run"]
+
+
+def test_cvat_project_has_several_videos(tmp_path: Path) -> None:
+    size = "<original_size><width>{}</width><height>100</height></original_size>"
+    task = "<task><id>{}</id><name>{}</name>" + size + "</task>"
+    tasks = task.format(1, "a.mp4", 100) + task.format(2, "b", 200)
+    meta = f"<meta><project><tasks>{tasks}</tasks></project></meta>"
+    tracks = [
+        f'<track id="{i}" label="run" task_id="{i}">{box(0, (0, 0, 50, 50))}</track>'
+        for i in (1, 2)
+    ]
+    assert [row[:3] for row in rows_of(convert(cvat(tmp_path, *tracks, meta=meta)))] == [
+        ("a", 0, (0, 0, 0.5, 0.5)),
+        ("b", 0, (0, 0, 0.25, 0.5)),
+    ]
+
+
+def test_cvat_at_2997_takes_the_frame_nearest_to_the_second(tmp_path: Path) -> None:
+    boxes = [box(i, (i % 100, 0, 150, 100)) for i in range(140, 160)]
+    path = cvat(tmp_path, f'<track id="0" label="wave">{"".join(boxes)}</track>')
+    media = Media(fps=Fraction(30000, 1001))
+    # Second 5 is frame 149.85: number 150, at 5.005 s.
+    assert [row[:3] for row in rows_of(convert(path, media))] == [
+        ("kitchen", 5, (0.25, 0, 0.75, 1))
+    ]
+
+
+@pytest.mark.parametrize(
+    ("track", "message"),
+    [
+        (box(30, (60, 10, 20, 90)), r"a\.xml, track 3, frame 30: box without area: .* 200 x 100"),
+        (box(30, (0, 0, 900, 90)), r"track 3, frame 30: box far outside the picture"),
+        (box(30, ("x", 0, 9, 9)), r"track 3, frame 30: xtl is not a number: 'x'"),
+        ("", "nothing to convert: no box at all"),
+    ],
+)
+def test_cvat_mistakes_name_track_and_frame(tmp_path: Path, track: str, message: str) -> None:
+    path = cvat(tmp_path, f'<track id="3" label="wave">{track}</track>')
+    with pytest.raises(ValueError, match=message):
+        convert(path)
+
+
+def test_cvat_files_of_another_kind_are_refused(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match=r"export the task as 'CVAT for video 1\.1'"):
+        convert(cvat(tmp_path, '<image id="0" name="a.jpg"/>'))
+    with pytest.raises(ValueError, match=r"a\.xml, line 2: not XML"):
+        convert(written(tmp_path, "a.xml", "<annotations>\n<track></annotations>"))
+    with pytest.raises(ValueError, match="no <track> in this file"):
+        convert(cvat(tmp_path))
+
+
+def test_cvat_needs_a_rate(tmp_path: Path) -> None:
+    path = cvat(tmp_path, f'<track id="3" label="wave">{box(30, (0, 0, 20, 90))}</track>')
+    with pytest.raises(ValueError, match=r"track 3, frame 30: when is frame 30\? Say --fps"):
+        convert(path, Media())
