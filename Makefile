@@ -30,13 +30,9 @@ lint: $(READY)
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 
+# One Markdown table, half an hour; `python -m benchmarks NAME` makes a part of it.
 bench: $(READY)
-	$(BIN)/python -m benchmarks.inference
-	$(BIN)/python -m benchmarks.ops
-	$(BIN)/python -m benchmarks.loading
-	$(BIN)/python -m benchmarks.stream
-	$(BIN)/python -m benchmarks.memory
-	$(BIN)/python -m benchmarks.ava_evaluation
+	$(BIN)/python -m benchmarks
 
 # Training killed at random moments must end with the weights of the undisturbed run.
 soak: $(READY)

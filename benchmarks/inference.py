@@ -3,24 +3,24 @@
     python -m benchmarks.inference [--threads 2] [--repeats 5] [--default-allocator]
 
 One clip: 36 frames of 400 x 400, 34 proposals, 3 steps, float32: 895 GFLOP when every feature step
-of every tube is computed (a multiply-add is two). The rate is 895 GFLOP over the time; the
-yardstick is `torch.mm` of two 2048 x 2048 float32 matrices, measured before and after each
-repetition. All rows take turns, so that a busy machine slows all of them. Weights are random: they
-do not matter here.
+of every tube is computed (a multiply-add is two). The yardstick is the time that as many take in
+`torch.mm` of two 2048 x 2048 float32 matrices, measured before and after each repetition: the ratio
+is the share of the machine's rate. All rows take turns; each but the last adds a change to the one
+before. Weights are random: they do not matter here.
 """
 
 from __future__ import annotations
 
 import argparse
 import copy
-import statistics
-import time
-from collections.abc import Callable
-from dataclasses import dataclass, field
+from collections.abc import Iterator
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
 
+from benchmarks.report import Row, main, timed
+from benchmarks.throughput import FRAMES, GFLOP, SIDE, matrix_rate
 from models import StepDetector, build_detector
 from models.inference import OneDnnConv3d, prepare_for_inference
 from utils.allocator import keep_freed_memory
@@ -28,36 +28,19 @@ from utils.config import ModelConfig
 from utils.precision import autocast
 from utils.proposals import grid_proposals
 
-GFLOP = 895.0
-FRAMES, SIDE, SIZE = 36, 400, 2048
 CPU = torch.device("cpu")
 
 
-@dataclass
-class Row:
-    """A way of running the detector, its times in seconds and its rates over the yardstick's."""
+class Way(NamedTuple):
+    """A way of running the detector."""
 
     name: str
     detector: StepDetector
     precision: str = "fp32"
-    seconds: list[float] = field(default_factory=list)
-    ratios: list[float] = field(default_factory=list)
+    goal: str = ""
 
 
-def timed(work: Callable[[], object]) -> float:
-    began = time.perf_counter()
-    work()
-    return time.perf_counter() - began
-
-
-def matrix_rate() -> float:
-    """GFLOP/s of `torch.mm`."""
-    a, b = torch.rand(SIZE, SIZE), torch.rand(SIZE, SIZE)
-    torch.mm(a, b)
-    return 4 * 2 * SIZE**3 / 1e9 / timed(lambda: [torch.mm(a, b) for _ in range(4)])
-
-
-def rows() -> list[Row]:
+def ways() -> list[Way]:
     """Each change on top of the one before, and bf16."""
     torch.manual_seed(0)
     plain = build_detector(ModelConfig(num_classes=60)).eval()
@@ -69,55 +52,45 @@ def rows() -> list[Row]:
                 setattr(parent, name, layer.layer)
     fast = prepare_for_inference(copy.deepcopy(plain))
     return [
-        Row("as in training", plain),
-        Row("batch norm folded, channels-last, pooling apart", slow_path),
-        Row("and every convolution by oneDNN", whole),
-        Row("and the last step's boxes on the key frame only", fast),
-        Row("the same in bf16", fast, "bf16"),
+        Way("as in training", plain),
+        Way("batch norm folded, channels-last, pooling apart", slow_path),
+        Way("and every convolution by oneDNN", whole),
+        Way("and the last step's boxes on the key frame only", fast, goal="0.8"),
+        Way("the same in bf16", fast, "bf16"),
     ]
 
 
 @torch.no_grad()
-def measure(table: list[Row], repeats: int) -> None:
+def measure(table: list[Way], repeats: int) -> list[Row]:
     images: Tensor = torch.rand(1, FRAMES, 3, SIDE, SIDE) * 2 - 1
     boxes = [grid_proposals(34) * SIDE]
+    rows = [
+        Row(f"a clip detected: {way.name}", "s", [], [], "its 895 GFLOP in torch.mm", way.goal)
+        for way in table
+    ]
     for repeat in range(repeats + 1):
-        for row in table:
-            before = matrix_rate()
-            with autocast(CPU, row.precision):
-                seconds = timed(lambda row=row: row.detector(images, boxes))  # type: ignore[misc]
-            rate = (before + matrix_rate()) / 2
+        for way, row in zip(table, rows, strict=True):
+            before = matrix_rate(CPU)
+            with autocast(CPU, way.precision):
+                seconds = timed(lambda way=way: way.detector(images, boxes))  # type: ignore[misc]
             if repeat:  # the first one warms up
-                row.seconds.append(seconds)
-                row.ratios.append(GFLOP / seconds / rate)
+                row.ours.append(seconds)
+                row.yardstick.append(2 * GFLOP / (before + matrix_rate(CPU)))
+    return rows
 
 
-def spread(values: list[float]) -> str:
-    return f"{statistics.median(values):.2f} ({min(values):.2f} to {max(values):.2f})"
+def rows(arguments: argparse.Namespace) -> Iterator[Row]:
+    torch.set_num_threads(arguments.threads)
+    if not arguments.default_allocator:
+        keep_freed_memory()
+    yield from measure(ways(), arguments.repeats)
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--repeats", type=int, default=5)
     parser.add_argument("--default-allocator", action="store_true", help="give memory back")
-    arguments = parser.parse_args()
-    torch.set_num_threads(arguments.threads)
-    kept = not arguments.default_allocator and keep_freed_memory()
-    table = rows()
-    measure(table, arguments.repeats)
-    print(
-        f"AVA setting, one clip, {arguments.threads} threads, torch {torch.__version__}, freed "
-        f"memory {'kept' if kept else 'given back'}, {arguments.repeats} repeats: median (range)\n"
-    )
-    print("| | seconds a clip | rate over torch.mm's | times as fast |")
-    print("| --- | ---: | ---: | ---: |")
-    for row in table:
-        gain = statistics.median(table[0].seconds) / statistics.median(row.seconds)
-        print(f"| {row.name} | {spread(row.seconds)} | {spread(row.ratios)} | {gain:.2f} |")
 
 
 if __name__ == "__main__":
-    main()
+    main(__doc__, add_arguments, rows)

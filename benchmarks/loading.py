@@ -7,14 +7,13 @@ thread as in a loader process. Ours is `AvaClips.__getitem__`, which gives uint8
 [-1, 1] is the device's, of whole batches). The yardstick takes what ours draws and works frame by
 frame in float32 with OpenCV and NumPy, as one writes it at first: colours, crop, resizing, as in
 SSD; with `--crop-first` it already spares the pixels that are not seen. Both take turns on the same
-draws, whose results are compared before. Times are of the processor, which others on the machine do
-not lengthen; the ratio is our median over the yardstick's.
+draws, whose results are compared before. Times are of the processor, which others on the machine
+lengthen less than those on the wall.
 """
 
 from __future__ import annotations
 
 import argparse
-import platform
 import tempfile
 import time
 from collections.abc import Callable, Iterator
@@ -25,6 +24,7 @@ import cv2
 import numpy as np
 import torch
 
+from benchmarks.report import Row, main
 from data.annotations import read_annotations
 from data.augment import NO_AUGMENTATION, Augmentation, draw_color, draw_patches, draw_view
 from data.clips import read_images
@@ -36,6 +36,7 @@ FRAMES, HEIGHT, SIZE, FPS = 36, 360, 400, 12
 KEY = ClipKey("clip", 2)
 VIDEO = Path(__file__).resolve().parents[2] / "shared" / "data" / "real" / "basketball.mp4"
 EVERYTHING = Augmentation(color=True, crop=True, flip=True, erase=True)
+YARDSTICK = "OpenCV and NumPy, frame by frame"
 Work = Callable[[], object]
 # Mean and 99th percentile of what the two may differ by, in levels of 255: ours resizes in 8 bits
 # and holds hue and saturation in 8 bits.
@@ -231,64 +232,52 @@ def measure(clip: Clip, repeats: int) -> dict[str, np.ndarray]:
 
 
 def stages(times: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
-    """What each part adds to the one before, repeat by repeat."""
+    """What each part adds to the one before, repeat by repeat; all is more than their sum."""
     added = {"decode": times["decode"]}
-    for before, name in pairwise(times):
-        added["rest" if name == "whole" else name] = times[name] - times[before]
+    for before, name in pairwise(list(times)[:-1]):
+        added[name] = times[name] - times[before]
     return added | {"all": times["whole"]}
 
 
-def cell(times: np.ndarray) -> str:
-    """Median and the middle half, in milliseconds."""
-    low, median, high = np.quantile(times, (0.25, 0.5, 0.75))
-    return f"{median:.1f} ({low:.1f} to {high:.1f})"
+def make_row(name: str, times: np.ndarray, goal: str = "", also: str = "") -> Row:
+    ours, plain = times.T.tolist()
+    return Row(f"a training clip, {name}", "ms", ours, plain, YARDSTICK, goal, also)
 
 
-def row(name: str, times: np.ndarray, difference: str = "") -> None:
-    ours, plain = np.median(times, axis=0)
-    cells = [cell(column) for column in times.T]
-    print(f"| {name} | {cells[0]} | {cells[1]} | {ours / plain:.2f} | {difference} |", flush=True)
-
-
-def report(clips: dict[str, Clip], repeats: int) -> None:
-    """A row per clip, then one per stage: spread over the repeats, and also over the draws."""
-    print("| clip | ours | yardstick | ours / yardstick | difference: mean, 99 % |")
-    print("| --- | --- | --- | --- | --- |")
+def report(clips: dict[str, Clip], repeats: int) -> Iterator[Row]:
+    """The whole clip, then each stage: spread over the repeats and over the draws."""
     augmented = []
     for name, clip in clips.items():
         mean, tail = check(clip)
         times = measure(clip, repeats)
-        row(f"{name}: {clip}", times["whole"], f"{mean:.2f}, {tail:.1f}")
+        also = f"{clip}; the two differ by {mean:.2f} levels of 255, 99 % by {tail:.1f}"
         if clip.dataset.augmentation == EVERYTHING:
             augmented.append(stages(times))
+        yield make_row(name, times["whole"], also=also)
     for stage in augmented[0]:
-        row(f"augmented: {stage}", np.concatenate([added[stage] for added in augmented]))
+        times = np.concatenate([added[stage] for added in augmented])
+        yield make_row(f"all draws: {stage}", times, "2" if stage == "all" else "")
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+def rows(arguments: argparse.Namespace) -> Iterator[Row]:
+    cv2.setNumThreads(0)
+    torch.set_num_threads(1)
+    with tempfile.TemporaryDirectory() as folder:
+        root = Path(folder)
+        write_dataset(root, arguments.width, arguments.quality)
+        setting = arguments.width, arguments.crop_first
+        clips = {f"draw {i}": Clip(root, EVERYTHING, i, *setting) for i in range(arguments.draws)}
+        clips["no augmentation"] = Clip(root, NO_AUGMENTATION, 0, *setting)
+        yield from report(clips, arguments.repeats)
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--width", type=int, default=480, help="of the frames, 360 high")
     parser.add_argument("--quality", type=int, default=95, help="of their JPEG")
     parser.add_argument("--draws", type=int, default=8, help="of the augmentation")
     parser.add_argument("--repeats", type=int, default=9)
     parser.add_argument("--crop-first", action="store_true", help="a yardstick that thinks ahead")
-    arguments = parser.parse_args()
-    cv2.setNumThreads(0)
-    torch.set_num_threads(1)
-    with tempfile.TemporaryDirectory() as folder:
-        root = Path(folder)
-        size = write_dataset(root, arguments.width, arguments.quality)
-        print(
-            f"{platform.processor() or platform.machine()}, 1 thread, OpenCV {cv2.__version__}, "
-            f"NumPy {np.__version__}; {FRAMES} frames of {arguments.width} x {HEIGHT}, "
-            f"{size:.0f} kB each, from {VIDEO.name if VIDEO.is_file() else 'a texture'}; "
-            f"{arguments.repeats} repeats: median ms (quartiles)\n"
-        )
-        setting = arguments.width, arguments.crop_first
-        clips = {f"draw {i}": Clip(root, EVERYTHING, i, *setting) for i in range(arguments.draws)}
-        clips["no augmentation"] = Clip(root, NO_AUGMENTATION, 0, *setting)
-        report(clips, arguments.repeats)
 
 
 if __name__ == "__main__":
-    main()
+    main(__doc__, add_arguments, rows)

@@ -5,7 +5,7 @@
 The demo's part is all of `demo.annotate_video`, from opening the video to the closed file with
 everything drawn, divided by the number of key frames. The bare model is the detector's forward pass
 on the same windows in the same batches, prepared beforehand, with nothing running beside it. They
-take turns, bare first and last, and a ratio is over the mean of the two bare ones around it. Where
+take turns, bare first and last; the yardstick is the mean of the two bare ones around it. Where
 others use the machine, the ratio of processor times says more than that of the wall's.
 
 Rows: a trained checkpoint on the held-out toy video, and the AVA setting with random weights (which
@@ -28,6 +28,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+from benchmarks.report import Row, main
 from data.stream import StreamTimes
 from data.video import VideoFile, iter_windows
 from data.video_file import TimedFrame
@@ -125,13 +126,13 @@ def timed(work: Callable[[], object]) -> Cost:
     return Cost(time.perf_counter() - began, time.process_time() - used)
 
 
-def measure(case: Case, threshold: float, repeats: int) -> str:
-    """A row's numbers."""
+def measure(name: str, case: Case, threshold: float, repeats: int) -> Iterator[Row]:
+    """Seconds a detection, on the wall and of the processor."""
     bare, demo, waited = [], [], []
-    with tempfile.TemporaryDirectory() as name:
+    with tempfile.TemporaryDirectory() as folder:
 
         def stream() -> None:
-            times = case.demo(threshold, Path(name))
+            times = case.demo(threshold, Path(folder))
             waited.append(1 - times.detecting / times.total)
 
         stream()  # warms up
@@ -140,45 +141,38 @@ def measure(case: Case, threshold: float, repeats: int) -> str:
         for _ in range(repeats):
             demo.append(timed(stream))
             bare.append(timed(case.bare))
-    around = [Cost(*map(statistics.mean, zip(*pair, strict=True))) for pair in pairwise(bare)]
-    ratios = [d.seconds / b.seconds for d, b in zip(demo, around, strict=True)]
-    work = [d.processor / b.processor for d, b in zip(demo, around, strict=True)]
     clips = sum(map(len, case.batches))
-    each = [spread([cost.seconds / clips for cost in costs]) for costs in (bare, demo)]
-    return " | ".join([*each, *map(spread, (ratios, work, waited))])
+    also = f"the detector waits {100 * statistics.median(waited):.0f} % of the time"
+    for kind, goal in (("seconds", "0.91"), ("processor", "")):
+        yield Row(
+            f"a detection of the demo, {name}" + (", processor time" * (kind == "processor")),
+            "s",
+            [getattr(cost, kind) / clips for cost in demo],
+            [sum(getattr(c, kind) for c in pair) / 2 / clips for pair in pairwise(bare)],
+            "the bare model, before and after",
+            goal,
+            also,
+        )
 
 
-def spread(values: list[float]) -> str:
-    return f"{statistics.median(values):.3f} ({min(values):.3f} to {max(values):.3f})"
+def rows(arguments: argparse.Namespace) -> Iterator[Row]:
+    torch.set_num_threads(arguments.threads)
+    keep_freed_memory()
+    if arguments.checkpoint.is_file():
+        yield from measure("toy detector", *toy_case(arguments.checkpoint), arguments.repeats)
+    if arguments.clips and arguments.video.is_file():
+        case = ava_case(arguments.video, arguments.clips)
+        yield from measure("AVA setting", *case, arguments.repeats)
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+def add_arguments(parser: argparse.ArgumentParser) -> None:
     add = parser.add_argument
     add("--threads", type=int, default=2)
     add("--repeats", type=int, default=5)
     add("--clips", type=int, default=8, help="key frames of the AVA setting; 0: leave it out")
     add("--checkpoint", type=Path, default=ROOT / "runs/toy_step/best.pt")
     add("--video", type=Path, default=ROOT.parent / "shared/data/real/basketball.mp4")
-    arguments = parser.parse_args()
-    torch.set_num_threads(arguments.threads)
-    keep_freed_memory()
-    print(
-        f"The demo and the bare model on a CPU, {arguments.threads} threads, torch "
-        f"{torch.__version__}, {arguments.repeats} repeats: median (range)\n"
-    )
-    print(
-        "| | bare, s a detection | demo, s a detection | ratio | of processor time | share waited |"
-    )
-    print("| --- | ---: | ---: | ---: | ---: | ---: |", flush=True)
-    if arguments.checkpoint.is_file():
-        print(f"| toy detector | {measure(*toy_case(arguments.checkpoint), arguments.repeats)} |")
-    if arguments.clips and arguments.video.is_file():
-        case = ava_case(arguments.video, arguments.clips)
-        print(f"| AVA setting | {measure(*case, arguments.repeats)} |")
 
 
 if __name__ == "__main__":
-    main()
+    main(__doc__, add_arguments, rows)

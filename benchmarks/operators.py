@@ -1,25 +1,25 @@
-"""Time our operators beside torchvision's: same inputs, same process, one Markdown table.
+"""Our operators beside torchvision's, at the shapes of this model: same inputs, same process.
 
-    python benchmarks/ops.py [--device cuda] [--threads 2] [--repeats 15] [--only roi_align]
+    python -m benchmarks.operators [--device cuda] [--threads 2] [--repeats 15] [--only roi_align]
 
-Every case warms up, then ours and torchvision's take turns, so that a busy machine slows both.
-The ratio is torchvision's median over ours: above 1, ours is faster.
+Every case warms up, then ours and torchvision's take turns. NMS of 60 classes in one call is
+compared with a loop of torchvision's, one call a class.
 """
 
 from __future__ import annotations
 
 import argparse
-import platform
-import statistics
 import time
 from collections.abc import Callable, Iterator
 from functools import partial
+from itertools import chain
 from typing import NamedTuple
 
 import torch
 import torchvision
 from torch import Tensor
 
+from benchmarks.report import Row, main
 from utils import ops
 from utils.ops import _backend
 from utils.proposals import grid_proposals
@@ -32,6 +32,7 @@ class Case(NamedTuple):
     name: str
     ours: Callable[[], object]
     torchvision: Callable[[], object]
+    goal: str = "1"
 
 
 def proposal_boxes(maps: int) -> Tensor:
@@ -70,7 +71,9 @@ def pooling_cases(name: str, device: str) -> Iterator[Case]:
 
             ours = partial(mine, boxes=boxes, output_size=7, spatial_scale=SCALE)
             other = partial(theirs, boxes=boxes, output_size=7, spatial_scale=SCALE)
-            yield Case(f"{label}, forward", partial(ours, features), partial(other, features))
+            forward = partial(ours, features), partial(other, features)
+            goal = "2" if layout == "channels-last" else "1"
+            yield Case(f"{label}, forward", *forward, goal)
             if maps == 9:
                 backward = gradient_of(ours, features), gradient_of(other, features)
                 yield Case(f"{label}, backward", *backward)
@@ -102,6 +105,7 @@ def nms_classes_cases(device: str) -> Iterator[Case]:
             f"nms of 60 classes, {count} boxes",
             partial(ops.nms_classes, boxes, scores, 0.4),
             partial(loop, boxes, scores),
+            "20",
         )
 
 
@@ -129,48 +133,31 @@ def measure(case: Case, device: str, repeats: int) -> tuple[list[float], list[fl
     return times
 
 
-def cell(times: list[float]) -> str:
-    """Median and the middle half, in milliseconds."""
-    low, median, high = statistics.quantiles(times, n=4)
-    return f"{median:.3g} ({low:.3g} to {high:.3g})"
+def rows(arguments: argparse.Namespace) -> Iterator[Row]:
+    if not _backend.operators.compiled:
+        raise SystemExit("the operators are not built: this would time torchvision against itself")
+    if arguments.device == "cuda" and not _backend.with_cuda():
+        raise SystemExit("the operators are built without CUDA: build with FORCE_CUDA=1")
+    torch.set_num_threads(arguments.threads)
+    torch.manual_seed(0)
+    device = arguments.device
+    for case in chain(
+        pooling_cases("roi_align", device),
+        pooling_cases("roi_pool", device),
+        nms_cases(device),
+        nms_classes_cases(device),
+    ):
+        if arguments.only in case.name:
+            times = measure(case, device, arguments.repeats)
+            yield Row(case.name, "ms", *times, "torchvision", case.goal)
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--device", default="cpu", choices=["cpu", "cuda"])
     parser.add_argument("--threads", type=int, default=torch.get_num_threads())
     parser.add_argument("--repeats", type=int, default=15)
     parser.add_argument("--only", default="", help="cases whose name contains this")
-    arguments = parser.parse_args()
-    if not _backend.operators.compiled:
-        parser.error("the operators are not built: this would time torchvision against itself")
-    if arguments.device == "cuda" and not _backend.with_cuda():
-        parser.error("the operators are built without CUDA: build with FORCE_CUDA=1")
-    torch.set_num_threads(arguments.threads)
-    torch.manual_seed(0)
-
-    device = arguments.device
-    name = torch.cuda.get_device_name() if device == "cuda" else platform.processor()
-    print(
-        f"{name or platform.machine()}, {arguments.threads} threads, float32, "
-        f"torch {torch.__version__}, torchvision {torchvision.__version__}, "
-        f"{arguments.repeats} repeats: median ms (quartiles)\n"
-    )
-    print("| case | ours | torchvision | torchvision / ours |")
-    print("| --- | --- | --- | --- |")
-    for group in (pooling_cases("roi_align", device), pooling_cases("roi_pool", device)):
-        report(group, arguments)
-    report(nms_cases(device), arguments)
-    report(nms_classes_cases(device), arguments)
-
-
-def report(cases: Iterator[Case], arguments: argparse.Namespace) -> None:
-    for case in cases:
-        if arguments.only in case.name:
-            ours, theirs = measure(case, arguments.device, arguments.repeats)
-            ratio = statistics.median(theirs) / statistics.median(ours)
-            print(f"| {case.name} | {cell(ours)} | {cell(theirs)} | {ratio:.2f} |", flush=True)
 
 
 if __name__ == "__main__":
-    main()
+    main(__doc__, add_arguments, rows)

@@ -1,0 +1,50 @@
+"""All benchmarks, one after the other, as one Markdown table.
+
+    python -m benchmarks [name ...]
+
+Each runs in a process of its own with its default arguments; `python -m benchmarks.NAME --help`
+lists them. The setting is printed first, so that the output can be kept as it is.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import subprocess
+import sys
+
+from benchmarks.report import HEADER, setting
+
+# In this order. `soak` is a test; `throughput` has rows where there is a GPU.
+NAMES = (
+    "inference",
+    "operators",
+    "loading",
+    "stream",
+    "training",
+    "memory",
+    "ava_evaluation",
+    "throughput",
+)
+# A loader process has one thread.
+ENVIRONMENT = {"loading": {"OMP_NUM_THREADS": "1"}}
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("names", nargs="*", metavar="name", help=", ".join(NAMES))
+    names = parser.parse_args().names or NAMES
+    if unknown := set(names) - set(NAMES):
+        parser.error(f"{', '.join(sorted(unknown))}: expected names of {', '.join(NAMES)}")
+    print(f"{setting()}\n\n{HEADER}", flush=True)
+    failed = []
+    for name in names:
+        command = [sys.executable, "-m", f"benchmarks.{name}", "--rows-only"]
+        if subprocess.run(command, env={**os.environ, **ENVIRONMENT.get(name, {})}).returncode:
+            failed.append(name)
+    if failed:
+        sys.exit(f"failed: {', '.join(failed)}")
+
+
+if __name__ == "__main__":
+    main()
