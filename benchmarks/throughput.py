@@ -5,9 +5,9 @@
 
 The AVA setting: clips of 36 frames of 400 x 400, 34 proposals, 3 steps, 895 GFLOP each when
 computed in full (a multiply-add is two). Modes: as it is; `torch.compile`; the same with CUDA
-graphs (`mode="reduce-overhead"`). The yardstick is the time that as many GFLOP take in `torch.mm` of two
-8192 x 8192 bf16 matrices (float32 ones of 2048 on a CPU), before and after each repetition: the
-ratio is the share of the machine's rate. Without the device, no rows.
+graphs (`mode="reduce-overhead"`). The yardstick is the time that as many GFLOP take in `torch.mm`
+of two 8192 x 8192 bf16 matrices (float32 ones of 2048 on a CPU), before and after each repetition:
+the ratio is the share of the machine's rate. Without the device, no rows.
 """
 
 from __future__ import annotations
