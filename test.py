@@ -16,23 +16,16 @@ from typing import Any
 
 import torch
 
-from data.annotations import read_exclusions
-from data.dataset import build_dataset, dataset_root
-from data.loader import build_loader
+from data.dataset import dataset_root
+from data.validation import ValidationSet
 from models.build import detector_from_checkpoint
 from models.inference import prepare_for_inference
 from models.settings import checkpoint_classes, checkpoint_config
 from utils.checkpoint import read_checkpoint
 from utils.cli import default_checkpoint, default_output, device_name, run_main, staged_results
 from utils.config import Config, describe_options, load_config
-from utils.distributed import is_main, rank, start_process, stop_process, world_size
-from utils.evaluation import (
-    StepEvaluator,
-    build_evaluator,
-    format_classes,
-    format_results,
-    read_groundtruth,
-)
+from utils.distributed import is_main, start_process, stop_process
+from utils.evaluation import StepEvaluator, build_evaluator, format_classes, format_results
 from utils.inference import collect_detections
 from utils.labels import check_same_classes
 
@@ -80,46 +73,38 @@ def test(arguments: argparse.Namespace, device: torch.device) -> None:
     checkpoint = read_checkpoint(path)
     saved = checkpoint_config(checkpoint, path)
     config = resolve_config(saved, arguments)
-    data, options = config.data, config.test
-    root = dataset_root(data.root, data.dataset)
+    root = dataset_root(config.data.root, config.data.dataset)
     known = checkpoint_classes(checkpoint, config.model.num_classes, path)
     if known is not None:
-        check_same_classes(known, root / data.label_map, path)
-    dataset = build_dataset(config, "val")
-    exclusions = root / data.val_exclusions if data.val_exclusions else None
-    if exclusions is not None:
-        read_exclusions(exclusions)
-    groundtruth = read_groundtruth(root / data.val_labels, dataset.annotations)
+        check_same_classes(known, root / config.data.label_map, path)
+    validation = ValidationSet(config)
     detector = prepare_for_inference(detector_from_checkpoint(checkpoint, path).to(device))
-
-    is_cls = config.train.task == "cls"
-    evaluator = build_evaluator(config, dataset.classes)
-    loader = build_loader(
-        dataset, options.test_batch_size, data.workers, rank=rank(), world_size=world_size()
-    )
+    evaluator = build_evaluator(config, validation.classes)
+    count = len(validation.dataset)
     if is_main():
-        print(f"testing {path} on {len(dataset)} key frames of {root}", flush=True)
-    with loader.explained():
+        print(f"testing {path} on {count} key frames of {root}", flush=True)
+    with validation.loader.explained():
         collect_detections(
             detector,
-            loader,
+            validation.loader,
             evaluator,
             device,
-            options.test_precision,
-            on_annotation=is_cls,
+            config.test.test_precision,
+            on_annotation=config.train.task == "cls",
             progress="testing",
         )
     if is_main():
-        assert len(evaluator) == len(dataset), f"{len(evaluator)} of {len(dataset)} images tested"
-        metrics = evaluator.evaluate(groundtruth, exclusions, options.protocol)
-        overlaps = evaluator.proposal_overlaps(exclusions, options.protocol)
+        assert len(evaluator) == count, f"{len(evaluator)} of {count} images tested"
+        protocol, exclusions = config.test.protocol, validation.exclusions
+        metrics = evaluator.evaluate(validation.groundtruth, exclusions, protocol)
         files: dict[str, Path | None] = {
             "checkpoint": Path(path),
-            "groundtruth": root / data.val_labels,
-            "label_map": root / data.label_map,
+            "groundtruth": validation.labels,
+            "label_map": validation.label_map,
             "exclusions": exclusions,
         }
         metrics |= {name: file and str(file.resolve()) for name, file in files.items()}
+        overlaps = evaluator.proposal_overlaps(exclusions, protocol)
         output = arguments.output or default_output(path, "test")
         write_results(evaluator, metrics, overlaps, output)
 

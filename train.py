@@ -13,24 +13,24 @@ from collections.abc import Callable
 from pathlib import Path
 
 import torch
-from torch.nn.parallel import DistributedDataParallel
 
-from data.annotations import read_exclusions
-from data.dataset import build_dataset, dataset_root
-from data.loader import build_loader
+from data.dataset import AvaClips, build_dataset
+from data.loader import ClipLoader, build_loader
+from data.validation import ValidationSet
 from models import StepDetector, build_detector
-from models.build import initialize_from, load_kinetics
+from models.build import build_for_training
 from models.criterion import StepCriterion
 from models.inference import prepare_for_inference
-from models.rates import parameter_groups, rate_scale
+from models.rates import build_optimizer
 from models.settings import checkpoint_config
-from models.training import ClassificationPass, DetectionPass
+from models.training import build_pass
 from utils.checkpoint import load_state
 from utils.cli import ROOT, device_name, run_main
 from utils.config import Config, describe_options, load_config
 from utils.determinism import seed_iteration, set_deterministic
 from utils.distributed import (
     broadcast_object,
+    distribute,
     is_main,
     rank,
     start_process,
@@ -38,7 +38,7 @@ from utils.distributed import (
     world_size,
 )
 from utils.engine import Schedule, Trainer, Validation
-from utils.evaluation import build_evaluator, format_results, read_groundtruth
+from utils.evaluation import build_evaluator, format_results
 from utils.faults import describe_fault, read_fault
 from utils.inference import collect_detections
 from utils.pictures import ValidationPictures
@@ -70,21 +70,6 @@ def parse_arguments() -> argparse.Namespace:
     return parser.parse_args()
 
 
-def build_pass(config: Config, detector: StepDetector) -> torch.nn.Module:
-    """The training pass of the configured stage."""
-    if config.train.task == "cls":
-        return ClassificationPass(detector)
-    train = config.train
-    return DetectionPass(
-        detector,
-        train.thresholds,
-        train.max_positives,
-        train.negatives_per_positive,
-        train.max_candidates,
-        train.hard_sampling,
-    )
-
-
 def make_validation(
     config: Config, detector: StepDetector, device: torch.device
 ) -> Callable[[], Validation]:
@@ -92,50 +77,58 @@ def make_validation(
 
     All that it reads is read now, so that nothing is missing after the first epoch.
     """
-    data, options, is_cls = config.data, config.test, config.train.task == "cls"
-    root = dataset_root(data.root, data.dataset)
-    dataset = build_dataset(config, "val")
-    groundtruth = read_groundtruth(root / data.val_labels, dataset.annotations)
-    exclusions = root / data.val_exclusions if data.val_exclusions else None
-    if exclusions is not None:
-        read_exclusions(exclusions)
-    loader = build_loader(
-        dataset, options.test_batch_size, data.workers, rank=rank(), world_size=world_size()
-    )
+    validation = ValidationSet(config)
 
     def validate() -> Validation:
-        evaluator = build_evaluator(config, dataset.classes)
-        pictures = ValidationPictures(list(dataset.classes.values()))
+        evaluator = build_evaluator(config, validation.classes)
+        pictures = ValidationPictures(list(validation.classes.values()))
         # A copy, so that the detector in training stays as it is.
         prepared = prepare_for_inference(copy.deepcopy(detector))
-        with loader.explained():
+        with validation.loader.explained():
             collect_detections(
                 prepared,
-                loader,
+                validation.loader,
                 evaluator,
                 device,
                 config.train.precision,
-                is_cls,
-                "validation",
-                pictures.add if is_main() else None,
+                on_annotation=config.train.task == "cls",
+                progress="validation",
+                on_batch=pictures.add if is_main() else None,
             )
         metrics = {}
         if is_main():
-            metrics = evaluator.evaluate(groundtruth, exclusions, options.protocol)
+            metrics = evaluator.evaluate(
+                validation.groundtruth, validation.exclusions, config.test.protocol
+            )
         return broadcast_object(metrics), pictures.pictures
 
     return validate
 
 
-def prepare_detector(config: Config, device: torch.device) -> StepDetector:
-    """The configured detector with the weights it starts from, on `device`."""
-    detector = build_detector(config.model)
-    if config.train.kinetics:
-        load_kinetics(detector, config.train.kinetics)
-    if config.train.init:
-        initialize_from(detector, config.train.init)
-    detector.backbone.recompute = config.train.checkpoint_backbone
-    return detector.to(device)
+def build_training_loader(config: Config, dataset: AvaClips) -> ClipLoader:
+    """This process's share of every training batch."""
+    return build_loader(
+        dataset,
+        config.train.batch_size,
+        config.data.workers,
+        config.train.seed,
+        train=True,
+        rank=rank(),
+        world_size=world_size(),
+    )
+
+
+def build_schedule(config: Config, per_epoch: int) -> Schedule:
+    """How long the run is and what happens when; `per_epoch` iterations make an epoch."""
+    train = config.train
+    return Schedule(
+        train.iterations or train.epochs * per_epoch,
+        train.validate_every,
+        train.save_every,
+        train.log_every,
+        config.data.max_unreadable,
+        train.seed,
+    )
 
 
 def build_trainer(config: Config, device: torch.device) -> Trainer:
@@ -146,47 +139,24 @@ def build_trainer(config: Config, device: torch.device) -> Trainer:
     set_deterministic(train.deterministic, device)
     dataset = build_dataset(config, "train")
     config.model.num_classes = len(dataset.classes)
-    loader = build_loader(
-        dataset,
-        train.batch_size,
-        config.data.workers,
-        train.seed,
-        train=True,
-        rank=rank(),
-        world_size=world_size(),
-    )
-    detector = prepare_detector(config, device)
+    loader = build_training_loader(config, dataset)
+    schedule = build_schedule(config, len(loader))
+    detector = build_for_training(config).to(device)
     validate = make_validation(config, detector, device)
     run = RunFolder(config, resume=train.resume)
-    scale = rate_scale(train.batch_size, train.base_batch_size)
-    rates = (train.det_lr * scale, train.det_lr0 * scale, train.base_lr * scale)
-    optimizer = torch.optim.Adam(parameter_groups(detector, *rates, train.weight_decay))
-    model = precision.prepare(build_pass(config, detector), optimizer)
-    if world_size() > 1:
-        model = DistributedDataParallel(
-            model,
-            device_ids=[device] if device.type == "cuda" else None,
-            broadcast_buffers=False,  # the trainer does, before it remembers them
-        )
-    iterations = train.iterations or train.epochs * len(loader)
+    optimizer = build_optimizer(train, detector)
+    model = precision.prepare(build_pass(train, detector), optimizer)
     trainer = Trainer(
-        model,
+        distribute(model, device),
         detector,
         StepCriterion(train.location_weight, train.neighbor_weight),
         optimizer,
-        warmup_cosine(optimizer, iterations, train.warmup_iterations, train.warmup_factor),
+        warmup_cosine(optimizer, schedule.iterations, train.warmup_iterations, train.warmup_factor),
         precision,
         loader,
         validate,
         run,
-        Schedule(
-            iterations,
-            train.validate_every,
-            train.save_every,
-            train.log_every,
-            config.data.max_unreadable,
-            train.seed,
-        ),
+        schedule,
         state={"config": config.to_dict(), "classes": dataset.classes},
         profiler=Profiler(device) if train.profile else None,
     )
@@ -225,7 +195,7 @@ def replay(path: Path, device: torch.device) -> None:
     detector = build_detector(config.model)
     load_state(detector, content["model"], path)
     detector.to(device).train()
-    model = build_pass(config, detector)
+    model = build_pass(config.train, detector)
     seed_iteration(config.train.seed, content["iteration"], content["process"])
     with Precision(device, config.train.precision).autocast(), torch.no_grad():
         batch = batch.to(device)

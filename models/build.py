@@ -16,7 +16,7 @@ from models.released import is_released, read_released
 from models.settings import checkpoint_config
 from models.tiny3d import Tiny3D
 from utils.checkpoint import load_state, read_checkpoint
-from utils.config import ModelConfig
+from utils.config import Config, ModelConfig
 
 
 def build_detector(config: ModelConfig, anticipate_always: bool = False) -> StepDetector:
@@ -90,6 +90,17 @@ def detector_from_checkpoint(checkpoint: dict, path: str | Path) -> StepDetector
         state = checkpoint["model"]
         detector = build_detector(config)
     load_state(detector, state, path)
+    return detector
+
+
+def build_for_training(config: Config) -> StepDetector:
+    """The configured detector with the weights that its training starts from."""
+    detector = build_detector(config.model)
+    if config.train.kinetics:
+        load_kinetics(detector, config.train.kinetics)
+    if config.train.init:
+        initialize_from(detector, config.train.init)
+    detector.backbone.recompute = config.train.checkpoint_backbone
     return detector
 
 

@@ -5,8 +5,17 @@ from __future__ import annotations
 from typing import Any
 
 from torch import nn
+from torch.optim import Adam
 
 from models.detector import StepDetector
+from utils.config import TrainConfig
+
+
+def build_optimizer(train: TrainConfig, detector: StepDetector) -> Adam:
+    """Adam at the configured rates, scaled with the batch."""
+    scale = rate_scale(train.batch_size, train.base_batch_size)
+    rates = (train.det_lr * scale, train.det_lr0 * scale, train.base_lr * scale)
+    return Adam(parameter_groups(detector, *rates, train.weight_decay))
 
 
 def parameter_groups(

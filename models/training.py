@@ -24,6 +24,7 @@ from models.sampling import (
     sample_candidates,
 )
 from utils.boxes import box_iou, encode_boxes
+from utils.config import TrainConfig
 from utils.jitter import jitter_boxes
 from utils.profiling import section
 from utils.structures import ClipTargets, to_unit_range
@@ -221,6 +222,20 @@ class ClassificationPass(nn.Module):
             samples.append(Sample(index, person.clip(min=0), positive, positive))
         drawn = join_samples(samples, [len(b) for b in boxes], targets)
         return torch.cat(boxes).to(drawn.index.device), drawn
+
+
+def build_pass(train: TrainConfig, detector: StepDetector) -> DetectionPass | ClassificationPass:
+    """The training pass of the configured stage."""
+    if train.task == "cls":
+        return ClassificationPass(detector)
+    return DetectionPass(
+        detector,
+        train.thresholds,
+        train.max_positives,
+        train.negatives_per_positive,
+        train.max_candidates,
+        train.hard_sampling,
+    )
 
 
 @dataclass

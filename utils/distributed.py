@@ -8,7 +8,8 @@ from typing import Any
 
 import torch
 import torch.distributed as dist
-from torch import Tensor
+from torch import Tensor, nn
+from torch.nn.parallel import DistributedDataParallel
 
 
 def world_size() -> int:
@@ -60,6 +61,20 @@ def broadcast_tensors(tensors: Sequence[Tensor]) -> None:
 def barrier() -> None:
     if world_size() > 1:
         dist.barrier()
+
+
+def distribute(model: nn.Module, device: torch.device) -> nn.Module:
+    """`model` so that its gradients become the mean over all processes; in one, `model` itself.
+
+    Its buffers stay each process's own: `utils.faults.Statistics` broadcasts those that move.
+    """
+    if world_size() == 1:
+        return model
+    return DistributedDataParallel(
+        model,
+        device_ids=[device] if device.type == "cuda" else None,
+        broadcast_buffers=False,
+    )
 
 
 def start_process(device: str = "") -> torch.device:

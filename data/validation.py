@@ -1,0 +1,38 @@
+"""The validation set: what to detect on, and what judges it, for training and test.py."""
+
+from __future__ import annotations
+
+from data.annotations import read_exclusions
+from data.dataset import build_dataset, dataset_root
+from data.loader import build_loader
+from utils.config import Config
+from utils.distributed import rank, world_size
+from utils.evaluation import read_groundtruth
+
+
+class ValidationSet:
+    """This process's share of the key frames, and what `StepEvaluator.evaluate` wants to know.
+
+    All is read at once, so that nothing is missing when everything has been detected. Raises
+    `ValueError` for files or folders that are missing or malformed.
+
+    labels, label_map, exclusions: the files, the last one if any.
+    """
+
+    def __init__(self, config: Config) -> None:
+        data = config.data
+        root = dataset_root(data.root, data.dataset)
+        self.labels, self.label_map = root / data.val_labels, root / data.label_map
+        self.exclusions = root / data.val_exclusions if data.val_exclusions else None
+        self.dataset = build_dataset(config, "val")
+        self.classes = self.dataset.classes
+        self.groundtruth = read_groundtruth(self.labels, self.dataset.annotations)
+        if self.exclusions is not None:
+            read_exclusions(self.exclusions)
+        self.loader = build_loader(
+            self.dataset,
+            config.test.test_batch_size,
+            data.workers,
+            rank=rank(),
+            world_size=world_size(),
+        )
