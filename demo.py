@@ -28,11 +28,11 @@ from utils.cli import (
     ROOT,
     default_checkpoint,
     default_output,
-    device_name,
     run_main,
     staged_results,
 )
 from utils.config import Config
+from utils.devices import device_name
 from utils.drawing import draw_persons, short_names
 from utils.person_files import KeyFrame, VideoPersons, follow_persons, write_csv, write_json
 from utils.postprocess import Detections, detect, merge_detections

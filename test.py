@@ -22,12 +22,14 @@ from models.build import detector_from_checkpoint
 from models.inference import prepare_for_inference
 from models.settings import checkpoint_classes, checkpoint_config
 from utils.checkpoint import read_checkpoint
-from utils.cli import default_checkpoint, default_output, device_name, run_main, staged_results
+from utils.cli import default_checkpoint, default_output, run_main, staged_results
 from utils.config import Config, describe_options, load_config
+from utils.devices import device_name
 from utils.distributed import is_main, start_process, stop_process
-from utils.evaluation import StepEvaluator, build_evaluator, format_classes, format_results
+from utils.evaluation import StepEvaluator, build_evaluator
 from utils.inference import collect_detections
 from utils.labels import check_same_classes
+from utils.metrics_text import format_classes, format_results
 
 
 def parse_arguments() -> argparse.Namespace:

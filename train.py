@@ -25,9 +25,10 @@ from models.rates import build_optimizer
 from models.settings import checkpoint_config
 from models.training import build_pass
 from utils.checkpoint import load_state
-from utils.cli import ROOT, device_name, run_main
+from utils.cli import ROOT, run_main
 from utils.config import Config, describe_options, load_config
 from utils.determinism import seed_iteration, set_deterministic
+from utils.devices import device_name
 from utils.distributed import (
     broadcast_object,
     distribute,
@@ -38,9 +39,10 @@ from utils.distributed import (
     world_size,
 )
 from utils.engine import Schedule, Trainer, Validation
-from utils.evaluation import build_evaluator, format_results
+from utils.evaluation import build_evaluator
 from utils.faults import describe_fault, read_fault
 from utils.inference import collect_detections
+from utils.metrics_text import format_results
 from utils.pictures import ValidationPictures
 from utils.precision import Precision
 from utils.profiling import Profiler

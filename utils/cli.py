@@ -1,4 +1,7 @@
-"""What the entry scripts share: the repository's root, user errors, results that appear whole."""
+"""What the entry scripts share: the repository's root, user errors, results that appear whole.
+
+Without PyTorch, which takes seconds to import: not every script needs it.
+"""
 
 from __future__ import annotations
 
@@ -6,12 +9,9 @@ import os
 import shutil
 import sys
 import tempfile
-from argparse import ArgumentTypeError
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-
-import torch
 
 from utils.allocator import keep_freed_memory
 from utils.interrupt import Interrupted
@@ -56,19 +56,6 @@ def _message(error: Exception) -> str:
     if text.startswith("Caught ") and marker in text:
         text = text.rpartition(marker)[2]
     return " ".join(text.split())
-
-
-def device_name(text: str) -> str:
-    """A `--device` that is there, or empty: the type of that argument, for argparse."""
-    if not text:
-        return text
-    try:
-        device = torch.device(text)
-    except RuntimeError:
-        raise ArgumentTypeError(f"expected cpu, cuda or cuda:<number>, got {text!r}") from None
-    if device.type == "cuda" and (device.index or 0) >= torch.cuda.device_count():
-        raise ArgumentTypeError(f"got {text!r}, but {torch.cuda.device_count()} GPUs are visible")
-    return text
 
 
 def default_checkpoint() -> Path:
