@@ -7,7 +7,7 @@ from data.dataset import build_dataset, dataset_root
 from data.loader import build_loader
 from utils.config import Config
 from utils.distributed import rank, world_size
-from utils.evaluation import read_groundtruth
+from utils.groundtruth import read_groundtruth
 
 
 class ValidationSet:

@@ -10,7 +10,9 @@ import torch
 
 from external.ava_evaluation import read_boxes
 from external.ava_evaluation.__main__ import main as evaluate_files
-from utils.evaluation import StepEvaluator, format_classes, format_results, read_groundtruth
+from utils.evaluation import StepEvaluator
+from utils.groundtruth import read_groundtruth
+from utils.metrics_text import format_classes, format_results
 from utils.structures import ClipBatch, ClipKey, ClipTargets, StepOutput
 
 CLASSES = {3: "run", 7: "sit", 9: "wave"}

@@ -11,11 +11,11 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 
-from external.ava_evaluation import Boxes, evaluate, read_boxes, read_exclusions
+from external.ava_evaluation import Boxes, evaluate, read_exclusions
 from external.ava_evaluation.protocol import find_protocol
 from utils.boxes import make_valid, normalize_boxes
 from utils.config import Config
@@ -229,77 +229,6 @@ def build_evaluator(config: Config, classes: Mapping[int, str]) -> StepEvaluator
     )
 
 
-class PersonTable(Protocol):
-    """P annotated persons, as `data.annotations.Annotations` holds them.
-
-    boxes: `[P, 4]` fractions. labels: `[P, C]` bool, column c being the c-th id of `classes`.
-    spans: the persons of each image, `(first, past the last)`.
-    """
-
-    @property
-    def classes(self) -> dict[int, str]: ...
-
-    @property
-    def boxes(self) -> np.ndarray: ...
-
-    @property
-    def labels(self) -> np.ndarray: ...
-
-    @property
-    def spans(self) -> dict[ClipKey, tuple[int, int]]: ...
-
-
-def read_groundtruth(path: str | Path, annotations: PersonTable) -> Boxes:
-    """The ground truth of the evaluation: the annotation file itself where it is CSV.
-
-    From any other format, the table of what was read: a row for each label of each person.
-    """
-    if Path(path).suffix == ".csv":
-        return read_boxes(path, images_without_boxes=True)
-    persons = np.concatenate(
-        [np.full(end - first, i) for i, (first, end) in enumerate(annotations.spans.values())]
-    )
-    person, column = np.nonzero(annotations.labels)
-    return Boxes(
-        keys=[(key.video, f"{key.timestamp:04d}") for key in annotations.spans],
-        image=persons[person].astype(np.int32),
-        boxes=annotations.boxes[person].astype(np.float64),
-        label=np.array(sorted(annotations.classes), dtype=np.int64)[column],
-        score=np.ones(len(person)),
-        source=str(path),
-    )
-
-
-def format_results(metrics: Mapping[str, Any]) -> str:
-    """The metrics as a table: each step beside the proposals that it started from."""
-    lines = [
-        f"frame-mAP at IoU {metrics['iou_threshold']:g}, protocol {metrics['protocol']}: "
-        f"{metrics['key_frames']:,} key frames, {metrics['persons']:,} persons",
-        f"{'':<10}  {'mAP':>7}  {'recall':>7}  {'mean IoU':>8}  {'detections':>10}",
-    ]
-    rows = [("proposals", {"mAP": None, "detections": None, **metrics["proposals"]})]
-    rows += [(f"step {step['step']}", step) for step in metrics["steps"]]
-    for name, row in rows:
-        count = "-" if row["detections"] is None else f"{row['detections']:,}"
-        lines.append(
-            f"{name:<10}  {format_percent(row['mAP']):>7}  {format_percent(row['recall']):>7}  "
-            f"{format_decimal(row['mean_iou']):>8}  {count:>10}"
-        )
-    return "\n".join(lines)
-
-
-def format_classes(metrics: Mapping[str, Any]) -> str:
-    """AP of every class at every step, in percent; `-` without ground truth."""
-    steps = metrics["steps"]
-    names = list(steps[0]["per_class"]) if steps else []
-    width = max((len(name) for name in names), default=0)
-    lines = [f"{'class':<{width}}" + "".join(f"  {'step ' + str(s['step']):>7}" for s in steps)]
-    for name in names:
-        figures = [format_percent(step["per_class"][name]) for step in steps]
-        lines.append(f"{name:<{width}}" + "".join(f"  {figure:>7}" for figure in figures))
-    return "\n".join(lines)
-
-
 def _compact(found: Detections, overlap: Overlap, height: int, width: int) -> ImageResult:
     fractions = normalize_boxes(found.boxes.cpu().double(), height, width).numpy()
     return ImageResult(
@@ -336,13 +265,3 @@ def _concatenated(arrays: list[np.ndarray], dtype: type) -> np.ndarray:
 
 def _number(value: float) -> float | None:
     return None if math.isnan(value) else value
-
-
-def format_percent(value: float | None) -> str:
-    """A fraction in percent, `-` where there is none."""
-    return "-" if value is None else f"{100 * value:.2f} %"
-
-
-def format_decimal(value: float | None) -> str:
-    """A number, `-` where there is none."""
-    return "-" if value is None else f"{value:.3f}"

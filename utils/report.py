@@ -16,7 +16,7 @@ import torchvision
 
 from utils.config import Config
 from utils.distributed import world_size
-from utils.evaluation import format_decimal, format_percent
+from utils.metrics_text import format_decimal, format_percent
 from utils.progress import format_duration
 
 
