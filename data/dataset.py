@@ -213,18 +213,25 @@ def testing_keys(
 ) -> list[ClipKey]:
     """Every second from `first_second` to `last_second` of every video of the annotation.
 
-    -1 stands for the first, or the last, second that the video has a folder of frames for. Excluded
-    timestamps stay: leaving them out is the evaluation's business.
+    Excluded timestamps stay: leaving them out is the evaluation's business.
     """
-    keys = []
-    for video in annotations.videos():
-        first, last = first_second, last_second
-        if min(first, last) < 0:
-            folders = SecondFolders(frames / video)
-            first = folders.first if first < 0 else first
-            last = folders.last if last < 0 else last
-        keys += [ClipKey(video, second) for second in range(first, last + 1)]
-    return keys
+    return [
+        ClipKey(video, second)
+        for video in annotations.videos()
+        for second in tested_seconds(frames / video, first_second, last_second)
+    ]
+
+
+def tested_seconds(folder: Path, first: int, last: int) -> range:
+    """The seconds tested of the video with frames in `folder`; raises `ValueError` without it.
+
+    -1 stands for the first, or the last, second that there is a folder of frames for.
+    """
+    if min(first, last) < 0:
+        there = SecondFolders(folder)
+        first = there.first if first < 0 else first
+        last = there.last if last < 0 else last
+    return range(first, last + 1)
 
 
 def _read_classes(path: Path, num_classes: int) -> dict[int, str]:

@@ -11,8 +11,7 @@ from data.check.frames import TESTED, VideoFrames, check_decoders, check_frames,
 from data.check.labels import PERSONS, LabelFile, read_label_file
 from data.check.problems import Problems
 from data.check.rules import check_actions, check_boxes, check_repetitions, count_neighbors
-from data.clips import SecondFolders
-from data.dataset import FRAMES_PER_STEP, dataset_root
+from data.dataset import FRAMES_PER_STEP, dataset_root, tested_seconds
 from utils.config import Config
 from utils.labels import read_label_map
 from utils.proposals import read_proposals
@@ -143,14 +142,11 @@ def _choose_val_keys(split: CheckedSplit, root: Path, config: Config, problems: 
         excluded = _read_exclusions(split, root / data.val_exclusions, problems)
     for video in split.labels.videos:
         first, last = data.first_second, data.last_second
-        if min(first, last) < 0:
-            try:
-                folders = SecondFolders(root / data.frames / video)
-            except ValueError:  # told when its frames are looked for
-                folders = None
-            first = first if first >= 0 else folders.first if folders else 0
-            last = last if last >= 0 else folders.last if folders else 0
-        for second in range(first, last + 1):
+        try:
+            seconds = tested_seconds(root / data.frames / video, first, last)
+        except ValueError:  # told when its frames are looked for
+            seconds = range(max(first, 0), max(last, 0) + 1)
+        for second in seconds:
             key = ClipKey(video, second)
             split.keys[key] = annotated.get(key, TESTED)
     if not split.keys:
