@@ -155,7 +155,7 @@ def test_nobody_goes_on_when_the_script_is_killed(
 ) -> None:
     """Or it would write among the frames of whoever tries again."""
     process = extraction(videos, tmp_path / "frames")
-    wait_for(lambda: process_reading(videos / "a.mp4"), process)
+    wait_for((tmp_path / "frames/.unfinished-a").exists, process)
     os.kill(process.pid, signal.SIGKILL)
     process.communicate(timeout=60)  # returns when its children, too, have closed its pipes
     assert (tmp_path / "frames/.unfinished-a").exists()

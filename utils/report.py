@@ -6,13 +6,13 @@ import json
 import platform
 import subprocess
 from collections.abc import Mapping, Sequence
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 import cv2
 import numpy as np
 import torch
-import torchvision
 
 from utils.config import Config
 from utils.distributed import world_size
@@ -107,7 +107,7 @@ def versions() -> dict[str, str]:
     return {
         "python": platform.python_version(),
         "torch": torch.__version__,
-        "torchvision": torchvision.__version__,
+        "torchvision": version("torchvision"),
         "numpy": np.__version__,
         "opencv": cv2.__version__,
         "cuda": torch.version.cuda or "none",
