@@ -191,18 +191,21 @@ def train(config: Config, device: torch.device) -> None:
 
 
 def replay(path: Path, device: torch.device) -> None:
-    """Repeat the iteration whose loss was not finite, from the file it left behind."""
+    """Repeat, as the run computed it, the iteration whose loss was not finite."""
     batch, content = read_fault(path)
     config = checkpoint_config(content, path)
+    train = config.train
+    precision = Precision(device, train.precision, train.amp_backend)
+    set_deterministic(train.deterministic, device)
     detector = build_detector(config.model)
     load_state(detector, content["model"], path)
     detector.to(device).train()
-    model = build_pass(config.train, detector)
-    seed_iteration(config.train.seed, content["iteration"], content["process"])
-    with Precision(device, config.train.precision).autocast(), torch.no_grad():
+    model = precision.prepare(build_pass(train, detector), build_optimizer(train, detector))
+    seed_iteration(train.seed, content["iteration"], content["process"])
+    with precision.autocast(), torch.no_grad():
         batch = batch.to(device)
         samples = model(batch.images, batch.proposals, batch.targets, batch.seeds)
-    losses = StepCriterion(config.train.location_weight, config.train.neighbor_weight)(samples)
+    losses = StepCriterion(train.location_weight, train.neighbor_weight)(samples)
     print("\n".join(f"{name}: {value.item():g}" for name, value in losses.items()))
     print(f"iteration {content['iteration']}: {describe_fault(losses, batch, detector)}")
 

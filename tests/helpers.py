@@ -4,7 +4,11 @@ from __future__ import annotations
 
 import argparse
 import json
+import sys
+import types
 import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
 
@@ -78,6 +82,25 @@ def random_targets(persons: int, classes: int = 5, reach: int = 1, seed: int = 0
         row[torch.randint(classes, (1,), generator=generator)] = 1
     neighbors = boxes[:, None, None].expand(-1, reach, 2, -1) + 1.0
     return ClipTargets(boxes, labels, neighbors, torch.ones(persons, reach, 2, dtype=torch.bool))
+
+
+def install_apex(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """Stand in for NVIDIA apex, which computes as before here; what it is called for."""
+    calls: list[str] = []
+
+    @contextmanager
+    def scale_loss(loss: Tensor, optimizer: object) -> Iterator[Tensor]:
+        calls.append("scale_loss")
+        yield loss * 1.0
+
+    apex, amp = types.ModuleType("apex"), types.ModuleType("apex.amp")
+    apex.amp = amp
+    amp.initialize = lambda model, optimizer, **how: calls.append(how["opt_level"]) or (model, None)
+    amp.scale_loss = scale_loss
+    amp.state_dict = lambda: {"loss_scaler0": {}}
+    monkeypatch.setitem(sys.modules, "apex", apex)
+    monkeypatch.setitem(sys.modules, "apex.amp", amp)
+    return calls
 
 
 @cache

@@ -12,7 +12,7 @@ import torch
 from data.dataset import AvaClips, build_dataset
 from data.loader import ClipLoader, build_loader
 from tests.entries import Script
-from tests.helpers import tiny_detector
+from tests.helpers import install_apex, tiny_detector
 from tests.runs import arguments, write_data
 from utils.config import load_config
 from utils.faults import Statistics, read_fault
@@ -30,11 +30,12 @@ def script(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture) -> Sc
 
 # ------------------------------------------------------------------------------ losses
 
+# Rates of this size make the weights grow beyond measure within an iteration or two.
+WILD = ["det_lr=1e30", "det_lr0=1e30", "base_lr=1e30", "init=", "warmup_iterations=0"]
+
 
 def test_a_loss_that_is_not_finite_can_be_repeated(script: Script, data: Path, tmp_path: Path):
-    # Rates of this size make the weights grow beyond measure within an iteration or two.
-    wild = ["det_lr=1e30", "det_lr0=1e30", "base_lr=1e30", "init=", "warmup_iterations=0"]
-    line = script.refuses(*arguments("step", data, tmp_path, "epochs=9", *wild))
+    line = script.refuses(*arguments("step", data, tmp_path, "epochs=9", *WILD))
     assert "the loss is not finite: " in line
     assert "clips: toy_train_000 second 90" in line
     path = tmp_path / "toy_step" / line.split("--replay ")[1].split("/")[-1]
@@ -44,10 +45,27 @@ def test_a_loss_that_is_not_finite_can_be_repeated(script: Script, data: Path, t
     assert said.split("; clips")[0] in again.out
 
 
+def test_a_repetition_computes_as_the_run_did(
+    script: Script, data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    calls = install_apex(monkeypatch)
+    options = [*WILD, "deterministic=true", "precision=fp16", "amp_backend=apex"]
+    try:
+        script.refuses(*arguments("step", data, tmp_path, "validate_every=0", *options))
+        torch.use_deterministic_algorithms(False)
+        calls.clear()
+        path = next((tmp_path / "toy_step").glob("nonfinite_*.pt"))
+        again = script("--replay", path, "--device", "cpu")
+        assert again.code == 0, again.err
+        assert calls == ["O1"]
+        assert torch.are_deterministic_algorithms_enabled()
+    finally:
+        torch.use_deterministic_algorithms(False)
+
+
 def test_the_file_holds_what_the_iteration_began_with(script: Script, data: Path, tmp_path: Path):
     """With finite inputs: the statistics of batch norm are those from before the forward pass."""
-    wild = ["det_lr=1e30", "det_lr0=1e30", "base_lr=1e30", "init=", "warmup_iterations=0"]
-    script(*arguments("step", data, tmp_path, "epochs=9", *wild))
+    script(*arguments("step", data, tmp_path, "epochs=9", *WILD))
     path = next((tmp_path / "toy_step").glob("nonfinite_*.pt"))
     batch, content = read_fault(path)
     assert batch.images.dtype == torch.uint8

@@ -2,7 +2,6 @@
 
 import sys
 import types
-from contextlib import contextmanager
 
 import pytest
 import torch
@@ -10,7 +9,13 @@ from torch import nn
 
 from models.criterion import StepCriterion
 from models.training import DetectionPass
-from tests.helpers import random_boxes, random_clips, random_targets, tiny_detector
+from tests.helpers import (
+    install_apex,
+    random_boxes,
+    random_clips,
+    random_targets,
+    tiny_detector,
+)
 from utils.config import load_config
 from utils.precision import Precision, autocast, find_apex
 
@@ -97,22 +102,7 @@ def test_apex_that_is_not_there_is_an_error_that_says_where_to_get_it(monkeypatc
 
 
 def test_apex_is_used_where_it_is_installed(monkeypatch):
-    calls = []
-
-    @contextmanager
-    def scale_loss(loss, optimizer):
-        calls.append("scale_loss")
-        yield loss * 1.0
-
-    amp = types.ModuleType("apex.amp")
-    amp.initialize = lambda model, optimizer, **how: calls.append(how["opt_level"]) or (model, None)
-    amp.scale_loss = scale_loss
-    amp.state_dict = lambda: {"loss_scaler0": {}}
-    apex = types.ModuleType("apex")
-    apex.amp = amp
-    monkeypatch.setitem(sys.modules, "apex", apex)
-    monkeypatch.setitem(sys.modules, "apex.amp", amp)
-
+    calls = install_apex(monkeypatch)
     precision, layer, optimizer = linear("fp16", "apex")
     assert precision.prepare(layer, optimizer) is layer
     before = layer.weight.detach().clone()
