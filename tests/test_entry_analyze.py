@@ -1,0 +1,118 @@
+"""scripts/analyze.py, run as its users run it, on what test.py leaves behind."""
+
+from __future__ import annotations
+
+import csv
+import json
+from pathlib import Path
+
+import pytest
+
+from external.ava_evaluation import Boxes, evaluate, read_boxes
+from external.ava_evaluation.protocol import PROTOCOLS
+from tests.analysis_helpers import LABELS, random_tables
+from tests.entries import Script
+
+
+def write_results(folder: Path, persons: bool = True) -> dict[str, Path]:
+    """What test.py leaves behind for two steps of random detections."""
+    folder.mkdir(parents=True, exist_ok=True)
+    truth, found = random_tables(0, images=8)
+    files = {name: folder / f"{name}.csv" for name in ("groundtruth", "label_map")}
+    files["label_map"].write_text("".join(f"{i},{name}\n" for i, name in LABELS.items()))
+    _write_rows(files["groundtruth"], truth, "{:.0f}" if persons else None)
+    for step in (1, 2):
+        _write_rows(folder / f"detections_step{step}.csv", found, "{:.6f}")
+    stage = {"recall": 0.5, "mean_iou": 0.4, "persons": [1] * 20, "boxes": [2] * 20}
+    stages = [{"name": f"input of step {s}"} | stage for s in (1, 2)] + [{"name": "output"} | stage]
+    edges = [k / 20 for k in range(21)]
+    (folder / "proposals.json").write_text(json.dumps({"iou_edges": edges, "stages": stages}))
+    metrics = {name: str(path) for name, path in files.items()} | {"exclusions": None}
+    (folder / "metrics.json").write_text(json.dumps(metrics | {"protocol": "2018"}))
+    return files
+
+
+def _write_rows(path: Path, rows: Boxes, last: str | None) -> None:
+    with open(path, "w", newline="") as file:
+        writer = csv.writer(file)
+        for i in range(len(rows)):
+            end = [] if last is None else [last.format(rows.score[i])]
+            writer.writerow([*rows.keys[rows.image[i]], *rows.boxes[i], rows.label[i], *end])
+
+
+@pytest.fixture
+def script(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture) -> Script:
+    return Script("scripts/analyze", monkeypatch, capsys)
+
+
+def test_a_folder_of_results_is_enough(script: Script, tmp_path: Path) -> None:
+    pytest.importorskip("matplotlib")
+    write_results(tmp_path / "test")
+    outcome = script(tmp_path / "test")
+    assert outcome.code == 0, outcome.err
+    output = tmp_path / "test/analysis"
+    document = json.loads((output / "analysis.json").read_text(), parse_constant=pytest.fail)
+    truth, found = (
+        read_boxes(tmp_path / "test" / name) for name in ("groundtruth.csv", "detections_step2.csv")
+    )
+    expected = evaluate(truth, found, LABELS)
+    assert [row["mAP"] for row in document["steps"]] == [expected.mAP] * 2
+    assert f"mAP {100 * expected.mAP:.2f} %" in outcome.out
+    names = ("steps", "classes", "errors", "gains", "size", "displacement", "proposals")
+    for name in names:
+        assert len(document[name]) > 1
+        lines = (output / f"{name}.csv").read_text().splitlines()
+        assert len(lines) == 1 + len(document[name])
+    for name in ("classes", "errors", "gains", "confusion", "groups", "proposals"):
+        assert (output / f"{name}.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_other_files_need_their_ground_truth(script: Script, tmp_path: Path) -> None:
+    files = write_results(tmp_path / "test", persons=False)
+    found = tmp_path / "test/detections_step1.csv"
+    assert "say -g GROUNDTRUTH" in script.refuses(found)
+    named = ("-g", files["groundtruth"], "-l", files["label_map"], "--no-pictures")
+    outcome = script(found, *named, "--output", tmp_path / "out", "--iou-threshold", "0.7")
+    assert outcome.code == 0, outcome.err
+    assert "no person ids" in outcome.out
+    assert not list((tmp_path / "out").glob("*.png"))
+    assert not (tmp_path / "out/displacement.csv").exists()
+
+
+def test_2020_leaves_the_exclusions_of_a_folder_alone(script: Script, tmp_path: Path) -> None:
+    write_results(tmp_path)
+    metrics = json.loads((tmp_path / "metrics.json").read_text())
+    (tmp_path / "excluded.csv").write_text("v,1\n")
+    metrics["exclusions"] = str(tmp_path / "excluded.csv")
+    (tmp_path / "metrics.json").write_text(json.dumps(metrics))
+    counts = {}
+    for protocol in PROTOCOLS:
+        outcome = script(tmp_path, "--protocol", protocol, "--no-pictures")
+        assert outcome.code == 0, outcome.err
+        document = json.loads((tmp_path / "analysis/analysis.json").read_text())
+        counts[protocol] = document["steps_annotated"][0]["annotated boxes"]
+    assert counts["2018"] < counts["2020"]
+    refused = script.refuses(tmp_path, "--protocol", "2020", "-e", tmp_path / "excluded.csv")
+    assert "protocol 2020 has no exclusions" in refused
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["empty"], r"empty: no detections_step*.csv in this folder, run test.py first"),
+        (["test", "test"], "expected one folder of results"),
+        (["test", "-g", "none.csv"], "none.csv: no such file (say -g GROUNDTRUTH)"),
+        (["test", "--iou-threshold", "2"], "--iou-threshold is 2.0, expected a number in (0, 1]"),
+    ],
+)
+def test_mistakes_are_named(
+    script: Script,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    arguments: list[str],
+    said: str,
+) -> None:
+    write_results(tmp_path / "test")
+    (tmp_path / "empty").mkdir()
+    monkeypatch.chdir(tmp_path)
+    assert said in script.refuses(*arguments)
