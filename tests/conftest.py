@@ -1,5 +1,26 @@
-"""Test-wide settings: tiny tensors gain nothing from threads that wait for each other."""
+"""What several test files share by name, and a setting for all of them."""
 
+from pathlib import Path
+
+import pytest
 import torch
 
+from tests.entries import Script
+from tests.runs import write_data
+
+# Tiny tensors gain nothing from threads that wait for each other.
 torch.set_num_threads(1)
+
+
+@pytest.fixture
+def script(
+    request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture
+) -> Script:
+    """The script that the test file is about: it names it in `SCRIPT`."""
+    return Script(request.module.SCRIPT, monkeypatch, capsys)
+
+
+@pytest.fixture(scope="session")
+def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A dataset of two toy videos, to be read only; a file that wants another has its own."""
+    return write_data(tmp_path_factory.mktemp("toy") / "data")

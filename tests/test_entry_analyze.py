@@ -13,6 +13,8 @@ from external.ava_evaluation.protocol import PROTOCOLS
 from tests.analysis_helpers import LABELS, random_tables
 from tests.entries import Script
 
+SCRIPT = "scripts/analyze"
+
 
 def write_results(folder: Path, persons: bool = True) -> dict[str, Path]:
     """What test.py leaves behind for two steps of random detections."""
@@ -38,11 +40,6 @@ def _write_rows(path: Path, rows: Boxes, last: str | None) -> None:
         for i in range(len(rows)):
             end = [] if last is None else [last.format(rows.score[i])]
             writer.writerow([*rows.keys[rows.image[i]], *rows.boxes[i], rows.label[i], *end])
-
-
-@pytest.fixture
-def script(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture) -> Script:
-    return Script("scripts/analyze", monkeypatch, capsys)
 
 
 def test_a_folder_of_results_is_enough(script: Script, tmp_path: Path) -> None:

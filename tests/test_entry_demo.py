@@ -20,6 +20,7 @@ from tests.entries import CLASSES, Script, snapshot, write_checkpoint
 from utils.person_files import KeyFrame, follow_persons
 from utils.postprocess import Person
 
+SCRIPT = "demo"
 HEIGHT, WIDTH, FRAMES, FPS = 48, 80, 14, 10
 # Random weights give every class about 0.5.
 SHOWN = ["--conf-thresh", "0.1", "--global-thresh", "0.6", "--device", "cpu"]
@@ -40,11 +41,6 @@ def write_frames(folder: Path, count: int = FRAMES) -> Path:
 def checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("run")
     return write_checkpoint(folder / "best.pt", dataset="no_such_dataset")
-
-
-@pytest.fixture
-def script(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture) -> Script:
-    return Script("demo", monkeypatch, capsys)
 
 
 @pytest.fixture

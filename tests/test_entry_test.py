@@ -20,6 +20,7 @@ from tests.helpers import ROOT
 from tests.tiny_ava import write_dataset
 from utils.structures import ClipKey, ClipSample
 
+SCRIPT = "test"
 ROWS = [
     "a,0902,0.100,0.100,0.500,0.900,1,0",
     "a,0902,0.100,0.100,0.500,0.900,2,0",
@@ -42,11 +43,6 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return write_checkpoint(tmp_path_factory.mktemp("run") / "best.pt")
-
-
-@pytest.fixture
-def script(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture) -> Script:
-    return Script("test", monkeypatch, capsys)
 
 
 def arguments(checkpoint: Path, data: Path, output: Path, *more: str) -> list[str]:

@@ -12,19 +12,10 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 from data.toy.actors import ACTIONS
 from models import load_detector
 from tests.entries import Script
-from tests.runs import arguments, same_weights, train_lines, write_data
+from tests.runs import arguments, same_weights, train_lines
 
+SCRIPT = "train"
 CLASSES = {action.name for action in ACTIONS}
-
-
-@pytest.fixture(scope="module")
-def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return write_data(tmp_path_factory.mktemp("toy") / "data")
-
-
-@pytest.fixture
-def script(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture) -> Script:
-    return Script("train", monkeypatch, capsys)
 
 
 def test_both_stages_one_after_the_other(script: Script, data: Path, tmp_path: Path) -> None:

@@ -13,20 +13,11 @@ from data.dataset import AvaClips, build_dataset
 from data.loader import ClipLoader, build_loader
 from tests.entries import Script
 from tests.helpers import install_apex, tiny_detector
-from tests.runs import arguments, write_data
+from tests.runs import arguments
 from utils.config import load_config
 from utils.faults import Statistics, read_fault
 
-
-@pytest.fixture(scope="module")
-def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return write_data(tmp_path_factory.mktemp("toy") / "data")
-
-
-@pytest.fixture
-def script(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture) -> Script:
-    return Script("train", monkeypatch, capsys)
-
+SCRIPT = "train"
 
 # ------------------------------------------------------------------------------ losses
 
