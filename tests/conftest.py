@@ -6,7 +6,9 @@ import pytest
 import torch
 
 from tests.entries import Script
+from tests.ops_helpers import COMPILED, FALLBACK
 from tests.runs import write_data
+from utils.ops import _backend
 
 # Tiny tensors gain nothing from threads that wait for each other.
 torch.set_num_threads(1)
@@ -24,3 +26,13 @@ def script(
 def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A dataset of two toy videos, to be read only; a file that wants another has its own."""
     return write_data(tmp_path_factory.mktemp("toy") / "data")
+
+
+@pytest.fixture(params=["compiled", "fallback"])
+def implementation(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
+    """The test holds for both implementations of the operators."""
+    if request.param == "fallback":
+        monkeypatch.setattr(_backend, "operators", FALLBACK)
+    elif not COMPILED:
+        pytest.skip("utils.ops._C is not built")
+    return request.param
