@@ -127,6 +127,7 @@ class TestNmsClasses:
             (torch.zeros(3, 4), torch.zeros(3), r"scores must be \[3, C\].*got \(3,\)"),
             (torch.zeros(3, 4), torch.zeros(2, 5), r"scores must be \[3, C\].*got \(2, 5\)"),
             (torch.zeros(3, 5), torch.zeros(3, 5), r"boxes must be \[M, 4\].*got \(3, 5\)"),
+            (torch.zeros(3, 4), torch.zeros(3, 5, device="meta"), r"one device, got cpu and meta"),
         ],
     )
     def test_refusal(self, boxes: Tensor, scores: Tensor, message: str) -> None:
