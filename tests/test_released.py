@@ -2,6 +2,8 @@
 
 import json
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 import cv2
 import numpy as np
@@ -32,6 +34,17 @@ def all_cores():
     torch.set_num_threads(threads)
 
 
+@contextmanager
+def without_onednn() -> Iterator[None]:
+    """`torch.backends.mkldnn.flags` would set TF32 as well, and PyTorch warns of that on a CPU."""
+    enabled = torch.backends.mkldnn.enabled
+    torch.backends.mkldnn.enabled = False
+    try:
+        yield
+    finally:
+        torch.backends.mkldnn.enabled = enabled
+
+
 @pytest.fixture(scope="module")
 def detector(tmp_path_factory):
     path = tmp_path_factory.mktemp("released") / "step.pth"
@@ -46,7 +59,7 @@ def features(detector, reference):
     images = torch.from_numpy(np.stack(frames).clip(-1, 1)).permute(0, 3, 1, 2)[None]
     assert np.allclose(images[0, ::9, :, ::80, ::80], reference["images_slice"], atol=1e-6)
     # Without oneDNN, as the reference was recorded: see `test_losses_and_gradients`.
-    with torch.no_grad(), torch.backends.mkldnn.flags(enabled=False):
+    with torch.no_grad(), without_onednn():
         return detector.extract(images)
 
 
@@ -96,7 +109,7 @@ def test_losses_and_gradients(detector, features, reference):
     assert torch.allclose(ours, pooled, rtol=1e-4, atol=1e-5)
     head = detector.heads[1].eval()
     head.zero_grad()
-    with torch.backends.mkldnn.flags(enabled=False):
+    with without_onednn():
         output = head(pooled, features.context[:, :, 3:6].expand(6, -1, -1))
         around = targets[:, [0, 2]]
         references = tubes[:, [1, 1]]
