@@ -32,7 +32,7 @@ from utils.cli import (
     staged_results,
 )
 from utils.config import Config
-from utils.devices import device_name
+from utils.devices import add_device_option
 from utils.drawing import draw_persons, short_names
 from utils.person_files import KeyFrame, VideoPersons, follow_persons, write_csv, write_json
 from utils.postprocess import Detections, detect, merge_detections
@@ -72,12 +72,7 @@ def parse_arguments() -> argparse.Namespace:
         metavar="X",
         help="IoU above which boxes of different classes become one person (0.8)",
     )
-    add(
-        "--device",
-        type=device_name,
-        default="",
-        help="cpu, cuda:0, ...; default: a GPU if there is one",
-    )
+    add_device_option(parser)
     arguments = parser.parse_args()
     for name in ("conf_thresh", "global_thresh"):
         value = getattr(arguments, name)

@@ -24,7 +24,7 @@ from models.settings import checkpoint_classes, checkpoint_config
 from utils.checkpoint import read_checkpoint
 from utils.cli import default_checkpoint, default_output, run_main, staged_results
 from utils.config import Config, describe_options, load_config
-from utils.devices import device_name
+from utils.devices import add_device_option
 from utils.distributed import is_main, start_process, stop_process
 from utils.evaluation import StepEvaluator, build_evaluator
 from utils.inference import collect_detections
@@ -44,12 +44,7 @@ def parse_arguments() -> argparse.Namespace:
     add("--data-root", metavar="D", help="the dataset's folder; default: datasets/<data.dataset>")
     add("--output", type=Path, metavar="D", help="folder of the results; default: runs/<name>/test")
     add("--config", type=Path, metavar="F", help="YAML file with options of data and test")
-    add(
-        "--device",
-        type=device_name,
-        default="",
-        help="cpu, cuda:0, ...; default: a GPU if there is one",
-    )
+    add_device_option(parser)
     add("overrides", nargs="*", metavar="key=value", help="options listed below")
     return parser.parse_args()
 

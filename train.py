@@ -28,7 +28,7 @@ from utils.checkpoint import load_state
 from utils.cli import ROOT, run_main
 from utils.config import Config, describe_options, load_config
 from utils.determinism import seed_iteration, set_deterministic
-from utils.devices import device_name
+from utils.devices import add_device_option
 from utils.distributed import (
     broadcast_object,
     distribute,
@@ -58,9 +58,7 @@ def parse_arguments() -> argparse.Namespace:
         epilog="options (key=value, with or without the section):\n" + describe_options(),
     )
     parser.add_argument("--config", type=Path, default=ROOT / "configs" / "ava_step.yaml")
-    parser.add_argument(
-        "--device", type=device_name, default="", help="cpu, cuda:0, ...; default: a GPU if any"
-    )
+    add_device_option(parser)
     parser.add_argument("--fp16", action="store_true", help="the same as precision=fp16")
     parser.add_argument(
         "--replay",

@@ -2,9 +2,19 @@
 
 from __future__ import annotations
 
-from argparse import ArgumentTypeError
+from argparse import ArgumentParser, ArgumentTypeError
 
 import torch
+
+
+def add_device_option(parser: ArgumentParser) -> None:
+    """`--device`: one that is there, or empty."""
+    parser.add_argument(
+        "--device",
+        type=device_name,
+        default="",
+        help="cpu, cuda:0, ...; default: a GPU if there is one",
+    )
 
 
 def device_name(text: str) -> str:
