@@ -212,6 +212,8 @@ def main() -> None:
     arguments = parse_arguments()
     if arguments.fp16:
         arguments.overrides.append("precision=fp16")
+    if arguments.replay and arguments.overrides:
+        raise ValueError(f"--replay computes as the run did: got {arguments.overrides[0]}")
     config = load_config(arguments.config, arguments.overrides)
     device = start_process(arguments.device)
     try:

@@ -17,8 +17,8 @@ import torch
 from benchmarks.report import Row, main, timed
 from models import build_detector
 from models.criterion import StepCriterion
-from models.rates import parameter_groups
-from models.training import DetectionPass
+from models.rates import build_optimizer
+from models.training import build_pass
 from utils.allocator import keep_freed_memory
 from utils.cli import ROOT
 from utils.config import Config, load_config
@@ -36,16 +36,9 @@ class Iteration:
         train, size = config.train, config.data.image_size
         torch.manual_seed(0)
         detector = build_detector(config.model).train()
-        self.model = DetectionPass(
-            detector,
-            train.thresholds,
-            train.max_positives,
-            train.negatives_per_positive,
-            train.max_candidates,
-        )
+        self.model = build_pass(train, detector)
         self.criterion = StepCriterion(train.location_weight, train.neighbor_weight)
-        rates = train.det_lr, train.det_lr0, train.base_lr
-        self.optimizer = torch.optim.Adam(parameter_groups(detector, *rates, train.weight_decay))
+        self.optimizer = build_optimizer(train, detector)
         clips, frames = train.batch_size, detector.window_frames
         self.images = torch.randint(0, 256, (clips, frames, 3, size, size), dtype=torch.uint8)
         self.proposals = [grid_proposals(config.data.proposals) * size] * clips

@@ -57,6 +57,14 @@ def test_other_names_of_videos_are_explained(root: Path) -> None:
     assert checked.unused == 2
 
 
+def test_a_validation_video_without_frames_is_named_where_seconds_have_a_beginning_only(
+    root: Path,
+) -> None:
+    shutil.rmtree(root / "frames/b")
+    _, problems = check(root, "first_second=3", "last_second=-1")
+    assert any("frames/b" in line for lines in problems.errors.values() for line in lines)
+
+
 def test_numbers_through_a_video_tell_where_frames_are_lost() -> None:
     even = {second: 1 + 30 * second for second in range(10)}
     assert numbering_drift(even)[0] == 0

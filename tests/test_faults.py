@@ -54,6 +54,11 @@ def test_a_repetition_computes_as_the_run_did(
         torch.use_deterministic_algorithms(False)
 
 
+def test_a_repetition_takes_no_other_settings(script: Script, tmp_path: Path):
+    line = script.refuses("--replay", tmp_path / "nonfinite.pt", "batch_size=1")
+    assert "--replay computes as the run did: got batch_size=1" in line
+
+
 def test_the_file_holds_what_the_iteration_began_with(script: Script, data: Path, tmp_path: Path):
     """With finite inputs: the statistics of batch norm are those from before the forward pass."""
     script(*arguments("step", data, tmp_path, "epochs=9", *WILD))

@@ -145,7 +145,7 @@ def _choose_val_keys(split: CheckedSplit, root: Path, config: Config, problems: 
         try:
             seconds = tested_seconds(root / data.frames / video, first, last)
         except ValueError:  # told when its frames are looked for
-            seconds = range(max(first, 0), max(last, 0) + 1)
+            seconds = range(max(first, 0), max(first, last, 0) + 1)
         for second in seconds:
             key = ClipKey(video, second)
             split.keys[key] = annotated.get(key, TESTED)
