@@ -40,6 +40,7 @@ from data.manifest import (  # noqa: E402
     read_record,
     write_manifest,
 )
+from utils.cli import run_main  # noqa: E402
 from utils.interrupt import Interrupted, StopSignals  # noqa: E402
 from utils.processes import ProcessDied, call_each  # noqa: E402
 
@@ -187,8 +188,8 @@ def run(videos: list[Path], output: Path, settings: ExtractSettings, workers: in
         except Interrupted as end:
             raise Interrupted(
                 end.signum,
-                f"{output}: stopped: {done} extracted, {len(videos) - done} to go; run the same "
-                "command again to go on",
+                f"{output}: stopped: {done} extracted, {failed} failed, "
+                f"{len(videos) - done - failed} to go; run the same command again to go on",
             ) from None
         finally:
             write_manifest(output)
@@ -234,6 +235,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    from utils.cli import run_main  # brings PyTorch, which the worker processes do without
-
     run_main(main)

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import TypeVar
 
 import torch
 
@@ -17,6 +20,7 @@ from tests.helpers import ROOT
 
 SMALL = ["workers=0", "image_size=32", "first_second=902", "last_second=904", "batch_size=2"]
 MODEL = ["width=4", "fc_dim=8", "local_dim=16", "pool_size=2", "log_every=1"]
+T = TypeVar("T")
 
 
 def write_data(root: Path, train_videos: int = 1) -> Path:
@@ -32,9 +36,13 @@ def arguments(stage: str, data: Path, output: Path, *more: str) -> list[str]:
     return [*config, f"root={data}", f"output={output}", *SMALL, *MODEL, *more]
 
 
-def start(*command: object, **environment: str) -> subprocess.Popen:
-    """Start Python with `command` in the repository, one thread, output kept."""
-    return subprocess.Popen(
+@contextmanager
+def start(*command: object, **environment: str) -> Iterator[subprocess.Popen]:
+    """Start Python with `command` in the repository, one thread, output kept.
+
+    What still runs at the block's end, as where the test failed, is ended with its whole group.
+    """
+    with subprocess.Popen(
         [sys.executable, *map(str, command)],
         cwd=ROOT,
         env={**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT), **environment},
@@ -42,16 +50,34 @@ def start(*command: object, **environment: str) -> subprocess.Popen:
         stderr=subprocess.PIPE,
         text=True,
         start_new_session=True,
-    )
+    ) as process:
+        try:
+            yield process
+        finally:
+            end_group(process)
 
 
-def wait_for(condition: Callable[[], object], process: subprocess.Popen) -> None:
-    """Return as soon as `condition` holds; fail where `process` ends before."""
+def end_group(process: subprocess.Popen) -> None:
+    """End what runs of the group that `process` leads.
+
+    Asked first: torchrun's workers have groups of their own, and only torchrun ends them.
+    """
+    if process.poll() is None:
+        process.terminate()
+        with suppress(subprocess.TimeoutExpired):
+            process.wait(timeout=40)  # torchrun itself waits for 30 s
+    with suppress(ProcessLookupError):
+        os.killpg(process.pid, signal.SIGKILL)
+
+
+def wait_for(condition: Callable[[], T], process: subprocess.Popen) -> T:
+    """Return what `condition` gives as soon as that is true; fail where `process` ends before."""
     deadline = time.monotonic() + 120
-    while not condition():
+    while not (found := condition()):
         assert process.poll() is None, process.communicate()
-        assert time.monotonic() < deadline
+        assert time.monotonic() < deadline, "it runs, and the condition does not hold after 120 s"
         time.sleep(0.002)
+    return found
 
 
 def train_lines(run: Path) -> list[dict]:

@@ -2,6 +2,7 @@
 
 import json
 import socket
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
@@ -21,8 +22,8 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def run(*command: object, **environment: str) -> str:
-    process = start(*command, **environment)
-    out, err = process.communicate(timeout=300)
+    with start(*command, **environment) as process:
+        out, err = process.communicate(timeout=300)
     assert process.returncode == 0, err
     return out
 
@@ -82,20 +83,23 @@ def test_two_machines_train_as_one(data: Path, one: Path, tmp_path: Path):
     shell = ROOT / "scripts" / "train_step.sh"
     options = arguments("step", data, tmp_path, *FROZEN)
     code = f"import os, sys; os.execvp('bash', ['bash', {str(shell)!r}, *sys.argv[1:]])"
-    machines = [
-        start(
-            "-c",
-            code,
-            *options[2:],  # the script names the configuration
-            DATASET="toy",
-            NNODES="2",
-            NODE_RANK=str(node),
-            MASTER_ADDR="127.0.0.1",
-            MASTER_PORT=str(port),
-        )
-        for node in range(2)
-    ]
-    for machine in machines:
-        _, err = machine.communicate(timeout=300)
-        assert machine.returncode == 0, err
+    with ExitStack() as started:
+        machines = [
+            started.enter_context(
+                start(
+                    "-c",
+                    code,
+                    *options[2:],  # the script names the configuration
+                    DATASET="toy",
+                    NNODES="2",
+                    NODE_RANK=str(node),
+                    MASTER_ADDR="127.0.0.1",
+                    MASTER_PORT=str(port),
+                )
+            )
+            for node in range(2)
+        ]
+        for machine in machines:
+            _, err = machine.communicate(timeout=300)
+            assert machine.returncode == 0, err
     assert_same_run(tmp_path / "toy_step", one)

@@ -7,15 +7,30 @@ import os
 import resource
 import signal
 import time
+from collections.abc import Iterator
 from contextlib import closing
 
 import pytest
 
-from utils.processes import call_each
+from utils.interrupt import Interrupted, StopSignals
+from utils.processes import _Child, call_each
 
 
-def act(what: str, number: int) -> int:
+class Unreadable:
+    """A result that a child can send and its parent cannot read."""
+
+    def __reduce__(self) -> tuple:
+        return refuse_to_read, ()
+
+
+def refuse_to_read() -> None:
+    raise RuntimeError("not to be read")
+
+
+def act(what: str, number: int) -> int | Unreadable:
     """What a child is told to do."""
+    if what == "unreadable":
+        return Unreadable()
     if what == "refuse":
         raise ValueError(f"{number} is refused")
     if what == "fail":
@@ -26,6 +41,14 @@ def act(what: str, number: int) -> int:
     if what == "sleep":
         time.sleep(number)
     return os.getpid() if what == "tell" else number**2
+
+
+@pytest.fixture
+def nobody_left() -> Iterator[None]:
+    """The test leaves no process that was not there before: other tests have their own."""
+    before = set(multiprocessing.active_children())
+    yield
+    assert set(multiprocessing.active_children()) <= before
 
 
 def outcomes(tasks: list[tuple[str, int]], workers: int) -> list[object]:
@@ -71,9 +94,52 @@ def test_children_are_started_once() -> None:
     assert os.getpid() not in processes
 
 
+def test_one_that_died_without_a_task_costs_none() -> None:
+    with closing(call_each(act, [("tell", 0), ("tell", 0)], 1)) as results:
+        _, first = next(results)
+        os.kill(first, signal.SIGKILL)
+        os.waitid(os.P_PID, first, os.WEXITED | os.WNOWAIT)
+        index, second = next(results)
+    assert index == 1
+    assert isinstance(second, int)
+    assert second != first
+
+
+@pytest.mark.parametrize("workers", [0, -1])
+def test_there_must_be_a_worker(workers: int) -> None:
+    with pytest.raises(ValueError, match=f"expected 1 worker or more, got {workers}"):
+        next(call_each(act, [("square", 2)], workers))
+
+
+@pytest.mark.usefixtures("nobody_left")
+def test_nothing_runs_on_when_a_result_cannot_be_read() -> None:
+    with pytest.raises(RuntimeError, match="not to be read"):
+        list(call_each(act, [("unreadable", 0), ("sleep", 60)], 2))
+
+
+@pytest.mark.usefixtures("nobody_left")
+def test_what_is_finished_when_a_signal_comes_counts(monkeypatch: pytest.MonkeyPatch) -> None:
+    kill = _Child.kill
+
+    def kill_when_it_has_sent(child: _Child) -> None:
+        if child.index == 1:
+            assert child.connection.poll(60)
+        kill(child)
+
+    monkeypatch.setattr(_Child, "kill", kill_when_it_has_sent)
+    stop = StopSignals()
+    tasks = [("square", 2), ("sleep", 1), ("sleep", 60), ("square", 3)]
+    with closing(call_each(act, tasks, 3, stop)) as results:
+        assert next(results) == (0, 4)
+        stop.signum = signal.SIGTERM
+        assert next(results) == (1, 1)
+        with pytest.raises(Interrupted):
+            next(results)
+
+
+@pytest.mark.usefixtures("nobody_left")
 def test_nothing_runs_on_when_the_results_are_not_wanted_any_more() -> None:
     with closing(call_each(act, [("square", 2), ("sleep", 60), ("sleep", 60)], 2)) as results:
         assert next(results) == (0, 4)
         started = time.monotonic()
     assert time.monotonic() - started < 10
-    assert not multiprocessing.active_children()

@@ -28,26 +28,24 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def whole(data: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The run that nothing happens to: 20 iterations, 4 an epoch."""
     output = tmp_path_factory.mktemp("whole")
-    process = start("train.py", *arguments("step", data, output, "init=", *RUN))
-    out, err = process.communicate(timeout=120)
-    assert process.returncode == 0, err
+    out = finish(data, output)
     assert "epoch 5/5, iteration 20: loss" in out
     return output / "toy_step"
 
 
 def finish(data: Path, output: Path) -> str:
-    process = start("train.py", *arguments("step", data, output, "init=", *RUN))
-    out, err = process.communicate(timeout=120)
+    with start("train.py", *arguments("step", data, output, "init=", *RUN)) as process:
+        out, err = process.communicate(timeout=120)
     assert process.returncode == 0, err
     return out
 
 
 def test_twenty_iterations_are_ten_a_kill_and_ten_more(data: Path, whole: Path, tmp_path: Path):
-    process = start("train.py", *arguments("step", data, tmp_path, "init=", *RUN))
     run = tmp_path / "toy_step"
-    wait_for((run / "checkpoint_0000010.pt").exists, process)
-    os.kill(process.pid, signal.SIGKILL)
-    process.communicate()
+    with start("train.py", *arguments("step", data, tmp_path, "init=", *RUN)) as process:
+        wait_for((run / "checkpoint_0000010.pt").exists, process)
+        process.kill()
+        process.communicate(timeout=60)
     assert process.returncode == -signal.SIGKILL
 
     out = finish(data, tmp_path)
@@ -61,12 +59,13 @@ def test_twenty_iterations_are_ten_a_kill_and_ten_more(data: Path, whole: Path, 
 def test_a_signal_saves_and_says_how_to_go_on(
     data: Path, whole: Path, tmp_path: Path, number: signal.Signals
 ):
-    process = start("train.py", *arguments("step", data, tmp_path, "init=", *RUN, "workers=1"))
     run = tmp_path / "toy_step"
     log = run / "log.jsonl"
-    wait_for(lambda: log.is_file() and len(train_lines(run)) >= 2, process)
-    os.killpg(process.pid, number)  # as Ctrl-C and batch systems do: loader processes get it too
-    _, err = process.communicate(timeout=60)
+    options = arguments("step", data, tmp_path, "init=", *RUN, "workers=1")
+    with start("train.py", *options) as process:
+        wait_for(lambda: log.is_file() and len(train_lines(run)) >= 2, process)
+        os.killpg(process.pid, number)  # as Ctrl-C and batch systems do: its workers get it too
+        _, err = process.communicate(timeout=60)
     assert process.returncode == 128 + number, err
     assert "The same command goes on from there" in err
     assert "Traceback" not in err

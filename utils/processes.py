@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import signal
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import suppress
 from multiprocessing import get_context, parent_process, resource_tracker
 from multiprocessing.connection import Connection, wait
@@ -40,32 +40,55 @@ def call_each(
     or `OSError` that it raised, or `ProcessDied`; the others go on. Any other exception ends its
     process, which prints the traceback.
 
-    Raises `Interrupted` soon after a signal to `stop`. Then, and wherever the iteration is left
-    early, all children are killed; signals that stop a run do not reach them otherwise.
+    Raises `Interrupted` soon after a signal to `stop`, when it has yielded what was finished by
+    then. Then, and wherever the iteration is left early, all children are killed; signals that stop
+    a run do not reach them otherwise. Raises `ValueError` for less than one worker.
 
     `concurrent.futures` would end with the first dead process, and not know what that one held.
     Here every child has a connection and a task of its own.
     """
+    if workers < 1:
+        raise ValueError(f"expected 1 worker or more, got {workers}")
     waiting = deque(enumerate(tasks))
     idle: list[_Child] = []
     busy: dict[Any, _Child] = {}
     try:
         while waiting or busy:
             if stop is not None and stop.signum:
+                yield from _last_results(busy.values())
                 raise Interrupted(stop.signum)
             while waiting and len(busy) < workers:
-                child = idle.pop() if idle else _Child(function)
+                child = _living(idle) or _Child(function)
                 busy[child.connection] = child
                 child.begin(*waiting.popleft())
             for connection in wait(list(busy), LOOK_EVERY):
-                child = busy.pop(connection)
-                result = child.finish()
+                result = busy[connection].finish()
+                child = busy.pop(connection)  # not before: what raises there leaves it to be killed
                 if not isinstance(result, ProcessDied):
                     idle.append(child)
                 yield child.index, result
     finally:
         for child in (*idle, *busy.values()):
             child.kill()
+
+
+def _living(idle: list[_Child]) -> _Child | None:
+    """Take one that has not died since its last task, if there is one."""
+    while idle:
+        child = idle.pop()
+        if child.process.is_alive():
+            return child
+    return None
+
+
+def _last_results(children: Collection[_Child]) -> Iterator[tuple[int, Any]]:
+    """Kill them all; what some of them had sent by then counts."""
+    for child in children:
+        child.kill()
+    for child in children:
+        result = child.finish()
+        if not isinstance(result, ProcessDied):
+            yield child.index, result
 
 
 class _Child:
