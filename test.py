@@ -17,6 +17,7 @@ from typing import Any
 import torch
 
 from data.dataset import dataset_root
+from data.loader import deaths_explained
 from data.validation import ValidationSet
 from models.build import detector_from_checkpoint
 from models.inference import prepare_for_inference
@@ -80,7 +81,7 @@ def test(arguments: argparse.Namespace, device: torch.device) -> None:
     count = len(validation.dataset)
     if is_main():
         print(f"testing {path} on {count} key frames of {root}", flush=True)
-    with validation.loader.explained():
+    with deaths_explained():
         collect_detections(
             detector,
             validation.loader,

@@ -15,7 +15,7 @@ from pathlib import Path
 import torch
 
 from data.dataset import AvaClips, build_dataset
-from data.loader import ClipLoader, build_loader
+from data.loader import ClipLoader, build_loader, deaths_explained
 from data.validation import ValidationSet
 from models import StepDetector, build_detector
 from models.build import build_for_training
@@ -57,7 +57,9 @@ def parse_arguments() -> argparse.Namespace:
         formatter_class=argparse.RawDescriptionHelpFormatter,
         epilog="options (key=value, with or without the section):\n" + describe_options(),
     )
-    parser.add_argument("--config", type=Path, default=ROOT / "configs" / "ava_step.yaml")
+    parser.add_argument(
+        "--config", type=Path, metavar="FILE", help="default: configs/ava_step.yaml"
+    )
     add_device_option(parser)
     parser.add_argument("--fp16", action="store_true", help="the same as precision=fp16")
     parser.add_argument(
@@ -84,17 +86,16 @@ def make_validation(
         pictures = ValidationPictures(list(validation.classes.values()))
         # A copy, so that the detector in training stays as it is.
         prepared = prepare_for_inference(copy.deepcopy(detector))
-        with validation.loader.explained():
-            collect_detections(
-                prepared,
-                validation.loader,
-                evaluator,
-                device,
-                config.train.precision,
-                on_annotation=config.train.task == "cls",
-                progress="validation",
-                on_batch=pictures.add if is_main() else None,
-            )
+        collect_detections(
+            prepared,
+            validation.loader,
+            evaluator,
+            device,
+            config.train.precision,
+            on_annotation=config.train.task == "cls",
+            progress="validation",
+            on_batch=pictures.add if is_main() else None,
+        )
         metrics = {}
         if is_main():
             metrics = evaluator.evaluate(
@@ -173,7 +174,8 @@ def train(config: Config, device: torch.device) -> None:
     run, iterations = trainer.run, trainer.schedule.iterations
     if trainer.iteration and is_main():
         print(f"{run.path}: going on after iteration {trainer.iteration} of {iterations}")
-    metrics = trainer.fit()
+    with deaths_explained():
+        metrics = trainer.fit()
     if not metrics and not (run.path / "results.json").is_file():
         metrics = trainer.metrics  # a finished run that was stopped before it wrote its results
     usage = trainer.usage()
@@ -210,14 +212,20 @@ def replay(path: Path, device: torch.device) -> None:
 
 def main() -> None:
     arguments = parse_arguments()
+    if arguments.replay and (arguments.config or arguments.fp16 or arguments.overrides):
+        raise ValueError(
+            "--replay computes as the run did: expected no --config, --fp16, key=value"
+        )
     if arguments.fp16:
         arguments.overrides.append("precision=fp16")
-    if arguments.replay and arguments.overrides:
-        raise ValueError(f"--replay computes as the run did: got {arguments.overrides[0]}")
-    config = load_config(arguments.config, arguments.overrides)
+    config = None
+    if not arguments.replay:
+        config = load_config(
+            arguments.config or ROOT / "configs" / "ava_step.yaml", arguments.overrides
+        )
     device = start_process(arguments.device)
     try:
-        if arguments.replay:
+        if config is None:
             replay(arguments.replay, device)
         else:
             train(config, device)

@@ -57,18 +57,19 @@ def gradient_of(pool: Callable[[Tensor], Tensor], features: Tensor) -> Callable[
     return lambda: torch.autograd.grad(output, leaf, grad, retain_graph=True)
 
 
-def pooling_cases(name: str, device: str) -> Iterator[Case]:
+def pooling_cases(name: str, device: str, only: str = "") -> Iterator[Case]:
     mine, theirs = getattr(ops, name), getattr(torchvision.ops, name)
     formats = {"channels-last": torch.channels_last, "channels-first": torch.contiguous_format}
     sets = [(9, "proposals", proposal_boxes), (27, "proposals", proposal_boxes)]
     sets += [(9, "small boxes", small_boxes)]
     for layout, memory_format in formats.items():
         for maps, kind, make_boxes in sets:
+            label = f"{name}, {maps} maps, {kind}, {layout}"
+            if not any(only in f"{label}, {way}" for way in ("forward", "backward")):
+                continue
             features = torch.randn(maps, CHANNELS, SIDE, SIDE, device=device)
             features = features.contiguous(memory_format=memory_format)
             boxes = make_boxes(maps).to(device)
-            label = f"{name}, {maps} maps, {kind}, {layout}"
-
             ours = partial(mine, boxes=boxes, output_size=7, spatial_scale=SCALE)
             other = partial(theirs, boxes=boxes, output_size=7, spatial_scale=SCALE)
             forward = partial(ours, features), partial(other, features)
@@ -142,8 +143,8 @@ def rows(arguments: argparse.Namespace) -> Iterator[Row]:
     torch.manual_seed(0)
     device = arguments.device
     for case in chain(
-        pooling_cases("roi_align", device),
-        pooling_cases("roi_pool", device),
+        pooling_cases("roi_align", device, arguments.only),
+        pooling_cases("roi_pool", device, arguments.only),
         nms_cases(device),
         nms_classes_cases(device),
     ):

@@ -10,9 +10,11 @@ import argparse
 import importlib.metadata
 import os
 import platform
+import re
 import statistics
 import time
 from collections.abc import Callable, Iterable, Iterator
+from pathlib import Path
 from typing import NamedTuple
 
 HEADER = (
@@ -53,7 +55,7 @@ def spread(values: list[float], unit: str = "") -> str:
 
 
 def digits(value: float) -> str:
-    """Three digits at least, no exponent above one."""
+    """Three significant digits, all of them before the point."""
     return f"{value:,.0f}" if abs(value) >= 100 else f"{value:.3g}"
 
 
@@ -67,6 +69,9 @@ def timed(work: Callable[[], object]) -> float:
 def setting() -> str:
     """The machine, in a line."""
     processor = platform.processor() or platform.machine()
+    if Path("/proc/cpuinfo").is_file():
+        named = re.search(r"^model name\s*: (.+)$", Path("/proc/cpuinfo").read_text(), re.MULTILINE)
+        processor = named.group(1) if named else processor
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
     # Without importing torch: some benchmarks measure the memory of processes that need none.
     versions = [f"{name} {importlib.metadata.version(name)}" for name in ("torch", "torchvision")]

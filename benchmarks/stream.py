@@ -17,6 +17,7 @@ from __future__ import annotations
 
 import argparse
 import statistics
+import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator
@@ -159,6 +160,9 @@ def measure(name: str, case: Case, threshold: float, repeats: int) -> Iterator[R
 def rows(arguments: argparse.Namespace) -> Iterator[Row]:
     torch.set_num_threads(arguments.threads)
     keep_freed_memory()
+    for path in (arguments.checkpoint, arguments.video):
+        if not path.is_file():
+            print(f"stream: {path} is not there, so no rows of it", file=sys.stderr)
     if arguments.checkpoint.is_file():
         yield from measure("toy detector", *toy_case(arguments.checkpoint), arguments.repeats)
     if arguments.clips and arguments.video.is_file():

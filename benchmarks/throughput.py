@@ -101,12 +101,12 @@ def rows(arguments: argparse.Namespace) -> Iterator[Row]:
 
 
 def memory(device: torch.device) -> str:
-    """The GPU's peak since it was last asked."""
+    """The GPU's peak since it was last asked, and its name."""
     if device.type != "cuda":
         return ""
     peak = torch.cuda.max_memory_allocated(device)
     torch.cuda.reset_peak_memory_stats(device)
-    return f"{peak / 2**30:.1f} GiB"
+    return f"{peak / 2**30:.1f} GiB, {torch.cuda.get_device_name(device)}"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

@@ -2,9 +2,9 @@
 
     python -m benchmarks.training [--threads 2] [--repeats 20] [--ava-repeats 2]
 
-The configurations of the toy dataset and of AVA (one clip instead of eight), with random weights;
-the parts are those that `python train.py profile=true` prints of a real run. The yardstick of each
-part is the whole iteration.
+The configurations of the toy dataset and of AVA (one clip instead of eight), with random weights.
+`python train.py profile=true` prints the same parts of a real run, loading among them. The
+yardstick of each part is the whole iteration.
 """
 
 from __future__ import annotations
@@ -47,10 +47,12 @@ class Iteration:
 
     def __call__(self) -> None:
         seeds = list(range(len(self.images)))
-        losses = self.criterion(self.model(self.images, self.proposals, self.targets, seeds))
+        samples = self.model(self.images, self.proposals, self.targets, seeds)
+        with section("losses"):
+            losses = self.criterion(samples)
         with section("backward"):
             losses["total"].backward()
-        with section("optimiser"):
+        with section("optimizer"):
             self.optimizer.step()
             self.optimizer.zero_grad()
 

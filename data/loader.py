@@ -8,13 +8,16 @@ exactly once, over all processes.
 
 from __future__ import annotations
 
+import atexit
 import math
 import os
 import re
+import signal
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from multiprocessing import active_children
+from multiprocessing.process import BaseProcess
+from weakref import WeakSet
 
 import cv2
 import numpy as np
@@ -30,6 +33,8 @@ from utils.structures import ClipBatch, ClipSample, collate_clips
 SampleIndex = tuple[int, int]
 # "DataLoader worker (pid 12) is killed by signal", "worker (pid(s) 12, 13) exited unexpectedly"
 _DEAD_WORKERS = re.compile(r"worker \(pid(?:\(s\))? ([\d, ]+)\)")
+# What else PyTorch says where a worker is gone.
+_BROKEN_CONNECTION = ("received 0 items of ancdata", "Pin memory thread exited unexpectedly")
 
 
 class TrainingBatches(Sampler[list[SampleIndex]]):
@@ -92,7 +97,7 @@ def _share(items: list[int], rank: int, world_size: int) -> list[int]:
 class _Watched(Dataset[ClipSample]):
     """A dataset of which every worker notes in shared memory what it is loading.
 
-    held: `[workers, 3]` int64: process id, epoch, index.
+    held: `[workers, 4]` int64: process id, epoch, index, whether it is still loading that.
     """
 
     def __init__(self, dataset: AvaClips, held: Tensor) -> None:
@@ -103,9 +108,12 @@ class _Watched(Dataset[ClipSample]):
 
     def __getitem__(self, index: SampleIndex) -> ClipSample:
         worker = get_worker_info()
-        if worker is not None:
-            self.held[worker.id] = torch.tensor((os.getpid(), *index))
-        return self.dataset[index]
+        if worker is None:
+            return self.dataset[index]
+        self.held[worker.id] = torch.tensor((os.getpid(), *index, 1))
+        sample = self.dataset[index]
+        self.held[worker.id, 3] = 0
+        return sample
 
 
 class ClipLoader:
@@ -120,7 +128,8 @@ class ClipLoader:
     ) -> None:
         self.dataset = dataset
         self.batches = batches
-        self.held = torch.zeros(max(workers, 1), 3, dtype=torch.int64).share_memory_()
+        self.held = torch.zeros(max(workers, 1), 4, dtype=torch.int64).share_memory_()
+        _loaders.add(self)
         self.loader: DataLoader = DataLoader(
             _Watched(dataset, self.held),
             batch_sampler=batches,
@@ -145,48 +154,86 @@ class ClipLoader:
     def __iter__(self) -> Iterator[ClipBatch]:
         return iter(self.loader)
 
-    @contextmanager
-    def explained(self) -> Iterator[None]:
-        """Errors that a loader process's death causes in this block say what it held.
+    def processes(self) -> list[BaseProcess]:
+        """The workers that should be running: PyTorch keeps them where only it may look."""
+        iterator = getattr(self.loader, "_iterator", None)
+        ended = iterator is None or getattr(iterator, "_shutdown", True)
+        return [] if ended else list(getattr(iterator, "_workers", []))
 
-        PyTorch notices a death while it waits for a batch, as an error of its own or of a broken
-        connection, or by a signal anywhere else. Raises `ChildProcessError`; any other error
-        passes as it is.
-        """
-        try:
-            yield
-        except (RuntimeError, ConnectionError, EOFError) as error:
-            dead = self._dead_workers(error)
-            samples = [
-                f"video {key.video}, second {key.timestamp} (epoch {epoch})"
-                for pid, epoch, index in self.held.tolist()
-                if pid in dead
-                for key in [self.dataset.keys[index]]
-            ]
-            if not samples:
-                raise
-            raise ChildProcessError(
-                f"a loader process died while it held {'; '.join(samples)}: out of memory, or "
-                f"crashed in a decoder ({error!r})"
-            ) from error
+    def tell(self, dead: set[int | None]) -> list[str]:
+        """What those of our processes that are among the `dead` were doing; each is told once."""
+        told = []
+        for worker, (pid, epoch, index, loading) in enumerate(self.held.tolist()):
+            if pid in dead:
+                self.held[worker, 0] = 0
+                key = self.dataset.keys[index]
+                doing = "while it held" if loading else "idle, after"
+                told.append(f"{doing} video {key.video}, second {key.timestamp} (epoch {epoch})")
+        return told
 
-    def _dead_workers(self, error: Exception) -> set[int]:
-        """The process ids of the workers whose death `error` tells of, by its words or its kind.
 
-        A process closes its connections before it is gone: a broken one waits for that.
-        """
+# Of this process, those that are in use.
+_loaders: WeakSet[ClipLoader] = WeakSet()
+
+
+@contextmanager
+def deaths_explained() -> Iterator[None]:
+    """Errors that a loader process's death causes in this block say what it held.
+
+    PyTorch notices a death while it waits for a batch, as an error of its own or of a broken
+    connection, or by a signal anywhere else, an idle validation loader's in the middle of a
+    training step too. Raises `ChildProcessError`; any other error passes as it is.
+    """
+    try:
+        yield
+    except (RuntimeError, ConnectionResetError, ConnectionRefusedError, EOFError) as error:
+        dead = _dead_workers(error)
+        told = [text for loader in _loaders for text in loader.tell(dead)]
+        if not told:
+            raise
+        raise ChildProcessError(
+            f"a loader process died {'; '.join(told)}: out of memory, or crashed in a decoder "
+            f"({error!r})"
+        ) from error
+
+
+def _dead_workers(error: Exception) -> set[int | None]:
+    """The process ids of the workers whose death `error` tells of, by its words or its kind.
+
+    A process closes its connections before it is gone: a broken one waits for that, 5 seconds at
+    most, so that PyTorch's signal cannot come later, somewhere else.
+    """
+    try:
         if isinstance(error, RuntimeError):
-            return {int(n) for found in _DEAD_WORKERS.findall(str(error)) for n in found.split(",")}
-        workers = set(self.held[:, 0].tolist()) - {0}
-        try:
-            for _ in range(50):
-                dead = workers - {process.pid for process in active_children()}
-                if dead:
-                    return dead
-                time.sleep(0.1)
-        except RuntimeError as signalled:  # PyTorch's signal, while this waits
-            return self._dead_workers(signalled)
-        return set()
+            found = _DEAD_WORKERS.findall(str(error))
+            if found or not any(words in str(error) for words in _BROKEN_CONNECTION):
+                return {int(pid) for pids in found for pid in pids.split(",")}
+        workers = [
+            process
+            for loader in _loaders
+            for process in loader.processes()
+            if process.pid in loader.held[:, 0]
+        ]
+        for _ in range(50 if workers else 0):
+            dead = {process.pid for process in workers if not process.is_alive()}
+            if dead:
+                return dead
+            time.sleep(0.1)
+    except RuntimeError as signalled:  # PyTorch's signal, while this waits
+        return _dead_workers(signalled)
+    return set()
+
+
+@atexit.register
+def _end_workers() -> None:
+    """Kill what is left at the end of the program, where a traceback still holds a loader.
+
+    Workers ignore the SIGTERM that `multiprocessing` would send them, and wait for, without end.
+    """
+    signal.signal(signal.SIGCHLD, signal.SIG_DFL)  # PyTorch's would take it for a fault
+    for loader in _loaders:
+        for process in loader.processes():
+            process.kill()
 
 
 def build_loader(

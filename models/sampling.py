@@ -48,8 +48,8 @@ class Drawn:
 def cut_candidates(scores: np.ndarray, limit: int) -> tuple[np.ndarray, np.ndarray]:
     """Reduce candidates to at most `limit`: rows kept, best first, and the score of each.
 
-    scores: `[M, C]`. Each class's best `2 * floor(limit / C)` tubes are joined, sorted by score,
-    each tube kept once at its best score.
+    scores: `[M, C]`. Each class's best `2 * floor(limit / C)` tubes, and what ties with the last of
+    them, are joined, sorted by score, each tube kept once at its best score.
     """
     candidates, classes = scores.shape
     per_class = max(2 * (limit // classes), 1)

@@ -6,7 +6,6 @@ import signal
 import subprocess
 import sys
 import time
-from contextlib import nullcontext
 from pathlib import Path
 
 import pytest
@@ -53,9 +52,6 @@ class Batches:
 
     def set_epoch(self, epoch: int, start_iteration: int = 0) -> None:
         self.epoch, self.start = epoch, start_iteration
-
-    def explained(self):
-        return nullcontext()
 
     def __len__(self) -> int:
         return len(self.items)

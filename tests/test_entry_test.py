@@ -1,6 +1,7 @@
 """test.py, run as its users run it, on a tiny dataset and a detector with random weights."""
 
 import json
+import multiprocessing
 import os
 import re
 import signal
@@ -205,6 +206,9 @@ def test_released_checkpoints_of_60_classes_are_avas() -> None:
     assert checkpoint_classes({"base_net": {}}, 80, "x.pth") is None
 
 
+@pytest.mark.skipif(
+    multiprocessing.get_start_method() != "fork", reason="the loader's process is to be patched"
+)
 def test_a_loader_process_that_dies_names_its_sample(
     script: Script, checkpoint: Path, data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -10,10 +10,10 @@ import pytest
 import torch
 
 from data.dataset import AvaClips, build_dataset
-from data.loader import ClipLoader, build_loader
+from data.loader import ClipLoader, build_loader, deaths_explained
 from tests.entries import Script
 from tests.helpers import install_apex, tiny_detector
-from tests.runs import arguments
+from tests.runs import arguments, start
 from utils.config import load_config
 from utils.faults import Statistics, read_fault
 
@@ -54,9 +54,10 @@ def test_a_repetition_computes_as_the_run_did(
         torch.use_deterministic_algorithms(False)
 
 
-def test_a_repetition_takes_no_other_settings(script: Script, tmp_path: Path):
-    line = script.refuses("--replay", tmp_path / "nonfinite.pt", "batch_size=1")
-    assert "--replay computes as the run did: got batch_size=1" in line
+@pytest.mark.parametrize("more", [["batch_size=1"], ["--fp16"], ["--config", "x.yaml"]])
+def test_a_repetition_takes_no_other_settings(script: Script, tmp_path: Path, more: list[str]):
+    line = script.refuses("--replay", tmp_path / "nonfinite.pt", *more)
+    assert "--replay computes as the run did: expected no --config, --fp16, key=value" in line
 
 
 def test_the_file_holds_what_the_iteration_began_with(script: Script, data: Path, tmp_path: Path):
@@ -165,7 +166,7 @@ def test_a_loader_process_that_dies_names_its_sample(
     loader = dying_loader(data, monkeypatch, wait=0)
 
     def read_all() -> None:
-        with loader.explained():
+        with deaths_explained():
             for _ in loader:
                 if computing:
                     time.sleep(5)
@@ -174,22 +175,62 @@ def test_a_loader_process_that_dies_names_its_sample(
         read_all()
 
 
-@pytest.mark.parametrize("error", [ConnectionResetError, EOFError])
+@pytest.mark.parametrize(
+    "error",
+    [ConnectionResetError(), EOFError(), RuntimeError("received 0 items of ancdata")],
+    ids=lambda error: type(error).__name__,
+)
 def test_a_connection_that_breaks_before_the_process_is_gone(
-    data: Path, monkeypatch: pytest.MonkeyPatch, error: type[Exception]
+    data: Path, monkeypatch: pytest.MonkeyPatch, error: Exception
 ):
     """A dying process closes its connections first; that is an error of another kind."""
     loader = dying_loader(data, monkeypatch, wait=1)
 
-    batches = iter(loader)
-    next(batches)
-    while loader.dataset.keys[int(loader.held[0, 2])].timestamp != 903:
-        time.sleep(0.05)
-    with pytest.raises(ChildProcessError, match=DEATH), loader.explained():
-        raise error
+    def read_one() -> None:
+        with deaths_explained():
+            batches = iter(loader)
+            next(batches)
+            while loader.dataset.keys[int(loader.held[0, 2])].timestamp != 903:
+                time.sleep(0.05)
+            raise error
+
+    with pytest.raises(ChildProcessError, match=DEATH):
+        read_one()
+
+
+def test_the_death_of_an_idle_process_blames_no_sample(data: Path):
+    """As a validation loader's may be while the training goes on."""
+    loader = build_loader(clips(data), 1, workers=1, context="fork")
+
+    def compute() -> None:
+        with deaths_explained():
+            for _ in loader:
+                pass
+            os.kill(int(loader.held[0, 0]), signal.SIGKILL)
+            time.sleep(5)
+
+    with pytest.raises(ChildProcessError, match="died idle, after video toy_train_000"):
+        compute()
 
 
 def test_other_broken_connections_pass(data: Path):
-    loader = build_loader(clips(data), 1, workers=0)
-    with pytest.raises(ConnectionResetError, match="the store"), loader.explained():
+    loader = build_loader(clips(data), 1, workers=1, context="fork")
+    for _ in loader:
+        pass
+    with pytest.raises(ConnectionResetError, match="the store"), deaths_explained():
         raise ConnectionResetError("the store")
+
+
+def test_a_loader_that_is_still_held_does_not_keep_the_program_from_ending(data: Path):
+    """Its process ignores SIGTERM, with which `multiprocessing` would end it and wait."""
+    program = f"""
+from tests.test_faults import clips
+from data.loader import build_loader
+loader = build_loader(clips({str(data)!r}), 1, workers=1)
+next(iter(loader))
+loader.itself = loader  # as a traceback may: not freed before the program ends
+del loader
+"""
+    with start("-c", program) as process:
+        _, errors = process.communicate(timeout=60)
+    assert (process.returncode, errors) == (0, "")

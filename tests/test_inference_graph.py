@@ -13,6 +13,12 @@ from tests.helpers import random_boxes, random_clips, tiny_detector
 from utils.config import ModelConfig
 
 
+@pytest.fixture(autouse=True)
+def compiled_anew() -> None:
+    """Each compilation counts towards a limit of its function, above which none is whole."""
+    torch.compiler.reset()
+
+
 class Waits(TorchDispatchMode):
     """Notes what makes the host wait for a GPU: values taken from it, contents sent to it."""
 

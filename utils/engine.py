@@ -137,10 +137,7 @@ class Trainer:
         self.model.train()
         reset_peak_memory(self.device)
         iterations, per_epoch = self.schedule.iterations, len(self.loader)
-        with (
-            self.loader.explained(),
-            TrainingProgress(self.iteration, iterations, per_epoch, world_size()) as progress,
-        ):
+        with TrainingProgress(self.iteration, iterations, per_epoch, world_size()) as progress:
             for batch in timed_batches(self.loader):
                 started = time.perf_counter()
                 losses = self.train_step(batch.to(self.device))

@@ -6,7 +6,6 @@ import json
 import platform
 import subprocess
 from collections.abc import Mapping, Sequence
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -104,10 +103,12 @@ def hardware() -> str:
 
 
 def versions() -> dict[str, str]:
+    import torchvision  # not before: nothing else here needs the two seconds that it takes
+
     return {
         "python": platform.python_version(),
         "torch": torch.__version__,
-        "torchvision": version("torchvision"),
+        "torchvision": torchvision.__version__,
         "numpy": np.__version__,
         "opencv": cv2.__version__,
         "cuda": torch.version.cuda or "none",

@@ -10,7 +10,7 @@ from types import ModuleType
 import torch
 
 
-def _torchvision() -> ModuleType:
+def _ops() -> ModuleType:
     """At the first call: it takes two seconds, and compiled operators never come here."""
     from torchvision import ops
 
@@ -49,7 +49,7 @@ def roi_align(
     _check_images(features, boxes)
     dtype = _float(features)
     size = (pooled_height, pooled_width)
-    pooled = _torchvision().roi_align(
+    pooled = _ops().roi_align(
         features.to(dtype), boxes.to(dtype), size, spatial_scale, sampling_ratio, aligned
     )
     return pooled.to(features.dtype)
@@ -66,7 +66,7 @@ def roi_pool(
     _check_images(features, boxes)
     dtype = _float(features)
     size = (pooled_height, pooled_width)
-    pooled = _torchvision().roi_pool(features.to(dtype), boxes.to(dtype), size, spatial_scale)
+    pooled = _ops().roi_pool(features.to(dtype), boxes.to(dtype), size, spatial_scale)
     return pooled.to(features.dtype)
 
 
@@ -78,7 +78,7 @@ def nms(boxes: torch.Tensor, scores: torch.Tensor, iou_threshold: float) -> torc
     """
     dtype = _float(boxes)
     threshold = torch.tensor(iou_threshold, dtype=dtype).item()
-    return _torchvision().nms(boxes.to(dtype), scores.to(dtype), threshold)
+    return _ops().nms(boxes.to(dtype), scores.to(dtype), threshold)
 
 
 def nms_classes(
@@ -91,7 +91,7 @@ def nms_classes(
     dtype = _float(boxes)
     boxes, classes = boxes.to(dtype), torch.arange(scores.shape[1], device=scores.device)
     threshold = torch.tensor(iou_threshold, dtype=dtype).item()
-    overlaps = _torchvision().box_iou(boxes, boxes) > threshold
+    overlaps = _ops().box_iou(boxes, boxes) > threshold
     order = scores.argsort(dim=0, descending=True, stable=True)
     left = scores > score_threshold
     kept = torch.zeros_like(left)
