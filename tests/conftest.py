@@ -1,5 +1,6 @@
 """What several test files share by name, and a setting for all of them."""
 
+import signal
 from pathlib import Path
 
 import pytest
@@ -12,6 +13,8 @@ from utils.ops import _backend
 
 # Tiny tensors gain nothing from threads that wait for each other.
 torch.set_num_threads(1)
+# A shell starts what runs in its background deaf to Ctrl-C, and so would be all that tests start.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture
