@@ -179,6 +179,7 @@ setup(
         "numpy>=2.0",
         "av",
         "pyyaml",
+        "msgspec",
         "tqdm",
         "tensorboard",
         opencv_requirement(),

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from utils.cli import ROOT, default_output, run_main, staged_results
+from utils.cli import BUG, ROOT, default_output, run_main, staged_results
 
 
 def fail_with(error: BaseException):
@@ -36,9 +36,15 @@ def test_a_user_error_is_one_line(error: Exception, said: str, capsys, monkeypat
     assert capsys.readouterr().err == said
 
 
-def test_our_own_mistakes_keep_their_traceback() -> None:
-    with pytest.raises(AssertionError, match="ours"):
+def test_our_own_mistakes_keep_their_traceback_and_say_where_to_report_them(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    with pytest.raises(SystemExit) as exit:
         run_main(fail_with(AssertionError("ours")))
+    assert exit.value.code == 70
+    said = capsys.readouterr().err
+    assert "AssertionError: ours" in said
+    assert said.endswith(BUG + "\n")
 
 
 def test_results_appear_when_all_are_written(tmp_path: Path) -> None:

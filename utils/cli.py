@@ -9,6 +9,7 @@ import os
 import shutil
 import sys
 import tempfile
+import traceback
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -24,13 +25,19 @@ DEFAULT_RUNS = ("ava_step", "toy_step")
 # Set it to see where a user error was raised.
 TRACEBACK = "STEP_TRACEBACK"
 
+BUG = (
+    "This is a fault of the program, not of your input. Please report it with the lines above and "
+    "the command to the project's issues."
+)
+
 
 def run_main(main: Callable[[], None]) -> None:
     """Run `main`; a user's mistake ends the program with one line and exit code 2.
 
     `ValueError` and `OSError` are the user's (a file, a line, an option; the message names it), a
-    loss that is not finite is the training's; everything else is ours and keeps its traceback.
-    STEP_TRACEBACK=1 shows it for all. A signal ends it with the shell's code, 128 + its number.
+    loss that is not finite is the training's; everything else is ours: it keeps its traceback, a
+    sentence says where to report it, and the exit code is 70. STEP_TRACEBACK=1 shows the traceback
+    for all. A signal ends it with the shell's code, 128 + its number.
     """
     keep_freed_memory()
     try:
@@ -41,12 +48,17 @@ def run_main(main: Callable[[], None]) -> None:
     except (ValueError, OSError, FloatingPointError) as error:
         if os.environ.get(TRACEBACK):
             raise
-        process = f" (process {os.environ['RANK']})" if int(os.environ.get("RANK", 0)) else ""
+        rank = os.environ.get("RANK", "").strip()
+        process = f" (process {rank})" if rank not in ("", "0") else ""
         print(f"error: {_message(error)}{process}", file=sys.stderr)
         sys.exit(2)
     except KeyboardInterrupt:
         print("interrupted", file=sys.stderr)
         sys.exit(130)
+    except Exception:
+        traceback.print_exc()
+        print(BUG, file=sys.stderr)
+        sys.exit(70)
 
 
 def _message(error: Exception) -> str:

@@ -1,0 +1,179 @@
+"""Files of a user, opened and parsed so that every fault is one `ValueError` that names the file.
+
+What stands in a file is a user's business, and whatever a parser throws at it is no fault of ours:
+`read_json`, `read_yaml` and `read_csv` turn all of it into one message. They check no content
+beyond that; what a file must hold is checked by whoever asked for it.
+"""
+
+from __future__ import annotations
+
+import csv
+import json
+import stat
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, BinaryIO
+
+import yaml
+
+TEXT_LIMIT = 256 << 20
+"""Largest text file [bytes] that is read as a whole; no label map or configuration comes near."""
+
+CELL_LIMIT = 1 << 20
+"""Longest cell [characters] of a CSV file."""
+
+_PARSER_ERRORS = (
+    ValueError,  # with json's and Unicode's own
+    yaml.YAMLError,
+    csv.Error,
+    RecursionError,
+    OverflowError,
+    MemoryError,
+    LookupError,
+    TypeError,
+    AttributeError,
+)
+
+
+def check_regular(path: str | Path, what: str = "file") -> Path:
+    """Return `path` as a `Path` if a regular file is there (or a link to one).
+
+    what: the kind of file in a few words, for the message.
+
+    Raises `ValueError` naming it where nothing, a folder, a pipe or a device is there: reading a
+    pipe or a device may wait or go on for ever.
+    """
+    path = Path(path)
+    try:
+        mode = path.stat().st_mode
+    except (FileNotFoundError, NotADirectoryError):
+        raise ValueError(f"{path}: no such {what}") from None
+    except (OSError, ValueError) as error:  # no permission, a loop of links, a null character
+        raise ValueError(f"{str(path)!r}: not a readable {what}: {error}") from None
+    if stat.S_ISDIR(mode):
+        raise ValueError(f"{path}: expected a {what}, this is a folder")
+    if not stat.S_ISREG(mode):
+        raise ValueError(f"{path}: expected a {what}, this is a pipe or a device")
+    return path
+
+
+def open_regular(path: str | Path, what: str = "file") -> BinaryIO:
+    """Open a regular file for reading bytes; raises `ValueError` as `check_regular` does."""
+    path = check_regular(path, what)
+    try:
+        return open(path, "rb")
+    except OSError as error:
+        raise ValueError(f"{path}: not a readable {what}: {error.strerror}") from None
+
+
+@contextmanager
+def parsing(where: str | Path, expected: str) -> Iterator[None]:
+    """Turn whatever a parser throws in this block into one `ValueError`.
+
+    where: the file, and the place in it where known. expected: what should stand there.
+
+    The block is for a parser of somebody else's and for nothing of ours: our own mistakes would be
+    taken for the user's.
+    """
+    try:
+        yield
+    except _PARSER_ERRORS as error:
+        raise ValueError(f"{where}: not {expected}: {_reason(error)}") from error
+
+
+def read_text(path: str | Path, what: str = "text file", limit: int = TEXT_LIMIT) -> str:
+    """Return the content of a UTF-8 text file, without a byte order mark.
+
+    Raises `ValueError` naming the file if it is none, is larger than `limit` bytes or holds bytes
+    that are no UTF-8 text (the line is named).
+    """
+    with open_regular(path, what) as file:
+        content = file.read(limit + 1)
+    if len(content) > limit:
+        raise ValueError(f"{path}: larger than {limit >> 20} MiB, too large for a {what}")
+    try:
+        return content.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        line = content.count(b"\n", 0, error.start) + 1
+        raise ValueError(
+            f"{path}, line {line}: expected UTF-8 text, got the byte {content[error.start]:#04x}"
+        ) from None
+
+
+def read_json(path: str | Path, what: str = "JSON file", limit: int = TEXT_LIMIT) -> Any:
+    """Return what a JSON file holds. Raises `ValueError` naming the file and the place."""
+    text = read_text(path, what, limit)
+    with parsing(path, f"a {what}"):
+        return json.loads(text)
+
+
+def read_yaml(path: str | Path, what: str = "YAML file") -> Any:
+    """Return what a YAML file holds, plain values only.
+
+    Raises `ValueError` naming the file and the place, also for a key that stands twice: the last
+    one would win silently.
+    """
+    return parse_yaml(read_text(path, what), path, what)
+
+
+def parse_yaml(text: str, where: str | Path, what: str = "YAML") -> Any:
+    """Return what YAML text holds; `where` names its place in messages. See `read_yaml`."""
+    with parsing(where, f"a valid {what}"):
+        return yaml.load(text, _UniqueKeyLoader)
+
+
+class _UniqueKeyLoader(yaml.SafeLoader):
+    """PyYAML's safe loader, which refuses a mapping with a key that stands twice."""
+
+    def construct_mapping(self, node: Any, deep: bool = False) -> dict[Any, Any]:
+        """Return the mapping of `node`; see `yaml.SafeLoader`."""
+        seen = set()
+        for key_node, _ in getattr(node, "value", ()):
+            key = self.construct_object(key_node, deep=True)
+            try:
+                twice = key in seen
+                seen.add(key)
+            except TypeError:
+                continue  # a list as a key: PyYAML's own message is clear
+            if twice:
+                raise yaml.constructor.ConstructorError(
+                    None, None, f"the key {key!r} stands twice", key_node.start_mark
+                )
+        return super().construct_mapping(node, deep)
+
+
+def read_csv(path: str | Path, what: str = "CSV file") -> Iterator[tuple[int, list[str]]]:
+    """Yield `(number of the row's last line, its cells)` for each row that is not blank.
+
+    Lines end in LF, CR LF or CR. Rows come as they are read: the file may be of any size.
+
+    Raises `ValueError` naming the file and the line for what is not UTF-8, for a quote that does
+    not close and for a cell of more than `CELL_LIMIT` characters.
+    """
+    check_regular(path, what)
+    csv.field_size_limit(CELL_LIMIT)
+    with open(path, encoding="utf-8-sig", newline="") as file:
+        rows = csv.reader(file, strict=True)
+        while True:
+            try:
+                cells = next(rows)
+            except StopIteration:
+                return
+            except (csv.Error, UnicodeDecodeError) as error:
+                line = rows.line_num + isinstance(error, UnicodeDecodeError)
+                raise ValueError(f"{path}, line {line}: not a {what}: {_reason(error)}") from error
+            if cells:
+                yield rows.line_num, cells
+
+
+def _reason(error: BaseException) -> str:
+    """Return a parser's complaint on one line, with words for those that have none."""
+    words: dict[type[BaseException], str] = {
+        RecursionError: "nested too deeply",
+        MemoryError: "it asks for more memory than there is",
+    }
+    text = words.get(type(error)) or " ".join(str(error).split())
+    if isinstance(error, KeyError):
+        text = f"{text} is missing"
+    return (text or type(error).__name__)[:300]

@@ -1,0 +1,1 @@
+"""File formats: reading what users give, checked against a declared shape."""

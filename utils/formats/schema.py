@@ -1,0 +1,49 @@
+"""The shape that a file's content must have, declared as types and checked before it is used.
+
+A shape is a dataclass, a `TypedDict` or any annotation that `msgspec` knows, with bounds by
+`Annotated[int, msgspec.Meta(ge=0)]`. What does not fit is a `ValueError` with the file and the path
+inside it: `metrics.json: expected a file of test.py: Expected `float`, got `str` - at
+`$.steps[1].mAP``.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any, TypeVar
+
+import msgspec
+from torch import Tensor
+
+T = TypeVar("T")
+
+INT64 = 2**63
+Count = Annotated[int, msgspec.Meta(ge=0, le=INT64 - 1)]
+"""A whole number of 0 or more that fits 64 bits."""
+
+Positive = Annotated[int, msgspec.Meta(ge=1, le=INT64 - 1)]
+"""A whole number of 1 or more that fits 64 bits."""
+
+
+def check_shape(content: Any, shape: type[T], where: str | Path, expected: str) -> T:
+    """Return `content` as a `shape`; tensors pass where the shape says `Tensor`.
+
+    where: the file, and the place in it where known. expected: what the file should be, in a few
+    words.
+
+    Raises `ValueError` naming `where`, the path inside the content, and what was found there.
+    """
+    try:
+        return msgspec.convert(content, shape, dec_hook=_custom, str_keys=False)
+    except msgspec.ValidationError as error:
+        reason = " ".join(str(error).replace("`", "").split())
+        raise ValueError(f"{where}: expected {expected}: {reason}") from None
+    except RecursionError:
+        raise ValueError(f"{where}: expected {expected}: nested too deeply") from None
+
+
+def _custom(kind: type, value: Any) -> Any:
+    """Accept the types that msgspec does not know as they are, if they are what they should be."""
+    if isinstance(value, kind):
+        return value
+    name = "tensor" if kind is Tensor else kind.__name__
+    raise TypeError(f"Expected {name}, got {type(value).__name__}")

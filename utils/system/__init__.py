@@ -1,0 +1,1 @@
+"""The operating system's side: outputs that are ours, locks, signals."""

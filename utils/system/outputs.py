@@ -1,0 +1,139 @@
+"""Outputs: what a command may replace, and that it never hits its own inputs.
+
+Nothing that a user owns is removed, renamed or overwritten. A folder that a command fills holds a
+marker, `.step-made.json`, which lists what the command put there; only that may be replaced. A
+single output file that stands already is replaced only with `--force`.
+"""
+
+from __future__ import annotations
+
+import errno
+import json
+import os
+import tempfile
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import BinaryIO
+
+from external.files import read_json
+from utils.formats.schema import check_shape
+
+MARKER = ".step-made.json"
+
+
+def made_here(folder: Path) -> dict[str, list[str]]:
+    """Return what commands of ours made in `folder`: kind (`demo`, `test`, ...) to file names.
+
+    Empty where the folder has no marker. Raises `ValueError` naming the marker if it is damaged.
+    """
+    path = folder / MARKER
+    if not path.is_file():
+        return {}
+    return check_shape(read_json(path), dict[str, list[str]], path, "a list of files by command")
+
+
+def note_made(folder: Path, kind: str, names: Iterable[str]) -> None:
+    """Add `names`, relative to `folder`, to what the command `kind` made there."""
+    made = made_here(folder)
+    made[kind] = sorted({*made.get(kind, []), *names})
+    write_whole(folder / MARKER, json.dumps(made, indent=1) + "\n")
+
+
+def check_replaceable(folder: Path, names: Iterable[str], option: str = "--output") -> None:
+    """Raise `ValueError` naming the first of `names` in `folder` that stands and is not ours.
+
+    option: the option by which the user picks another folder, for the message.
+    """
+    ours = {name for names_made in made_here(folder).values() for name in names_made}
+    for name in names:
+        path = folder / name
+        if name not in ours and os.path.lexists(path):
+            raise ValueError(
+                f"{path}: is there already and was not made by this command; move it away or "
+                f"give another {option}"
+            )
+
+
+def check_apart(outputs: Iterable[Path], inputs: Iterable[Path]) -> None:
+    """Raise `ValueError` if an output is one of the inputs, by whatever name or link."""
+    known = {path.resolve(): path for path in inputs}
+    for output in outputs:
+        if output.resolve() in known:
+            raise ValueError(
+                f"{output}: would overwrite the input {known[output.resolve()]}; give another name"
+            )
+        if output.exists():
+            for path in known.values():
+                if path.exists() and output.samefile(path):
+                    raise ValueError(f"{output}: is the input {path} by another name")
+
+
+def check_new_file(path: Path, force: bool = False) -> None:
+    """Raise `ValueError` unless `path` is free, or `force` is set and a plain file is there."""
+    if not os.path.lexists(path):
+        return
+    if not path.is_file():
+        raise ValueError(f"{path}: expected a place for a file, something else is there")
+    if not force:
+        raise ValueError(f"{path}: is there already; --force replaces it")
+
+
+@contextmanager
+def whole_file(path: str | Path) -> Iterator[BinaryIO]:
+    """Open a temporary file for bytes that takes the name `path` when the block ends well.
+
+    It is synced before it is renamed: a crash or a full disk leaves what stood there before. A
+    file system that cannot sync is taken as it is. Raises `OSError`.
+    """
+    path = Path(path)
+    handle, name = tempfile.mkstemp(prefix=f".{path.name[:100]}.", suffix=".tmp", dir=path.parent)
+    temporary = Path(name)
+    try:
+        with open(handle, "wb") as file:
+            yield file
+            file.flush()
+            _tolerate_unsupported(lambda: os.fsync(file.fileno()))
+        temporary.chmod(0o666 & ~_umask())  # mkstemp's files are the owner's alone
+        temporary.replace(path)
+        _tolerate_unsupported(lambda: _sync_folder(path.parent))
+    except BaseException:
+        temporary.unlink(missing_ok=True)
+        raise
+
+
+def write_whole(path: str | Path, content: str | bytes) -> None:
+    """Write text (UTF-8) or bytes to `path`, whole or not at all; see `whole_file`."""
+    with whole_file(path) as file:
+        file.write(content.encode("utf-8") if isinstance(content, str) else content)
+
+
+def _sync_folder(folder: Path) -> None:
+    """Make a rename in `folder` outlast a loss of power."""
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
+def _tolerate_unsupported(sync: Callable[[], None]) -> None:
+    """Call `sync`; a file system that refuses to sync is no error, a full disk is."""
+    try:
+        sync()
+    except OSError as error:
+        if error.errno not in (
+            errno.EINVAL,
+            errno.ENOTSUP,
+            errno.ENOSYS,
+            errno.EPERM,
+            errno.EACCES,
+        ):
+            raise
+
+
+def _umask() -> int:
+    """The process's mask of permissions for new files."""
+    mask = os.umask(0)
+    os.umask(mask)
+    return mask
