@@ -7,6 +7,7 @@ columns: video, seconds, box in fractions, class id, score) and `<name>.json`.
 from __future__ import annotations
 
 import argparse
+import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -176,7 +177,10 @@ def demo(arguments: argparse.Namespace) -> None:
     count = config.model.num_classes
     unnamed = {i: f"class {i}" for i in range(1, count + 1)}
     classes = checkpoint_classes(checkpoint, count, path) or unnamed
-    sources = find_sources(arguments.input or default_inputs(config), arguments.source_fps)
+    found = find_sources(arguments.input or default_inputs(config), arguments.source_fps)
+    for line in (*found.skipped, *found.failed.values()):
+        print(line, file=sys.stderr)
+    sources = found.opened
     device = torch.device(arguments.device or ("cuda" if torch.cuda.is_available() else "cpu"))
     detector = prepare_for_inference(detector_from_checkpoint(checkpoint, path).to(device))
     detect_persons = PersonDetector(
@@ -204,6 +208,8 @@ def demo(arguments: argparse.Namespace) -> None:
             f"{len(source)} frames: {output / name}.mp4, .csv, .json"
         )
         print(f"{name}: {times}", flush=True)
+    if found.failed:
+        sys.exit(1)
 
 
 def main() -> None:

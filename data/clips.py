@@ -7,21 +7,18 @@ Two layouts: AVA's `frames/<video>/<second>/*.jpg`, any number of frames a secon
 from __future__ import annotations
 
 import os
-import re
 from collections.abc import Callable, Iterator, Sequence
 from fractions import Fraction
 from pathlib import Path
-from time import sleep
 
-import cv2
 import numpy as np
 
-IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png")
+from data.folders import IMAGE_SUFFIXES, image_names
+from data.images import read_image
+
 # Frames whose distances [s] differ by less are equally near: Matroska rounds times to milliseconds,
 # which moves the difference by up to 2.
 SAME_DISTANCE = Fraction(1, 400)
-# Seconds before an image that could not be read is read again.
-RETRY_DELAYS = (0.05, 0.2)
 
 
 def spread_frames(names: Sequence[str], count: int) -> list[str]:
@@ -99,17 +96,6 @@ def as_rate(fps: float | Fraction) -> Fraction:
     return rate
 
 
-def image_names(folder: str | Path) -> list[str]:
-    """Names of the images in a folder, in the order of the numbers in them (2 before 10)."""
-    names = [e.name for e in os.scandir(folder) if e.name.lower().endswith(IMAGE_SUFFIXES)]
-    return sorted(names, key=_natural)
-
-
-def _natural(name: str) -> tuple[list[str | int], str]:
-    """Sorts numbers by value; where they are padded with zeros that is the alphabetical order."""
-    return [int(p) if p.isdigit() else p for p in re.split(r"(\d+)", name)], name
-
-
 class SecondFolders:
     """A video's folder of one folder of frames per second, named by the second (`00902`)."""
 
@@ -161,33 +147,6 @@ class SecondFolders:
         if not names:
             raise ValueError(f"{folder}: expected frames ({', '.join(IMAGE_SUFFIXES)}), found none")
         return [str(folder / name) for name in spread_frames(names, fps)]
-
-
-def read_image(path: str | Path) -> np.ndarray:
-    """Read an image as RGB uint8 `[H, W, 3]`, again where a disk or network fails at first.
-
-    Raises `ValueError` naming the file.
-    """
-    for delay in RETRY_DELAYS:
-        try:
-            return _read_image_once(path)
-        except FileNotFoundError:
-            break
-        except (OSError, ValueError):
-            sleep(delay)
-    try:
-        return _read_image_once(path)
-    except OSError as error:
-        raise ValueError(f"{path}: cannot be read: {error.strerror}") from error
-
-
-def _read_image_once(path: str | Path) -> np.ndarray:
-    content = Path(path).read_bytes()
-    # From memory, since OpenCV's `imread` fills what is missing of a truncated JPEG with grey.
-    image = cv2.imdecode(np.frombuffer(content, np.uint8), cv2.IMREAD_COLOR) if content else None
-    if image is None:
-        raise ValueError(f"{path}: not a readable image, or only the beginning of one")
-    return cv2.cvtColor(image, cv2.COLOR_BGR2RGB)
 
 
 def read_images(paths: Sequence[str], unreadable: list[str] | None = None) -> Iterator[np.ndarray]:

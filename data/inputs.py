@@ -2,39 +2,65 @@
 
 from __future__ import annotations
 
-import os
-from collections import Counter
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
 from fractions import Fraction
 from pathlib import Path
 
-from data.clips import image_names, read_image
+from data.folders import list_folder, name_of
+from data.images import read_image
 from data.video import FrameFolder, VideoFile, open_source
+from external.files import check_regular
 
-VIDEO_SUFFIXES = (".mp4", ".m4v", ".avi", ".mov", ".mkv", ".webm", ".mpg", ".mpeg")
+
+@dataclass
+class Sources:
+    """The videos that were found, by name.
+
+    opened: those that can be read. failed: why others cannot. skipped: a line for each folder with
+    something in it that no command takes.
+    """
+
+    opened: dict[str, FrameFolder | VideoFile] = field(default_factory=dict)
+    failed: dict[str, str] = field(default_factory=dict)
+    skipped: list[str] = field(default_factory=list)
 
 
-def find_sources(
-    paths: Sequence[str | Path], source_fps: float | Fraction = 30
-) -> dict[str, FrameFolder | VideoFile]:
-    """Every video of `paths` by its name: that of the file without its ending, or of the folder.
+def find_sources(paths: Sequence[str | Path], source_fps: float | Fraction = 30) -> Sources:
+    """Open every video of `paths`, each file once, by its name: the file's or folder's.
 
     A path is a video file, a folder of frames, or a folder of either. source_fps: the rate at which
-    frames were taken; video files know theirs. Raises `ValueError` naming the path that is missing,
-    holds nothing or cannot be read, and the name that two videos share.
+    frames were taken; video files know theirs.
+
+    Raises `ValueError` naming the path that is missing, holds nothing or is a pipe or device, the
+    name that two videos share, and the only video if it cannot be read.
     """
-    found = [file for path in paths for file in _expand(Path(path))]
-    names = [path.resolve().name if path.is_dir() else path.stem for path in found]
-    shared = [name for name, count in Counter(names).items() if count > 1]
-    if shared:
-        same = [str(path) for path, name in zip(found, names, strict=True) if name == shared[0]]
-        raise ValueError(f"{' and '.join(same)}: both are named {shared[0]!r}; rename one")
-    sources = {name: open_source(p, source_fps) for name, p in zip(names, found, strict=True)}
-    for source in sources.values():
-        if isinstance(source, FrameFolder):
-            _check_frames(source)
+    sources = Sources()
+    named = _by_name([file for path in paths for file in _expand(Path(path), sources.skipped)])
+    for name, path in named.items():
+        try:
+            opened = open_source(path, source_fps)
+            if isinstance(opened, FrameFolder):
+                _check_frames(opened)
+            sources.opened[name] = opened
+        except (ValueError, OSError) as error:
+            if len(named) == 1:
+                raise
+            sources.failed[name] = str(error)
     return sources
+
+
+def _by_name(found: Sequence[Path]) -> dict[str, Path]:
+    """The paths by the names of their videos; refuses two videos of one name."""
+    named: dict[str, Path] = {}
+    for path in found:
+        full = path.resolve()
+        name = full.name if path.is_dir() else name_of(path)
+        if name in named and named[name].resolve() != full:
+            raise ValueError(f"{named[name]} and {path}: both are named {name!r}; rename one")
+        named.setdefault(name, path)
+    return named
 
 
 def _check_frames(folder: FrameFolder) -> None:
@@ -54,19 +80,16 @@ def _shape(path: Path) -> tuple[int, ...]:
     return read_image(path).shape
 
 
-def _expand(path: Path) -> list[Path]:
-    """The videos at `path`: itself, or what is in it."""
+def _expand(path: Path, skipped: list[str]) -> list[Path]:
+    """The videos at `path`: itself, or what is in it; what is not taken is put on `skipped`."""
     if not path.is_dir():
-        if not path.exists():
-            raise ValueError(f"{path}: no such video or folder of frames")
-        return [path]
-    if image_names(path):
-        return [path]
-    entries = sorted(Path(entry) for entry in os.scandir(path))
-    inside = [e for e in entries if e.suffix.lower() in VIDEO_SUFFIXES and e.is_file()]
-    inside += [entry for entry in entries if entry.is_dir() and image_names(entry)]
-    if not inside:
+        return [check_regular(path, "video or folder of frames")]
+    content = list_folder(path)
+    inside = [path / name for name in (*content.videos, *content.folders)]
+    if not inside and not content.frames:
         raise ValueError(
             f"{path}: expected frames such as frame0001.jpg, folders of them or videos, found none"
         )
-    return inside
+    if content.skipped:
+        skipped.append(content.skipped_line())
+    return inside or [path]

@@ -16,7 +16,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from data.clips import as_rate, image_names, nearest_frames, read_image, window_times
+from data.clips import as_rate, nearest_frames, window_times
+from data.folders import image_names
+from data.images import read_image
 from data.transforms import resize_frame
 from data.video_file import TimedFrame, VideoFile, write_video
 

@@ -14,9 +14,7 @@ from data.clips import (
     SecondFolders,
     as_rate,
     free_form_window,
-    image_names,
     nearest_frames,
-    read_image,
     read_images,
     second_window,
     spread_frames,
@@ -147,13 +145,6 @@ def test_rates() -> None:
         as_rate(0)
 
 
-def test_names_are_sorted_by_their_numbers(tmp_path: Path) -> None:
-    names = ["frame0999.jpg", "frame9999.jpg", "frame10000.jpg"]  # %04d outgrown
-    for name in ("frame10000.jpg", "frame0999.jpg", "frame9999.jpg", "notes.txt"):
-        (tmp_path / name).touch()
-    assert image_names(tmp_path) == names
-
-
 def test_a_window_has_the_exact_frames_of_its_folders(tmp_path: Path) -> None:
     write_video_folder(tmp_path / "v", range(4), per_second=15)
     paths = SecondFolders(tmp_path / "v").window(2, length=24, fps=12)
@@ -207,13 +198,6 @@ def test_a_video_without_folders_is_named(tmp_path: Path) -> None:
         SecondFolders(tmp_path)
 
 
-def test_images_are_rgb(tmp_path: Path) -> None:
-    write_image(tmp_path / "1.jpg", (250, 128, 5))
-    image = read_image(tmp_path / "1.jpg")
-    assert image.dtype == np.uint8
-    assert image.mean(axis=(0, 1)) == pytest.approx([250, 128, 5], abs=3)
-
-
 def test_a_repeated_image_is_decoded_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("1.jpg", "2.jpg"):
         write_image(tmp_path / name, frame_color(1, 1))
@@ -236,16 +220,3 @@ def test_images_of_two_sizes_are_no_clip(tmp_path: Path) -> None:
     paths = [str(tmp_path / "1.png"), str(tmp_path / "2.png")]
     with pytest.raises(ValueError, match=r"2\.png: 8 x 16 pixels, expected 32 x 24 as in .*1\.png"):
         list(read_images(paths))
-
-
-def test_an_unreadable_image_is_named(tmp_path: Path) -> None:
-    path = tmp_path / "1.jpg"
-    with pytest.raises(ValueError, match=r"1\.jpg: cannot be read: No such file"):
-        read_image(path)
-    rng = np.random.default_rng(0)
-    image = rng.integers(0, 256, (64, 64, 3), dtype=np.uint8)
-    whole = cv2.imencode(".jpg", image)[1].tobytes()
-    for content in (b"", b"not an image", whole[: len(whole) // 2]):
-        path.write_bytes(content)
-        with pytest.raises(ValueError, match=r"1\.jpg: not a readable image"):
-            read_image(path)

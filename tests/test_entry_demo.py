@@ -193,7 +193,7 @@ def make_inputs(folder: Path) -> None:
         (["--input", "empty"], "empty: expected frames such as frame0001.jpg"),
         (["--input", "notes.mp4"], "notes.mp4: not a readable video"),
         (["--input", "cut.mp4"], "cut.mp4: "),
-        (["--input", "play", "damaged"], "frame0014.jpg: not a readable image"),
+        (["--input", "damaged"], "frame0014.jpg: not a readable image"),
         (["--input", "sizes"], "frame0014.jpg: 30 x 30 pixels, expected 80 x 48"),
         (["--input", "play", "more"], "both are named 'play'"),
         (["--input", "play", "--conf-thresh", "1.5"], "--conf-thresh: expected a number in [0, 1]"),

@@ -12,7 +12,7 @@ ALLOWED = {
     "external": set(),
     "utils": {"external"},
     "models": {"utils"},
-    "data": {"utils"},
+    "data": {"utils", "external"},
     "scripts": {"models", "data", "utils", "external"},
     "entries": {"models", "data", "utils", "external"},
 }

@@ -14,7 +14,8 @@ import numpy as np
 import pytest
 import torch
 
-from data.clips import free_form_window, read_image
+from data.clips import free_form_window
+from data.images import read_image
 from data.transforms import resize_frame
 from data.video import FrameFolder, VideoFile, iter_windows, open_source, read_window, write_video
 from data.video_file import TimedFrame

@@ -11,7 +11,8 @@ from itertools import pairwise
 from pathlib import Path
 
 from data.check.problems import Problems
-from data.clips import SecondFolders, image_names, second_window
+from data.clips import SecondFolders, second_window
+from data.folders import image_names
 from data.manifest import Record, read_record
 from utils.structures import ClipKey
 

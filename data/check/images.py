@@ -10,7 +10,7 @@ import numpy as np
 
 from data.check.frames import VideoFrames
 from data.check.problems import Problems
-from data.clips import read_image
+from data.images import read_image
 
 UNREADABLE, SIZES = "unreadable images", "images of different sizes"
 Size = tuple[int, int]

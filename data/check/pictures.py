@@ -16,7 +16,7 @@ import numpy as np
 from data.check.dataset import CheckedDataset
 from data.check.frames import VideoFrames
 from data.check.labels import LabelFile
-from data.clips import read_image
+from data.images import read_image
 from utils.drawing import FONT, draw_persons, image_metrics, short_names
 from utils.postprocess import Person
 from utils.structures import ClipKey

@@ -11,9 +11,8 @@ from dataclasses import dataclass, field
 from fractions import Fraction
 from pathlib import Path, PurePath, PureWindowsPath
 
-import cv2
-
-from data.inputs import VIDEO_SUFFIXES
+from data.folders import is_image_name, is_video_name, name_of
+from data.images import read_image
 from data.video_file import VideoFile
 
 # `<video>_<frame number>.jpg`, as frames are named that ffmpeg or a script extracted.
@@ -111,7 +110,7 @@ class Media:
         """The file of `video` in the folder, if it is there."""
         if video not in self._videos:
             paths = [] if self.folder is None else sorted(self.folder.iterdir())
-            found = [p for p in paths if p.stem == video and p.suffix.lower() in VIDEO_SUFFIXES]
+            found = [p for p in paths if p.stem == video and is_video_name(p.name)]
             self._videos[video] = VideoFile(found[0]) if found else None
         return self._videos[video]
 
@@ -120,9 +119,9 @@ class Media:
         if picture is not None and self.folder is not None:
             posix = PureWindowsPath(picture).as_posix()
             for path in (self.folder / posix, self.folder / PurePath(posix).name):
-                image = cv2.imread(str(path)) if path.is_file() else None
-                if image is not None:
-                    return image.shape[0], image.shape[1]
+                if is_image_name(path.name) and path.is_file():
+                    height, width = read_image(path).shape[:2]
+                    return height, width
         file = self.video_file(video)
         if file is None:
             return None
@@ -133,4 +132,4 @@ class Media:
 def video_name(file: str) -> str:
     """The name of a video without folders and without a video's ending: `a/b.1.mp4` is `b.1`."""
     path = PurePath(PureWindowsPath(file.strip()).as_posix())
-    return path.stem if path.suffix.lower() in VIDEO_SUFFIXES else path.name
+    return name_of(path)

@@ -1,0 +1,117 @@
+"""What a folder of a user's holds: videos, frames, folders of frames, and what none of our
+commands takes. Every command that looks into a folder asks here, so that all see the same.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from dataclasses import dataclass
+from pathlib import Path, PurePath
+
+VIDEO_SUFFIXES = (
+    *(".mp4", ".m4v", ".mov", ".3gp", ".3g2", ".mkv", ".webm", ".avi", ".divx", ".wmv", ".asf"),
+    *(".flv", ".f4v", ".mpg", ".mpeg", ".m2v", ".ts", ".mts", ".m2ts", ".mxf", ".vob", ".ogv"),
+    *(".ogm", ".gif"),
+)
+"""Endings of video files, in lower case: the one list of all commands."""
+
+IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".webp")
+"""Endings of frames, in lower case."""
+
+# What file managers put into folders, besides hidden files.
+CLUTTER = {"thumbs.db", "ehthumbs.db", "desktop.ini"}
+
+
+@dataclass(frozen=True)
+class FolderContent:
+    """What is in a folder, by name; hidden files and file managers' are in none of the lists.
+
+    videos: in alphabetical order. frames: in the order of their numbers. folders: those that hold
+    frames. skipped: what no command takes, such as pictures beside videos.
+    """
+
+    path: Path
+    videos: list[str]
+    frames: list[str]
+    folders: list[str]
+    skipped: list[str]
+
+    def skipped_line(self) -> str:
+        """One line that names what is skipped, empty where that is nothing."""
+        if not self.skipped:
+            return ""
+        named = ", ".join(map(printable, self.skipped[:5]))
+        more = f" and {len(self.skipped) - 5} more" if len(self.skipped) > 5 else ""
+        return f"{printable(str(self.path))}: skipped {named}{more}"
+
+
+def list_folder(path: str | Path) -> FolderContent:
+    """Look into a folder, not below its folders of frames.
+
+    Where there are videos they are what the user means, and pictures beside them, such as a cover,
+    are skipped; a GIF beside pictures shows what they show and is skipped. Raises `OSError`.
+    """
+    entries = sorted((e for e in os.scandir(path) if not is_clutter(e.name)), key=lambda e: e.name)
+    files = [entry.name for entry in entries if not _is_folder(entry)]
+    frames = sorted(filter(is_image_name, files), key=_natural)
+    videos = [name for name in files if is_video_name(name)]
+    if frames:
+        videos = [name for name in videos if not name.lower().endswith(".gif")]
+    if videos:
+        frames = []
+    inside = [entry.name for entry in entries if _is_folder(entry)]
+    folders = [name for name in inside if _has_frames(Path(path, name))] if not frames else []
+    taken = {*videos, *frames, *folders}
+    skipped = [entry.name for entry in entries if entry.name not in taken]
+    return FolderContent(Path(path), videos, frames, folders, skipped)
+
+
+def image_names(folder: str | Path) -> list[str]:
+    """Names of the images in a folder, in the order of the numbers in them (2 before 10)."""
+    return sorted((e.name for e in os.scandir(folder) if is_image_name(e.name)), key=_natural)
+
+
+def is_clutter(name: str) -> bool:
+    """Whether a file is hidden, as what macOS keeps beside each file (`._a.mp4`), or a system's."""
+    return name.startswith(".") or name.lower() in CLUTTER
+
+
+def is_image_name(name: str) -> bool:
+    """Whether a file of this name is a frame."""
+    return name.lower().endswith(IMAGE_SUFFIXES) and not is_clutter(name)
+
+
+def is_video_name(name: str) -> bool:
+    """Whether a file of this name is a video."""
+    return name.lower().endswith(VIDEO_SUFFIXES) and not is_clutter(name)
+
+
+def name_of(path: PurePath) -> str:
+    """The name of the video in a file: without a video's ending (`b.1` of `b.1.mp4`)."""
+    return path.stem if path.suffix.lower() in VIDEO_SUFFIXES else path.name
+
+
+def printable(text: str) -> str:
+    """`text` with control characters as escapes: a file's name must not command the terminal."""
+    return "".join(c if c.isprintable() else ascii(c)[1:-1] for c in text)
+
+
+def _is_folder(entry: os.DirEntry[str]) -> bool:
+    try:
+        return entry.is_dir()
+    except OSError:  # a loop of links
+        return False
+
+
+def _has_frames(folder: Path) -> bool:
+    try:
+        return any(is_image_name(entry.name) for entry in os.scandir(folder))
+    except OSError:  # without permission
+        return False
+
+
+def _natural(name: str) -> tuple[list[str | int], str]:
+    """Sorts numbers by value; where they are padded with zeros that is the alphabetical order."""
+    parts = re.split(r"(\d+)", name)  # texts and numbers take turns
+    return [int(part) if i % 2 else part for i, part in enumerate(parts)], name
