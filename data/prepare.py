@@ -11,6 +11,7 @@ from data.records import read_records
 from data.video_file import VideoFile
 from utils.ava_csv import read_rows
 from utils.config import DataConfig
+from utils.labels import write_label_map
 
 
 def prepare_video_dataset(
@@ -33,9 +34,7 @@ def prepare_video_dataset(
     for name in (defaults.train_labels, defaults.val_labels):
         (folder / name).write_bytes(annotation.read_bytes())
     (folder / defaults.val_exclusions).write_text("")
-    (folder / defaults.label_map).write_text(
-        "".join(f'item {{\n  name: "{classes[i]}"\n  id: {i}\n}}\n' for i in used)
-    )
+    write_label_map({i: classes[i] for i in used}, folder / defaults.label_map)
     return folder
 
 

@@ -130,6 +130,8 @@ class _UniqueKeyLoader(yaml.SafeLoader):
         """Return the mapping of `node`; see `yaml.SafeLoader`."""
         seen = set()
         for key_node, _ in getattr(node, "value", ()):
+            if key_node.tag == "tag:yaml.org,2002:merge":  # <<, which may be overridden
+                continue
             key = self.construct_object(key_node, deep=True)
             try:
                 twice = key in seen

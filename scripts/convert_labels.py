@@ -34,11 +34,10 @@ from data.converters import (
     read_marks,
     to_ava,
     write_ava,
-    write_label_map,
 )
 from data.converters.media import PICTURE_NAME, video_name
 from utils.cli import run_main, staged_results
-from utils.labels import read_label_map
+from utils.labels import read_label_map, write_label_map
 
 
 def parse_arguments() -> argparse.Namespace:

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from external.ava_evaluation import read_boxes, read_exclusions, read_label_map
+from external.ava_evaluation import read_boxes, read_exclusions
 from external.ava_evaluation.fast_rows import fast_rows
 from external.ava_evaluation.rows import parse_rows
 from tests.helpers import ROOT
@@ -210,64 +210,6 @@ def test_exclusions_are_whole_seconds(tmp_path):
 def test_a_wrong_exclusion(row, message, tmp_path):
     with pytest.raises(ValueError, match=message):
         read_exclusions(written(tmp_path, f"v,1\n{row}\n"))
-
-
-# ---------------------------------------------------------------------------- label maps
-
-ITEMS = """
-# comment
-item {
-  name: "walk {fast}"
-  id: 14
-}
-item { id: 2 name: 'a "b" id: 7' }
-"""
-LABEL_ENTRIES = """
-label {
-  name: "walk {fast}"
-  label_id: 14
-  label_type: PERSON_MOVEMENT
-}
-label { name: "a \\"b\\" id: 7" label_id: 2 label_type: PERSON_INTERACTION }
-"""
-
-
-@pytest.mark.parametrize(
-    ("name", "text"),
-    [
-        ("map.pbtxt", ITEMS),
-        ("map.pbtxt", LABEL_ENTRIES),
-        ("map.yaml", "14: walk {fast}\n2: 'a \"b\" id: 7'\n"),
-        ("map.yml", "- {id: 14, name: 'walk {fast}'}\n- {id: 2, name: 'a \"b\" id: 7'}\n"),
-        ("map.csv", 'id,name\n14,walk {fast}\n2,"a ""b"" id: 7"\n'),
-        ("map.csv", '14,walk {fast},PERSON_MOVEMENT\n2,"a ""b"" id: 7",x\n'),
-    ],
-)
-def test_label_maps(name, text, tmp_path):
-    labels = read_label_map(written(tmp_path, text, name))
-    assert list(labels.items()) == [(2, 'a "b" id: 7'), (14, "walk {fast}")]
-
-
-@pytest.mark.parametrize(("name", "text"), [("map.yaml", "- a\n- b\n"), ("map.csv", "a\nb\n")])
-def test_plain_lists_count_from_one(name, text, tmp_path):
-    assert read_label_map(written(tmp_path, text, name)) == {1: "a", 2: "b"}
-
-
-@pytest.mark.parametrize(
-    ("name", "text", "message"),
-    [
-        ("map.pbtxt", 'item { name: "a" id: 1 }\nitem { id: 2 }', "line 2: expected a name and"),
-        ("map.pbtxt", "v,1,0,0,1,1,3\n", "label map is empty"),
-        ("map.yaml", "1: a\n2: a\n", "name 'a' stands twice, as ids 1 and 2"),
-        ("map.csv", "1,a\n1,b\n", "id 1 stands twice: 'a' and 'b'"),
-        ("map.csv", "1,a\nx,b\n", "expected rows 'id,name', got 'x,b'"),
-        ("map.yaml", "x: a\n", "expected an integer id and a name, got 'x': 'a'"),
-        ("map.yaml", "just text", "expected a list or a mapping, got str"),
-    ],
-)
-def test_a_wrong_label_map(name, text, message, tmp_path):
-    with pytest.raises(ValueError, match=message):
-        read_label_map(written(tmp_path, text, name))
 
 
 # ---------------------------------------------------------------------------- command line

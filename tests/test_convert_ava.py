@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 
 from data.annotations import read_annotations
-from data.converters import Choice, Media, read_marks, to_ava, write_ava, write_label_map
+from data.converters import Choice, Media, read_marks, to_ava, write_ava
 from tests.conversion import convert, table, written
-from utils.labels import read_label_map
+from utils.labels import read_label_map, write_label_map
 from utils.structures import ClipKey
 
 

@@ -125,3 +125,8 @@ def test_a_shape_keeps_tensors_and_builds_dataclasses():
 def test_what_does_not_fit_a_shape_is_named(inner, message: str):
     with pytest.raises(ValueError, match=message):
         check_shape({"parts": [inner]}, Outer, "f", "a test")
+
+
+def test_a_yaml_merge_key_is_no_key_of_its_own(tmp_path):
+    content = read_yaml(written(tmp_path, b"a: &a {k: 1, j: 1}\nb:\n  <<: *a\n  j: 2\n"))
+    assert content["b"] == {"k": 1, "j": 2}

@@ -5,9 +5,19 @@ from __future__ import annotations
 from collections.abc import Mapping
 from pathlib import Path
 
-from external.ava_evaluation import read_label_map
+from external.ava_evaluation import format_label_map, read_label_map
+from utils.system.outputs import write_whole
 
-__all__ = ["check_same_classes", "read_label_map"]
+__all__ = ["check_same_classes", "format_label_map", "read_label_map", "write_label_map"]
+
+
+def write_label_map(classes: Mapping[int, str], path: str | Path) -> None:
+    """Write AVA's pbtxt, whole or not at all: the one writer of label maps.
+
+    classes: id to name. `read_label_map` gives them back, whatever characters the names have.
+    Raises `ValueError` for what it would refuse (no class, a name twice), and `OSError`.
+    """
+    write_whole(path, format_label_map(classes))
 
 
 def check_same_classes(expected: Mapping[int, str], path: str | Path, checkpoint: object) -> None:

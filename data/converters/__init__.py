@@ -4,7 +4,7 @@ marks, left_out = read_marks(path, media, choice)     boxes with names, as the t
 converted = to_ava(marks, media, ...)                 key frames, fractions, ids
 """
 
-from data.converters.ava import Converted, to_ava, write_ava, write_label_map
+from data.converters.ava import Converted, to_ava, write_ava
 from data.converters.marks import Choice, LeftOut, Mark
 from data.converters.media import Media
 from data.converters.reading import read_marks
@@ -18,5 +18,4 @@ __all__ = [
     "read_marks",
     "to_ava",
     "write_ava",
-    "write_label_map",
 ]

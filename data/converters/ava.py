@@ -84,15 +84,6 @@ def write_ava(rows: Iterable[Row], path: Path) -> None:
             writer.writerow((video, f"{second:04d}", *corners, action, *last))
 
 
-def write_label_map(classes: Mapping[int, str], path: Path) -> None:
-    """Write AVA's pbtxt."""
-    text = ""
-    for number, name in sorted(classes.items()):
-        quoted = name.replace("\\", "\\\\").replace('"', '\\"')
-        text += f'item {{\n  name: "{quoted}"\n  id: {number}\n}}\n'
-    path.write_text(text, encoding="utf-8")
-
-
 def on_key_frames(
     marks: Iterable[Mark], media: Media, tolerance: Fraction | None, left_out: LeftOut
 ) -> list[Mark]:

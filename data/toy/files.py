@@ -33,6 +33,7 @@ from av.video.stream import VideoStream
 
 from data.toy.actors import ACTIONS
 from data.toy.scenes import Image, Renderer, Scene, make_scene
+from utils.labels import write_label_map
 
 FIRST_KEY = 902
 # Seconds of frames before the first and after the last key frame: a clip reaches 1.5 s from it.
@@ -237,8 +238,10 @@ def _write_annotations(
     for split in ("train", "val"):
         _write_lines(folder / f"ava_{split}_v2.1.csv", rows[split])
         _write_lines(folder / f"ava_{split}_excluded_timestamps_v2.1.csv", excluded[split])
-    label_map = [f'item {{\n  name: "{action.name}"\n  id: {action.id}\n}}' for action in ACTIONS]
-    _write_lines(folder / "ava_action_list_v2.1_for_activitynet_2018.pbtxt", label_map)
+    write_label_map(
+        {action.id: action.name for action in ACTIONS},
+        folder / "ava_action_list_v2.1_for_activitynet_2018.pbtxt",
+    )
 
 
 def _write_manifest(path: Path, settings: ToySettings, summary: ToySummary) -> None:

@@ -11,7 +11,7 @@ On the command line: `python -m external.ava_evaluation -l MAP -g GROUNDTRUTH -d
 
 from external.ava_evaluation.boxes import Boxes
 from external.ava_evaluation.evaluation import evaluate
-from external.ava_evaluation.labels import read_label_map
+from external.ava_evaluation.labels import format_label_map, read_label_map
 from external.ava_evaluation.protocol import PROTOCOLS, Protocol
 from external.ava_evaluation.reading import read_boxes, read_exclusions
 from external.ava_evaluation.result import ClassResult, Result
@@ -23,6 +23,7 @@ __all__ = [
     "Protocol",
     "Result",
     "evaluate",
+    "format_label_map",
     "read_boxes",
     "read_exclusions",
     "read_label_map",

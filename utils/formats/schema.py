@@ -12,7 +12,6 @@ from pathlib import Path
 from typing import Annotated, Any, TypeVar
 
 import msgspec
-from torch import Tensor
 
 T = TypeVar("T")
 
@@ -25,7 +24,7 @@ Positive = Annotated[int, msgspec.Meta(ge=1, le=INT64 - 1)]
 
 
 def check_shape(content: Any, shape: type[T], where: str | Path, expected: str) -> T:
-    """Return `content` as a `shape`; tensors pass where the shape says `Tensor`.
+    """Return `content` as a `shape`; tensors pass where the shape says `torch.Tensor`.
 
     where: the file, and the place in it where known. expected: what the file should be, in a few
     words.
@@ -45,5 +44,5 @@ def _custom(kind: type, value: Any) -> Any:
     """Accept the types that msgspec does not know as they are, if they are what they should be."""
     if isinstance(value, kind):
         return value
-    name = "tensor" if kind is Tensor else kind.__name__
+    name = kind.__name__.lower()
     raise TypeError(f"Expected {name}, got {type(value).__name__}")
