@@ -13,7 +13,7 @@ from contextlib import closing
 import pytest
 
 from utils.interrupt import Interrupted, StopSignals
-from utils.processes import _Child, call_each
+from utils.processes import ProcessHung, _Child, call_each, tell_progress
 
 
 class Unreadable:
@@ -40,6 +40,10 @@ def act(what: str, number: int) -> int | Unreadable:
         os.kill(os.getpid(), number)
     if what == "sleep":
         time.sleep(number)
+    if what == "work":
+        for _ in range(number):
+            time.sleep(0.3)
+            tell_progress()
     return os.getpid() if what == "tell" else number**2
 
 
@@ -143,3 +147,17 @@ def test_nothing_runs_on_when_the_results_are_not_wanted_any_more() -> None:
         assert next(results) == (0, 4)
         started = time.monotonic()
     assert time.monotonic() - started < 10
+
+
+@pytest.mark.usefixtures("nobody_left")
+def test_one_that_hangs_is_killed_and_the_others_go_on() -> None:
+    """The limit allows for a child's start; the work takes longer than it, the steps do not."""
+    tasks = [("sleep", 600), ("work", 20), ("square", 3)]
+    found = dict(call_each(act, tasks, 2, limit=4))
+    assert isinstance(found[0], ProcessHung)
+    assert str(found[0]) == "no progress for 4 s"
+    assert (found[1], found[2]) == (400, 9)
+
+
+def test_progress_is_told_to_nobody_where_there_is_no_parent() -> None:
+    tell_progress()
