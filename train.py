@@ -10,7 +10,9 @@ import argparse
 import copy
 import time
 from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
+from typing import Any
 
 import torch
 
@@ -24,15 +26,17 @@ from models.inference import prepare_for_inference
 from models.rates import build_optimizer
 from models.settings import checkpoint_config
 from models.training import build_pass
-from utils.checkpoint import load_state
+from utils.checkpoint import check_fits, load_state
 from utils.cli import ROOT, run_main
 from utils.config import Config, describe_options, load_config
+from utils.console import tolerant_output
 from utils.determinism import seed_iteration, set_deterministic
 from utils.devices import add_device_option
 from utils.distributed import (
     broadcast_object,
     distribute,
     is_main,
+    on_main,
     rank,
     start_process,
     stop_process,
@@ -46,8 +50,9 @@ from utils.metrics_text import format_results
 from utils.pictures import ValidationPictures
 from utils.precision import Precision
 from utils.profiling import Profiler
-from utils.report import collect_results, write_results
+from utils.report import collect_results, has_results, write_results
 from utils.run import RunFolder
+from utils.run_state import check_optimizer_fits
 from utils.schedules import warmup_cosine
 
 
@@ -144,8 +149,15 @@ def build_trainer(config: Config, device: torch.device) -> Trainer:
     schedule = build_schedule(config, len(loader))
     detector = build_for_training(config).to(device)
     validate = make_validation(config, detector, device)
-    run = RunFolder(config, resume=train.resume)
     optimizer = build_optimizer(train, detector)
+
+    def fits(content: dict[str, Any], path: Path) -> None:
+        check_fits(content["model"], detector.state_dict(), path)
+        check_optimizer_fits(content["optimizer"], optimizer, path)
+        if content["scaler"].keys() != precision.state_dict().keys():
+            raise ValueError(f"{path}: its scaler is not that of {train.precision}")
+
+    run = RunFolder(config, train.resume, fits)
     model = precision.prepare(build_pass(train, detector), optimizer)
     trainer = Trainer(
         distribute(model, device),
@@ -171,23 +183,22 @@ def train(config: Config, device: torch.device) -> None:
     """Train to the last iteration, and say what came of it."""
     started = time.perf_counter()
     trainer = build_trainer(config, device)
-    run, iterations = trainer.run, trainer.schedule.iterations
-    if trainer.iteration and is_main():
-        print(f"{run.path}: going on after iteration {trainer.iteration} of {iterations}")
-    with deaths_explained():
+    with closing(trainer.run), deaths_explained():
+        run, iterations = trainer.run, trainer.schedule.iterations
+        if trainer.iteration and is_main():
+            print(f"{run.path}: going on after iteration {trainer.iteration} of {iterations}")
         metrics = trainer.fit()
-    if not metrics and not (run.path / "results.json").is_file():
-        metrics = trainer.metrics  # a finished run that was stopped before it wrote its results
-    usage = trainer.usage()
-    if is_main() and metrics:
-        seconds = time.perf_counter() - started
-        report = write_results(collect_results(config, ROOT, metrics, seconds, usage), run.path)
-        print(f"{format_results(metrics)}\nresults: {report}")
-    elif is_main():
-        print(f"{run.path}: is trained already")
-    if is_main():
-        print(f"checkpoints: {run.path / 'best.pt'}, {run.path / 'latest.pt'}")
-    run.close()
+        if not metrics and not on_main(lambda: has_results(run.path)):
+            metrics = trainer.metrics  # a finished run that was stopped before its results
+        usage = trainer.usage()
+        if is_main() and metrics:
+            seconds = time.perf_counter() - started
+            report = write_results(collect_results(config, ROOT, metrics, seconds, usage), run.path)
+            print(f"{format_results(metrics)}\nresults: {report}")
+        elif is_main():
+            print(f"{run.path}: is trained already")
+        if is_main():
+            print(f"checkpoints: {run.path / 'best.pt'}, {run.path / 'latest.pt'}")
 
 
 def replay(path: Path, device: torch.device) -> None:
@@ -228,7 +239,8 @@ def main() -> None:
         if config is None:
             replay(arguments.replay, device)
         else:
-            train(config, device)
+            with tolerant_output("the output cannot be written; training goes on"):
+                train(config, device)
     finally:
         stop_process()
 

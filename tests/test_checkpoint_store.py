@@ -112,3 +112,34 @@ def test_a_full_disk_leaves_the_checkpoint_before_whole(tmp_path):
         "latest.pt",
     ]
     assert read_checkpoint(tmp_path / "latest.pt")["iteration"] == 5
+
+
+def refuse(*arguments: object) -> None:
+    raise OSError(95, "Operation not supported")
+
+
+@pytest.mark.parametrize("links", ["hard", "none"])
+def test_where_links_are_refused_latest_is_the_file_itself(tmp_path, monkeypatch, links):
+    """As on exFAT, SMB and mounted cloud folders."""
+    monkeypatch.setattr(Path, "symlink_to", refuse)
+    if links == "none":
+        monkeypatch.setattr(Path, "hardlink_to", refuse)
+    store = filled(tmp_path, 5, 10, 15, keep=1)
+    assert not (tmp_path / "latest.pt").is_symlink()
+    assert read_checkpoint(tmp_path / "latest.pt")["iteration"] == 15
+    assert sorted(path.name for path in tmp_path.iterdir()) == [
+        "checkpoint_0000015.pt",
+        "latest.pt",
+    ]
+    assert store.newest()["iteration"] == 15
+
+
+def test_a_whole_checkpoint_that_no_run_can_go_on_from_is_passed_over(tmp_path):
+    def check(found: dict, path: Path) -> None:
+        if found["iteration"] == 10:
+            raise ValueError(f"{path}: scaler is missing")
+
+    store = filled(tmp_path, 5, 10)
+    with pytest.warns(UserWarning, match=r"scaler is missing; passed over for the one before"):
+        assert store.newest(check)["iteration"] == 5
+    assert (tmp_path / "checkpoint_0000010.pt.damaged").is_file()

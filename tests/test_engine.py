@@ -185,6 +185,23 @@ def test_a_loss_that_is_not_finite_stops_with_its_parts_and_clips(tmp_path):
         trainer.fit()
 
 
+def test_weights_that_the_last_update_broke_are_not_saved(tmp_path):
+    """The loss was finite: it was computed of the weights before."""
+    trainer = make_trainer(tmp_path, 2)
+    step = trainer.optimizer.step
+
+    def break_weights(*arguments, **options):
+        step(*arguments, **options)
+        if trainer.iteration == 1:
+            trainer.detector.heads[2].classifier.weight.data[0] = torch.nan
+
+    trainer.optimizer.step = break_weights
+    wanted = r"iteration 2: its update left heads\.2\.classifier\.weight not finite; not saved"
+    with pytest.raises(FloatingPointError, match=wanted):
+        trainer.fit()
+    assert not list((tmp_path / "run").glob("*.pt"))
+
+
 def test_a_run_with_other_settings_is_not_continued(tmp_path):
     make_trainer(tmp_path).fit()
     config = Config(model=tiny_model())

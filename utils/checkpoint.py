@@ -94,7 +94,12 @@ def load_state(module: nn.Module, state: Mapping[str, Tensor], path: str | Path)
 
     Raises `ValueError` with the first entries that are missing, unknown or of another shape.
     """
-    own = module.state_dict()
+    check_fits(state, module.state_dict(), path)
+    module.load_state_dict(state)
+
+
+def check_fits(state: Mapping[str, Tensor], own: Mapping[str, Tensor], path: str | Path) -> None:
+    """Raise `ValueError` unless `state` has the names and shapes of `own`."""
     problems = [f"{k} is missing" for k in own if k not in state]
     problems += [f"{k} is unknown" for k in state if k not in own]
     problems += [
@@ -105,4 +110,3 @@ def load_state(module: nn.Module, state: Mapping[str, Tensor], path: str | Path)
     if problems:
         more = f" (and {len(problems) - 3} more)" if len(problems) > 3 else ""
         raise ValueError(f"{path}: does not fit the model: {'; '.join(problems[:3])}{more}")
-    module.load_state_dict(state)

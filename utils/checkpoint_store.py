@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 import re
+import shutil
 import warnings
 import zipfile
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 from utils.checkpoint import read_checkpoint, save_checkpoint
+from utils.system.outputs import whole_file
 
 _NAME = re.compile(r"checkpoint_(\d+)\.pt")
+# A file that was being written when its process was killed.
+_UNFINISHED = re.compile(r"\.?(?:checkpoint_\d+|best|latest|nonfinite_\d+_\d+)\.pt\.(?:.*\.)?tmp")
 # What only a run that goes on needs.
 TRAINING_STATE = ("optimizer", "scheduler", "scaler")
 
@@ -30,10 +35,14 @@ class CheckpointStore:
         numbers = {path: int(match[1]) for path, match in named.items() if match}
         return sorted(numbers, key=lambda path: -numbers[path])
 
-    def newest(self) -> dict[str, Any] | None:
-        """The content of the newest checkpoint that is whole.
+    def newest(
+        self, check: Callable[[dict[str, Any], Path], None] | None = None
+    ) -> dict[str, Any] | None:
+        """The content of the newest checkpoint that is whole and that `check` lets pass.
 
-        Damaged ones are set aside as `<name>.damaged`, with a warning; where all are, they stay.
+        check: raises `ValueError` for a content from which the run cannot go on.
+
+        Others are set aside as `<name>.damaged`, with a warning; where all are damaged, they stay.
         `None` where there is none. Raises `ValueError` if there are some and all are damaged.
         """
         files, damaged = self.files(), list[Path]()
@@ -41,6 +50,8 @@ class CheckpointStore:
             try:
                 _check_whole(path)
                 content = read_checkpoint(path)
+                if check is not None:
+                    check(content, path)
             except ValueError as error:
                 warnings.warn(f"{error}; passed over for the one before", stacklevel=2)
                 damaged.append(path)
@@ -52,17 +63,42 @@ class CheckpointStore:
             raise ValueError(f"{self.folder}: all {len(files)} checkpoints are damaged")
         return None
 
+    def remove_unfinished(self) -> None:
+        """Remove what a process that was killed had not finished writing."""
+        for path in self.folder.glob("*.tmp"):
+            if _UNFINISHED.fullmatch(path.name):
+                path.unlink()
+
     def save(self, content: dict[str, Any]) -> None:
-        """Write `content` as the checkpoint of its `iteration`, and let `latest.pt` point there."""
+        """Write `content` as the checkpoint of its `iteration`, and let `latest.pt` be that one.
+
+        `latest.pt` is a link; a copy where the file system has no links.
+        """
         path = self.folder / f"checkpoint_{content['iteration']:07d}.pt"
         save_checkpoint(content, path)
-        link = self.folder / ".latest.pt.tmp"
-        link.unlink(missing_ok=True)
-        link.symlink_to(path.name)
-        link.replace(self.folder / "latest.pt")
+        is_linked = self._link_latest(path)
         for old in self.files()[self.keep :]:
             if old != path:
                 old.unlink()
+        if not is_linked:  # only now: the space of the old ones may be needed
+            self._copy_latest(path)
+
+    def _link_latest(self, path: Path) -> bool:
+        """Let `latest.pt` be a link to `path`; whether the file system has links."""
+        link = self.folder / ".latest.pt.tmp"
+        for make in (lambda: link.symlink_to(path.name), lambda: link.hardlink_to(path)):
+            try:
+                link.unlink(missing_ok=True)
+                make()
+                link.replace(self.folder / "latest.pt")
+                return True
+            except (OSError, NotImplementedError):
+                continue
+        return False
+
+    def _copy_latest(self, path: Path) -> None:
+        with open(path, "rb") as source, whole_file(self.folder / "latest.pt") as copy:
+            shutil.copyfileobj(source, copy, 1 << 22)
 
     def save_best(self, content: dict[str, Any]) -> None:
         """Write `best.pt`: for use, so without the state that only training needs."""

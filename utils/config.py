@@ -18,6 +18,7 @@ from typing import Any, Literal
 
 import yaml
 
+from utils.system.outputs import write_whole
 from utils.tubes import SCHEDULES
 
 
@@ -91,6 +92,9 @@ class DataConfig:
     flip: bool = option(True, "augment: horizontal flip")
     erase: bool = option(True, "augment: random erasing inside each person's box")
     workers: int = option(4, "loader processes of each training process")
+    batch_timeout: int = option(
+        600, "seconds to wait for one batch before its samples are named and the run ends; 0: none"
+    )
     max_unreadable: int = option(100, "unreadable training frames replaced by their neighbours")
 
 
@@ -132,6 +136,9 @@ class TrainConfig:
     log_every: int = option(20, "iterations between lines of the log")
     save_every: int = option(1000, "iterations between checkpoints within an epoch; 0: none")
     keep_checkpoints: int = option(3, "newest checkpoints that are kept, beside the best")
+    peer_timeout: int = option(
+        120, "seconds without a sign of life from another process before the others end; 0: none"
+    )
     resume: bool = option(True, "go on from the run's latest checkpoint, where there is one")
 
 
@@ -164,7 +171,7 @@ class Config:
 
     def save(self, path: str | Path) -> None:
         """Write the resolved configuration as YAML that `load_config` reads back."""
-        Path(path).write_text(yaml.safe_dump(self.to_dict(), sort_keys=False))
+        write_whole(path, yaml.safe_dump(self.to_dict(), sort_keys=False))
 
 
 def sections() -> dict[str, type]:
@@ -316,7 +323,8 @@ _RANGES: dict[str, tuple[typing.Callable[[Any], bool], str]] = {
     **dict.fromkeys(
         ("workers", "seed", "warmup_iterations", "weight_decay", "validate_every", "num_classes",
          "epochs", "negatives_per_positive", "det_lr", "det_lr0", "base_lr", "location_weight",
-         "neighbor_weight", "iterations", "base_batch_size", "save_every", "max_unreadable"),
+         "neighbor_weight", "iterations", "base_batch_size", "save_every", "max_unreadable",
+         "batch_timeout", "peer_timeout"),
         (lambda v: v >= 0, "0 or more"),
     ),
     **dict.fromkeys(

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Callable, Sequence
+from typing import Any, TypeVar, cast
 
 import torch
 import torch.distributed as dist
 from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
+
+T = TypeVar("T")
 
 
 def world_size() -> int:
@@ -49,6 +51,55 @@ def broadcast_object(value: Any) -> Any:
     shared = [value]
     dist.broadcast_object_list(shared)
     return shared[0]
+
+
+def on_main(action: Callable[[], T]) -> T:
+    """What `action()` gives in the main process, on every process; so does what it raises.
+
+    An `OSError` comes as one that only has a message: others may not know its errno.
+    """
+    if world_size() == 1:
+        return action()
+    result: T | None = None
+    problem: tuple[type[Exception], str] | None = None
+    own: Exception | None = None
+    if is_main():
+        try:
+            result = action()
+        except (ValueError, OSError) as error:
+            own, problem = error, (_kind(error), str(error))
+    result, problem = broadcast_object((result, problem))
+    if own is not None:
+        raise own
+    if problem is not None:
+        raise problem[0](problem[1])
+    return cast(T, result)
+
+
+def on_all(action: Callable[[], T]) -> T:
+    """What `action()` gives here; if it fails in any process, all of them end with that error.
+
+    Raises `ValueError` or `OSError`: this process's own, else the first one's, naming it.
+    """
+    if world_size() == 1:
+        return action()
+    result: T | None = None
+    own: Exception | None = None
+    try:
+        result = action()
+    except (ValueError, OSError) as error:
+        own = error
+    problems = gather_objects(None if own is None else (_kind(own), str(own)))
+    if own is not None:
+        raise own
+    for number, problem in enumerate(problems):
+        if problem is not None:
+            raise problem[0](f"process {number} cannot start: {problem[1]}")
+    return cast(T, result)
+
+
+def _kind(error: Exception) -> type[Exception]:
+    return ValueError if isinstance(error, ValueError) else OSError
 
 
 def broadcast_tensors(tensors: Sequence[Tensor]) -> None:

@@ -27,6 +27,7 @@ from utils.precision import Precision
 from utils.profiling import Profiler, section
 from utils.progress import TrainingProgress
 from utils.run import RunFolder
+from utils.run_state import first_not_finite
 from utils.structures import ClipBatch
 
 # Metrics, and pictures [H, W, 3] by name.
@@ -198,11 +199,12 @@ class Trainer:
         path = self.run.path / f"nonfinite_{self.iteration:07d}_{rank()}.pt"
         position = {"iteration": self.iteration, "process": rank()}
         model = self.detector.state_dict()
-        write_fault(path, batch, {**self.state, **position, "model": model})
-        return (
-            f"iteration {self.iteration}, process {rank()}: the loss is not finite: {text}. "
-            f"To repeat it: python train.py --replay {path}"
-        )
+        said = f"iteration {self.iteration}, process {rank()}: the loss is not finite: {text}"
+        try:
+            write_fault(path, batch, {**self.state, **position, "model": model})
+        except OSError as error:
+            return f"{said}. The file that repeats it cannot be written: {error}"
+        return f"{said}. To repeat it: python train.py --replay {path}"
 
     def note_unreadable(self, batch: ClipBatch) -> None:
         """Name and count frames that were replaced; raises `ValueError` above the limit.
@@ -269,8 +271,10 @@ class Trainer:
         """Write a checkpoint from the main process, and the best where it is.
 
         A full disk is said and training goes on, for it may be freed before the next save; with
-        `must`, or at the end of the run, it is an error.
+        `must`, or at the end of the run, it is an error. Raises `FloatingPointError`, in all
+        processes alike, instead of writing weights from which no run can go on.
         """
+        self._check_finite()
         usage = self.usage() if usage is None else usage
         if not is_main():
             return
@@ -288,6 +292,15 @@ class Trainer:
         }
         must = must or self.iteration >= self.schedule.iterations
         self.is_saved = self.run.save(content, is_best, must)
+
+    def _check_finite(self) -> None:
+        """Look at what the last update made of the weights: no loss has been computed of them."""
+        broken = first_not_finite(self.detector.state_dict())
+        if broken:
+            raise FloatingPointError(
+                f"iteration {self.iteration}: its update left {broken} not finite; not saved, the "
+                f"checkpoints before it in {self.run.path} are. Lower learning rates may help"
+            )
 
     def own_usage(self) -> dict[str, Any]:
         """What the run has taken so far in this process, and the frames it could not read."""

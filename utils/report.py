@@ -13,10 +13,12 @@ import cv2
 import numpy as np
 import torch
 
+from external.files import read_json
 from utils.config import Config
 from utils.distributed import world_size
 from utils.metrics_text import format_decimal, format_percent
 from utils.progress import format_duration
+from utils.system.outputs import write_whole
 
 
 def collect_results(
@@ -43,11 +45,23 @@ def collect_results(
 
 
 def write_results(results: Mapping[str, Any], folder: Path) -> Path:
-    """Write `results.json` and `results.md`; the path of the latter."""
-    (folder / "results.json").write_text(json.dumps(results, indent=2) + "\n")
+    """Write `results.md`, then `results.json`, each whole or not at all; the path of the former.
+
+    The JSON file is there last: it stands for a run that has ended (`has_results`).
+    """
     path = folder / "results.md"
-    path.write_text(format_markdown(results))
+    write_whole(path, format_markdown(results))
+    write_whole(folder / "results.json", json.dumps(results, indent=2) + "\n")
     return path
+
+
+def has_results(folder: Path) -> bool:
+    """Whether a run in `folder` has written its results, whole: older versions left torn files."""
+    try:
+        content = read_json(folder / "results.json")
+    except ValueError:
+        return False
+    return isinstance(content, dict) and "metrics" in content and (folder / "results.md").is_file()
 
 
 def format_markdown(results: Mapping[str, Any]) -> str:

@@ -2,85 +2,126 @@
 
 from __future__ import annotations
 
-import json
+import os
 import shutil
-import sys
 import time
+from collections.abc import Callable
+from contextlib import ExitStack
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from torch.utils.tensorboard import SummaryWriter
 
+from external.files import read_yaml
 from utils.checkpoint_store import CheckpointStore
-from utils.config import Config
-from utils.distributed import barrier, broadcast_object, is_main
+from utils.config import Config, TrainConfig
+from utils.distributed import is_main, on_main
+from utils.run_log import Board, LogFile, cut_log, warn
+from utils.run_state import check_training_state
+from utils.system.locks import LOCK, folder_lock
+from utils.system.outputs import MARKER, made_here, note_made
 
 # A run may be continued with other values of these; any other would make it another run.
 _MAY_CHANGE = {
-    "data.root", "data.workers", "data.max_unreadable", "train.output", "train.log_every",
-    "train.validate_every", "train.save_every", "train.keep_checkpoints", "train.resume",
-    "train.checkpoint_backbone", "train.profile", "test.test_batch_size",
+    "data.root", "data.workers", "data.max_unreadable", "data.batch_timeout", "train.output",
+    "train.log_every", "train.validate_every", "train.save_every", "train.keep_checkpoints",
+    "train.resume", "train.checkpoint_backbone", "train.profile", "train.peer_timeout",
+    "test.test_batch_size",
 }  # fmt: skip
+# What stands in a folder that nothing has been trained in yet.
+_EMPTY = {LOCK, MARKER, "config.yaml", "tensorboard"}
+
+
+def run_path(train: TrainConfig) -> Path:
+    """The folder `<output>/<name>` of a run; raises `ValueError` for a name that leaves it."""
+    name = train.name
+    if name in ("", ".", "..") or Path(name).name != name or "\0" in name:
+        raise ValueError(
+            f"train.name: expected the name of one folder in train.output, got {name!r}"
+        )
+    return Path(train.output) / name
 
 
 class RunFolder:
     """Writes what a run leaves behind, from the main process only."""
 
-    def __init__(self, config: Config, resume: bool = True):
+    def __init__(
+        self,
+        config: Config,
+        resume: bool = True,
+        fits: Callable[[dict[str, Any], Path], None] | None = None,
+    ):
         """Open `<output>/<name>`; with `resume`, to go on from its newest whole checkpoint, if any.
 
+        fits: raises `ValueError` for the content of a checkpoint that the detector cannot take.
+
         Every process opens it; the main one reads and writes, so that no other machine needs to
-        see the folder. Raises `ValueError` naming the options if the run there was started with
-        other settings. Without `resume` an earlier run of the name is set aside under a number.
+        see the folder, and holds it until `close`. Raises `ValueError` on all of them naming the
+        options if the run there was started with other settings, for a folder that is in use, and
+        for one that is no run. Without `resume` an earlier run of the name is set aside under a
+        number.
         """
-        self.path = Path(config.train.output) / config.train.name
+        self.path = run_path(config.train)
         self.store = CheckpointStore(self.path, config.train.keep_checkpoints)
+        self.held = ExitStack()
         self.checkpoint: dict[str, Any] | None = None
-        self._open_main(config, resume)
-        self.checkpoint = broadcast_object(self.checkpoint)
-        barrier()
+        try:
+            self.checkpoint = on_main(lambda: self._open_main(config, resume, fits))
+        except BaseException:
+            self.held.close()
+            raise
 
-    def _open_main(self, config: Config, resume: bool) -> None:
-        if not is_main():
-            return
-        if resume:
-            self.checkpoint = self.store.newest()
-        if self.checkpoint is not None:
-            self._check_same(config, self.checkpoint["config"])
-        elif self.path.exists():
+    def _open_main(
+        self,
+        config: Config,
+        resume: bool,
+        fits: Callable[[dict[str, Any], Path], None] | None,
+    ) -> dict[str, Any] | None:
+        """Claim the folder and begin its files; the checkpoint to go on from."""
+        _check_ours(self.path)
+        self.held.enter_context(folder_lock(self.path, "training"))
+        self.store.remove_unfinished()
+        checkpoint = self._newest(config, fits) if resume else None
+        if checkpoint is None and _holds_training(self.path):
             self._set_aside()
-        self.path.mkdir(parents=True, exist_ok=True)
+            self.held.close()
+            self.held.enter_context(folder_lock(self.path, "training"))
+        note_made(self.path, "train", [])
         config.save(self.path / "config.yaml")
-        done = 0 if self.checkpoint is None else self.checkpoint["iteration"]
-        self._cut_log(done)
-        self.writer = SummaryWriter(str(self.path / "tensorboard"), purge_step=done + 1)
-        self.log_file = open(self.path / "log.jsonl", "a")  # noqa: SIM115, open for the whole run
+        done = 0 if checkpoint is None else checkpoint["iteration"]
+        cut_log(self.path / "log.jsonl", done)
+        self.board = Board(self.path / "tensorboard", done + 1)
+        self.log_file = LogFile(self.path / "log.jsonl")
+        return checkpoint
 
-    def _cut_log(self, done: int) -> None:
-        """Leave out what was logged after iteration `done`: it is trained, and logged, again."""
-        path = self.path / "log.jsonl"
-        if not path.is_file():
-            return
-        lines = []
-        for line in path.read_text().splitlines():
-            try:
-                if json.loads(line)["iteration"] <= done:
-                    lines.append(f"{line}\n")
-            except json.JSONDecodeError:  # the last line of a run that was killed
-                continue
-        partial = path.with_suffix(".tmp")
-        partial.write_text("".join(lines))
-        partial.replace(path)
+    def _newest(
+        self, config: Config, fits: Callable[[dict[str, Any], Path], None] | None
+    ) -> dict[str, Any] | None:
+        """The newest checkpoint from which this very run can go on."""
+
+        def check(content: dict[str, Any], path: Path) -> None:
+            check_training_state(content, path)
+            if fits is not None and not self._differences(config, content["config"]):
+                fits(content, path)
+
+        checkpoint = self.store.newest(check)
+        if checkpoint is not None:
+            self._check_same(config, checkpoint["config"])
+        return checkpoint
+
+    def _differences(self, config: Config, before: dict[str, dict[str, Any]]) -> list[str]:
+        """Each option that makes it another run, with both values."""
+        return [
+            f"{section}.{name} was {before.get(section, {}).get(name)!r}, is {value!r}"
+            for section, options in config.to_dict().items()
+            for name, value in options.items()
+            if before.get(section, {}).get(name) != value and f"{section}.{name}" not in _MAY_CHANGE
+        ]
 
     def _check_same(self, config: Config, before: dict[str, dict[str, Any]]) -> None:
-        now = config.to_dict()
-        changed = [
-            f"{section}.{name} was {before[section].get(name)!r}, is {value!r}"
-            for section, options in now.items()
-            for name, value in options.items()
-            if before[section].get(name) != value and f"{section}.{name}" not in _MAY_CHANGE
-        ]
+        changed = self._differences(config, before)
         if changed:
             raise ValueError(
                 f"{self.path}: was trained with other settings: {'; '.join(changed)}. Give this "
@@ -125,16 +166,21 @@ class RunFolder:
         }
         self._write("val", epoch, iteration, values)
         for name, picture in pictures.items():
-            self.writer.add_image(f"val/{name}", picture, iteration, dataformats="HWC")
+            self.board.add(
+                partial(_add_image, name=f"val/{name}", picture=picture, iteration=iteration)
+            )
         steps = "  ".join(f"step {s['step']}: {s['mAP'] or 0:.4f}" for s in metrics["steps"])
         print(f"epoch {epoch}, iteration {iteration}: frame-mAP@0.5  {steps}", flush=True)
 
     def _write(self, kind: str, epoch: int, iteration: int, values: dict[str, float]) -> None:
         line = {"kind": kind, "epoch": epoch, "iteration": iteration, "time": time.time(), **values}
-        self.log_file.write(json.dumps(line) + "\n")
-        self.log_file.flush()
-        for name, value in values.items():
-            self.writer.add_scalar(f"{kind}/{name}", value, iteration)
+        self.log_file.write(line)
+
+        def write(writer: SummaryWriter) -> None:
+            for name, value in values.items():
+                writer.add_scalar(f"{kind}/{name}", value, iteration)
+
+        self.board.add(write)
 
     def save(self, content: dict[str, Any], is_best: bool, must: bool) -> bool:
         """Write a checkpoint; whether it is there. A full disk is an error only for a `must`."""
@@ -143,16 +189,16 @@ class RunFolder:
             if is_best:
                 self.store.save_best(content)
             self.store.save(content)
+            self.board.reopen(content["iteration"] + 1)
             return True
         except OSError as error:
-            free = shutil.disk_usage(self.path).free / 2**20
             text = (
                 f"{self.path}: the checkpoint of iteration {content['iteration']} cannot be "
-                f"written: {error} ({free:.0f} MiB free); the one before is whole"
+                f"written: {error} ({free_space(self.path)} free); the one before is whole"
             )
             if must:
                 raise OSError(text) from error
-            print(f"warning: {text}; training goes on", file=sys.stderr, flush=True)
+            warn(f"{text}; training goes on")
             return False
 
     def resume_hint(self, iteration: int) -> str:
@@ -163,6 +209,58 @@ class RunFolder:
         )
 
     def close(self) -> None:
+        """Give the folder back; a run that ends by an error is closed too."""
         if is_main():
-            self.writer.close()
+            self.board.close()
             self.log_file.close()
+            self.held.close()
+
+
+def _add_image(writer: SummaryWriter, name: str, picture: np.ndarray, iteration: int) -> None:
+    writer.add_image(name, picture, iteration, dataformats="HWC")
+
+
+def free_space(folder: Path) -> str:
+    """How much the disk of `folder` can take, in words."""
+    try:
+        return f"{shutil.disk_usage(folder).free / 2**20:.0f} MiB"
+    except OSError:  # unmounted, or the folder is gone
+        return "nothing"
+
+
+def _check_ours(path: Path) -> None:
+    """Raise `ValueError` unless `path` is free, empty or a run that we made, by name or content."""
+    if not os.path.lexists(path):
+        return
+    advice = "give this run another train.name or train.output"
+    if not path.is_dir():
+        raise ValueError(f"{path}: expected a folder for the run, a file is there; {advice}")
+    if _is_empty(path) or "train" in made_here(path) or _looks_like_a_run(path):
+        return
+    raise ValueError(f"{path}: is there already and is no run of train.py; {advice}")
+
+
+def _is_empty(path: Path) -> bool:
+    """Whether at most the traces of a run are there that was killed as it began."""
+    return all(child.name == LOCK or child.suffix == ".tmp" for child in path.iterdir())
+
+
+def _looks_like_a_run(path: Path) -> bool:
+    """Whether an older version, which left no marker, has trained here."""
+    config = path / "config.yaml"
+    traces = (path / "log.jsonl", path / "tensorboard", *CheckpointStore(path).files())
+    if not config.is_file() or not any(trace.exists() for trace in traces):
+        return False
+    try:
+        content = read_yaml(config)
+    except ValueError:
+        return False
+    return isinstance(content, dict) and {"model", "data", "train"} <= content.keys()
+
+
+def _holds_training(path: Path) -> bool:
+    """Whether there is more than a run leaves that ended before its first iteration."""
+    log = path / "log.jsonl"
+    names = {child.name for child in path.iterdir() if child.suffix != ".tmp"}
+    has_lines = log.is_file() and log.stat().st_size > 0
+    return has_lines or bool(names - _EMPTY - {"log.jsonl"})

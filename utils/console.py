@@ -1,0 +1,69 @@
+"""Standard output that may be closed, or go to a full disk, without ending a long work."""
+
+from __future__ import annotations
+
+import io
+import os
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from typing import Any, TextIO
+
+
+class _Tolerant(io.TextIOBase):
+    """A text stream that passes everything on to another, and survives what that one refuses."""
+
+    def __init__(self, stream: TextIO, lost: str = ""):
+        """lost: what to say, once, on the standard error when something was refused."""
+        self.stream, self.lost = stream, lost
+
+    def write(self, text: str) -> int:
+        self._try(lambda: self.stream.write(text))
+        return len(text)
+
+    def flush(self) -> None:
+        self._try(self.stream.flush)
+
+    def _try(self, action: Any) -> None:
+        try:
+            action()
+        except (OSError, ValueError) as error:  # ValueError: the stream is closed
+            if isinstance(error, BrokenPipeError):
+                self._point_nowhere()
+            if self.lost:
+                text, self.lost = self.lost, ""
+                with suppress(OSError):
+                    print(f"warning: {text} ({error})", file=sys.stderr, flush=True)
+
+    def _point_nowhere(self) -> None:
+        """Nobody reads any more: what is still in the buffer must not fail at the very end."""
+        with suppress(OSError, ValueError):
+            nowhere = os.open(os.devnull, os.O_WRONLY)
+            os.dup2(nowhere, self.stream.fileno())
+            os.close(nowhere)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.stream, name)
+
+    def isatty(self) -> bool:
+        return self.stream.isatty()
+
+    def fileno(self) -> int:
+        return self.stream.fileno()
+
+
+@contextmanager
+def tolerant_output(lost: str) -> Iterator[None]:
+    """In this block a standard output or error that cannot be written to is no error.
+
+    lost: what to say on the standard error when the standard output fails, once.
+    """
+    before = sys.stdout, sys.stderr
+    out, errors = _Tolerant(before[0], lost), _Tolerant(before[1])
+    sys.stdout, sys.stderr = out, errors
+    try:
+        yield
+    finally:
+        out.flush()
+        errors.flush()
+        sys.stdout, sys.stderr = before

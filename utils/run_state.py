@@ -1,0 +1,101 @@
+"""What a run needs to go on: the shape of its checkpoints' content."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any, TypedDict
+
+import torch
+from torch import Tensor
+from torch.optim import Optimizer
+
+from utils.formats.schema import Count, check_shape
+
+
+class AdamEntry(TypedDict):
+    """What Adam keeps of a parameter: both moments have its shape."""
+
+    step: Any
+    exp_avg: Tensor
+    exp_avg_sq: Tensor
+
+
+class OptimizerState(TypedDict):
+    """Adam's state by the number of the parameter, and the rates of its groups."""
+
+    state: dict[int, AdamEntry]
+    param_groups: list[dict[str, Any]]
+
+
+class SchedulerState(TypedDict):
+    """Where the schedule of the learning rates stands."""
+
+    last_epoch: Count
+    base_lrs: list[float]
+
+
+class Seconds(TypedDict):
+    """Time spent [s]."""
+
+    training: float
+    validation: float
+
+
+class Memory(TypedDict):
+    """Peak memory [bytes]."""
+
+    training: Count
+    validation: Count
+
+
+class TrainingState(TypedDict):
+    """The entries of a checkpoint from which a training goes on."""
+
+    model: dict[str, Tensor]
+    optimizer: OptimizerState
+    scheduler: SchedulerState
+    scaler: dict[str, Any]
+    config: dict[str, dict[str, Any]]
+    classes: dict[int, str]
+    epoch: Count
+    iteration: Count
+    validated: Count
+    best_score: float
+    metrics: dict[str, Any]
+    seconds: Seconds
+    memory: Memory
+    unreadable: list[str]
+
+
+def check_training_state(content: dict[str, Any], path: str | Path) -> None:
+    """Raise `ValueError` if no run can go on from `content`, which was read from `path`.
+
+    Every entry must be there, of its type, and every weight finite.
+    """
+    check_shape(content, TrainingState, path, "a checkpoint to go on from")
+    broken = first_not_finite(content["model"])
+    if broken:
+        raise ValueError(f"{path}: {broken} is not finite in it")
+
+
+def check_optimizer_fits(state: dict[str, Any], optimizer: Optimizer, path: str | Path) -> None:
+    """Raise `ValueError` unless `optimizer` can take `state`, the shape of which is right."""
+    own = [group["params"] for group in optimizer.param_groups]
+    sizes = [len(group.get("params", ())) for group in state["param_groups"]]
+    if sizes != [len(parameters) for parameters in own]:
+        raise ValueError(f"{path}: its optimizer has other groups of parameters: {sizes}")
+    parameters = [parameter for group in own for parameter in group]
+    for number, entry in state["state"].items():
+        shapes = {tuple(entry[name].shape) for name in ("exp_avg", "exp_avg_sq")}
+        if not 0 <= number < len(parameters) or shapes != {tuple(parameters[number].shape)}:
+            raise ValueError(f"{path}: its optimizer has another parameter {number}: {shapes}")
+
+
+def first_not_finite(state: dict[str, Tensor]) -> str:
+    """Return the name of the first tensor with a value that is not finite; "" for none."""
+    floats = {name: value for name, value in state.items() if value.is_floating_point()}
+    if not floats:
+        return ""
+    # One look for all: each would wait for the GPU.
+    finite = torch.stack([torch.isfinite(value).all() for value in floats.values()]).tolist()
+    return next((name for name, good in zip(floats, finite, strict=True) if not good), "")
