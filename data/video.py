@@ -20,7 +20,8 @@ from data.clips import as_rate, nearest_frames, window_times
 from data.folders import image_names
 from data.images import read_image
 from data.transforms import resize_frame
-from data.video_file import TimedFrame, VideoFile, write_video
+from data.video_file import TimedFrame, VideoFile
+from data.video_writer import write_video
 
 __all__ = [
     "FrameFolder",

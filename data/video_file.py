@@ -1,19 +1,17 @@
-"""Video files by PyAV: their timeline and frames by presentation time, and writing one."""
+"""Video files by PyAV: their timeline and frames by presentation time."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from fractions import Fraction
 from pathlib import Path
-from typing import NamedTuple, cast
+from typing import NamedTuple
 
 import av
 import numpy as np
-from av.container import InputContainer, OutputContainer
+from av.container import InputContainer
 from av.video.stream import VideoStream
-
-from data.clips import as_rate
 
 
 class TimedFrame(NamedTuple):
@@ -145,40 +143,3 @@ def _upright(frame: av.VideoFrame) -> np.ndarray:
     image = frame.to_ndarray(format="rgb24")
     quarters = round(frame.rotation / 90)  # counter-clockwise, as in np.rot90
     return np.ascontiguousarray(np.rot90(image, quarters)) if quarters else image
-
-
-def write_video(path: str | Path, frames: Iterable[np.ndarray], fps: float | Fraction) -> None:
-    """Encode RGB uint8 frames `[H, W, 3]` of one size; H.264 where FFmpeg has it, else MPEG-4.
-
-    The file appears under its name only when it is complete. Odd sizes grow by a repeated row or
-    column, which these codecs ask for. Raises `ValueError` for no frames or frames of two sizes.
-    """
-    path = Path(path)
-    partial = path.with_name(f".{path.stem}.partial{path.suffix}")
-    try:
-        with av.open(str(partial), "w") as container:
-            _encode(container, frames, as_rate(fps), path)
-        partial.replace(path)
-    finally:
-        partial.unlink(missing_ok=True)
-
-
-def _encode(
-    container: OutputContainer, frames: Iterable[np.ndarray], fps: Fraction, path: Path
-) -> None:
-    codec = "libx264" if "libx264" in av.codecs_available else "mpeg4"
-    stream: VideoStream | None = None
-    shape: tuple[int, ...] = ()
-    for image in frames:
-        if stream is None:
-            shape = image.shape
-            stream = cast(VideoStream, container.add_stream(codec, rate=fps))
-            stream.height, stream.width = shape[0] + shape[0] % 2, shape[1] + shape[1] % 2
-            stream.pix_fmt = "yuv420p"
-        if image.shape != shape:
-            raise ValueError(f"{path}: expected frames of one size {shape}, got {image.shape}")
-        even = np.pad(image, ((0, shape[0] % 2), (0, shape[1] % 2), (0, 0)), mode="edge")
-        container.mux(stream.encode(av.VideoFrame.from_ndarray(even, format="rgb24")))
-    if stream is None:
-        raise ValueError(f"{path}: no frames to write")
-    container.mux(stream.encode())

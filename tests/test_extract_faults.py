@@ -17,7 +17,7 @@ import pytest
 from data import extract
 from data.extract import discard_unfinished, extract_whole
 from data.manifest import ExtractSettings
-from data.video_file import write_video
+from data.video_writer import write_video
 from tests.runs import start, wait_for
 
 OPTIONS = ("--start", 0, "--end", "auto", "--short-side", 0)

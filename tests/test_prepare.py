@@ -13,7 +13,7 @@ import pytest
 
 from data.dataset import build_dataset
 from data.prepare import prepare_video_dataset
-from data.video_file import write_video
+from data.video_writer import write_video
 from tests.helpers import ROOT
 from utils.config import load_config
 

@@ -1,0 +1,133 @@
+"""A video's sound on its way into another file: copied, or encoded anew where MP4 has no place."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from fractions import Fraction
+from pathlib import Path
+
+import av
+from av.audio.stream import AudioStream
+from av.container import InputContainer, OutputContainer
+from av.packet import Packet
+from av.video.stream import VideoStream
+
+# What players expect in an MP4 file; all else is decoded and encoded as AAC.
+COPIED = {"aac", "mp3", "ac3", "eac3", "alac", "opus"}
+
+
+class Sound:
+    """The sound of a video file, in step with its frames.
+
+    problem: why it is not, or not all, there; empty if it is. whole: set it to False where the
+    video is cut short, and the sound ends with it.
+    """
+
+    def __init__(self, path: str | Path) -> None:
+        """path: a video file; one without sound gives none."""
+        self.path, self.problem, self.whole = Path(path), "", True
+        self._output: AudioStream | None = None
+        self._waiting: Iterator[tuple[Fraction, Packet]] = iter(())
+        self._next: tuple[Fraction, Packet] | None = None
+
+    def attach(self, container: OutputContainer, start: Fraction | None = None) -> None:
+        """Add a stream for the sound to `container`, whose header is not written yet.
+
+        start: time [s] in the source of the frame that is the output's first; None: where the
+        source's first video stream begins.
+        """
+        try:
+            source = av.open(str(self.path))
+            stream = source.streams.best("audio")
+            if not isinstance(stream, AudioStream):
+                source.close()
+                return
+            begin = _video_start(source) if start is None else start
+            if stream.codec_context.codec.canonical_name in COPIED and _describes_itself(stream):
+                self._output = container.add_stream_from_template(stream)
+                self._waiting = self._copied(source, stream, begin)
+            else:
+                self._output = container.add_stream("aac", rate=stream.codec_context.sample_rate)
+                self._output.codec_context.layout = _layout(stream)
+                self._waiting = self._encoded(source, stream, begin)
+        except (av.FFmpegError, ValueError) as error:
+            self._lose(error)
+
+    def write(self, container: OutputContainer, until: Fraction | None) -> None:
+        """Write what sounds before `until` [s] after the first frame; None: all the rest."""
+        if self._output is None:
+            return
+        try:
+            while True:
+                self._next = self._next or next(self._waiting, None)
+                if self._next is None or (until is not None and self._next[0] >= until):
+                    return
+                packet, self._next = self._next[1], None
+                container.mux(packet)
+        except (av.FFmpegError, ValueError) as error:
+            self._lose(error)
+
+    def _lose(self, error: Exception) -> None:
+        """Go on without the sound, or its rest: the video is what was asked for."""
+        reason = getattr(error, "strerror", None) or error
+        self.problem = f"its sound is not in the annotated video, or not all: {reason}"
+        self._waiting, self._next = iter(()), None
+
+    def _copied(
+        self, source: InputContainer, stream: AudioStream, begin: Fraction
+    ) -> Iterator[tuple[Fraction, Packet]]:
+        assert self._output is not None
+        base = stream.time_base or Fraction(1, av.time_base)
+        shift, last = round(begin / base), None
+        with source:
+            for packet in source.demux(stream):
+                if packet.pts is None or packet.dts is None or not packet.size:
+                    continue
+                if packet.pts < shift or (last is not None and packet.dts <= last):
+                    continue  # before the first frame, or a jump back in time
+                last = packet.dts
+                packet.pts, packet.dts = packet.pts - shift, packet.dts - shift
+                packet.stream = self._output
+                yield packet.pts * base, packet
+
+    def _encoded(
+        self, source: InputContainer, stream: AudioStream, begin: Fraction
+    ) -> Iterator[tuple[Fraction, Packet]]:
+        assert self._output is not None
+        last = None
+        with source:
+            for frame in source.decode(stream):
+                base = frame.time_base or Fraction(1, stream.codec_context.sample_rate)
+                if frame.pts is None or (last is not None and frame.pts <= last):
+                    continue
+                last = frame.pts
+                if frame.pts * base < begin:
+                    continue
+                # In samples: a tick of an AVI is a whole frame, which the encoder cannot split.
+                frame.pts = round((frame.pts * base - begin) * frame.sample_rate)
+                frame.time_base = Fraction(1, frame.sample_rate)
+                yield from _timed(self._output.encode(frame))
+            yield from _timed(self._output.encode(None))
+
+
+def _timed(packets: list[Packet]) -> Iterator[tuple[Fraction, Packet]]:
+    for packet in packets:
+        yield (packet.pts or 0) * packet.time_base, packet
+
+
+def _describes_itself(stream: AudioStream) -> bool:
+    """Whether its header is in the container; AAC of transport streams has it in each packet."""
+    context = stream.codec_context
+    return context.codec.canonical_name != "aac" or bool(context.extradata)
+
+
+def _layout(stream: AudioStream) -> str:
+    """Stereo, or mono where that is all there is: what each player and AAC encoder takes."""
+    return "mono" if stream.codec_context.channels == 1 else "stereo"
+
+
+def _video_start(source: InputContainer) -> Fraction:
+    video = source.streams.best("video")
+    if not isinstance(video, VideoStream) or video.start_time is None:
+        return Fraction(0)
+    return video.start_time * (video.time_base or Fraction(0))
