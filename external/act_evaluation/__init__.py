@@ -1,0 +1,46 @@
+"""Frame- and video-mAP on UCF101-24, JHMDB and UCF-Sports by ACT's definition, and two others.
+
+Written from the published rules; no other project's code is used. numpy and the standard library
+are all it needs. `python -m external.act_evaluation` evaluates files.
+"""
+
+from external.act_evaluation.frames import (
+    ErrorShares,
+    error_analysis,
+    frame_ap,
+    suppress_frames,
+)
+from external.act_evaluation.precision import average_precision
+from external.act_evaluation.protocol import PROTOCOLS, Protocol
+from external.act_evaluation.structures import FrameBoxes, Tubelets, Tubes, make_tubes
+from external.act_evaluation.tubelets import classification_accuracy, mean_best_overlap
+from external.act_evaluation.videos import (
+    STRICT_RANGE,
+    THRESHOLDS,
+    mean_ap,
+    suppress_tubes,
+    tube_overlaps,
+    video_ap,
+)
+
+__all__ = [
+    "PROTOCOLS",
+    "STRICT_RANGE",
+    "THRESHOLDS",
+    "ErrorShares",
+    "FrameBoxes",
+    "Protocol",
+    "Tubelets",
+    "Tubes",
+    "average_precision",
+    "classification_accuracy",
+    "error_analysis",
+    "frame_ap",
+    "make_tubes",
+    "mean_ap",
+    "mean_best_overlap",
+    "suppress_frames",
+    "suppress_tubes",
+    "tube_overlaps",
+    "video_ap",
+]

@@ -1,0 +1,85 @@
+"""Detections meet ground truth: the greedy rule, in all groups at once."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from itertools import pairwise
+
+import numpy as np
+from numpy.typing import NDArray
+
+from external.act_evaluation.geometry import Floats, Ints, group_starts, ranks_in_groups
+
+
+@dataclass(frozen=True)
+class Pairs:
+    """All pairs of a detection and a ground truth of its group.
+
+    detection, truth: `[P]`, indices, sorted by detection. overlap: `[P]`.
+    """
+
+    detection: Ints
+    truth: Ints
+    overlap: Floats
+
+
+def pair_up(detection_groups: NDArray, truth_groups: NDArray) -> tuple[Ints, Ints]:
+    """Return the indices of all pairs of equal group, sorted by detection.
+
+    detection_groups: `[D]`. truth_groups: `[G]`. Returns two arrays `[P]`.
+    """
+    order = np.argsort(truth_groups, kind="stable")
+    ordered = truth_groups[order]
+    first = np.searchsorted(ordered, detection_groups, "left")
+    counts = np.searchsorted(ordered, detection_groups, "right") - first
+    detection = np.repeat(np.arange(len(detection_groups)), counts)
+    ends = np.cumsum(counts)
+    place = np.arange(len(detection)) - np.repeat(ends - counts, counts)
+    return detection, order[np.repeat(first, counts) + place]
+
+
+def match(
+    pairs: Pairs,
+    groups: NDArray,
+    truths: int,
+    threshold: float,
+    strict: bool = False,
+    remaining: bool = True,
+) -> Ints:
+    """Return which ground truth each detection takes, `[D]`; -1 for none.
+
+    groups: `[D]`, the group of each detection; detections are in descending order of score, so
+    those of a group are too. truths: number of ground truths. strict: the overlap must exceed
+    `threshold`. remaining: a detection takes the best ground truth that is not taken yet, whatever
+    its overlap; else it looks at its best one only. Of equal overlaps the first pair counts.
+    """
+    takes = np.full(len(groups), -1, np.int64)
+    if not len(pairs.detection):
+        return takes
+    taken = np.zeros(truths, bool)
+    order = np.argsort(groups, kind="stable")
+    rank = np.empty(len(groups), np.int64)
+    rank[order] = ranks_in_groups(group_starts(groups[order]))
+    # One detection of each group at a time, in order of rank: groups do not touch each other.
+    by_rank = np.argsort(rank[pairs.detection], kind="stable")
+    bounds = group_starts(rank[pairs.detection][by_rank])
+    for start, end in pairwise(bounds.tolist()):
+        rows = by_rank[start:end]
+        detection, truth, overlap = pairs.detection[rows], pairs.truth[rows], pairs.overlap[rows]
+        worth = np.where(taken[truth], -np.inf, overlap) if remaining else overlap
+        best = _first_maxima(worth, group_starts(detection)[:-1])
+        enough = worth[best] > threshold if strict else worth[best] >= threshold
+        best = best[enough & ~taken[truth[best]]]
+        taken[truth[best]] = True
+        takes[detection[best]] = truth[best]
+    return takes
+
+
+def _first_maxima(values: Floats, starts: Ints) -> Ints:
+    """Return the index of the first highest value of each run that begins at `starts`."""
+    highest = np.maximum.reduceat(values, starts)
+    lengths = np.diff(np.append(starts, len(values)))
+    is_highest = np.flatnonzero(values == np.repeat(highest, lengths))
+    run = np.searchsorted(starts, is_highest, "right") - 1
+    _, first = np.unique(run, return_index=True)
+    return is_highest[first]

@@ -1,0 +1,35 @@
+"""The rules by which published numbers on UCF101-24 differ."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Protocol:
+    """A way to count.
+
+    pad: 1 where the pixel x2 belongs to the box, else 0. strict: whether an overlap must exceed the
+    threshold. interpolated: AP under the precision made monotone (VOC), not by trapezoids.
+    annotated_frames_only: frames without ground truth are left out of the frame metric.
+    remaining: a detection may take another ground truth when its best one is taken already.
+    least_common_frames: tubes that share fewer frames do not overlap.
+    """
+
+    name: str
+    pad: float
+    strict: bool
+    interpolated: bool
+    annotated_frames_only: bool
+    remaining: bool
+    least_common_frames: int
+
+
+PROTOCOLS = {
+    # ACT's, which STEP and MOC follow: the default.
+    "act": Protocol("act", 1.0, False, False, False, True, 1),
+    # The MATLAB evaluation of ROAD: VOC's AP, overlaps strictly above, more than one common frame.
+    "road": Protocol("road", 0.0, True, True, False, True, 2),
+    # YOWO and its descendants: annotated frames only, hence higher numbers.
+    "yowo": Protocol("yowo", 1.0, False, True, True, False, 1),
+}

@@ -1,0 +1,1 @@
+"""Boxes, tubes and segments: what is true of them whatever finds them."""

@@ -1,0 +1,264 @@
+"""Linking: tubelets of overlapping clips become tubes through a whole video (ACT, section 3.3).
+
+A tubelet of clip f covers the frames f .. f + K - 1. For each video and class, clip after clip,
+each live tube takes the best-scoring tubelet that overlaps its last one, in descending order of the
+tubes' mean scores; what is left begins tubes of its own. All videos and classes of one call go
+through their clips together.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from external.act_evaluation.geometry import (
+    Floats,
+    Ints,
+    box_overlaps,
+    group_starts,
+    ranks_in_groups,
+    suppress,
+    tubelet_overlaps,
+)
+from external.act_evaluation.matching import Pairs, match, pair_up
+from external.act_evaluation.structures import Tubelets, Tubes
+
+
+@dataclass(frozen=True)
+class LinkRules:
+    """What decides which tubelets are linked; the defaults are ACT's.
+
+    nms_threshold: overlap above which the worse of two tubelets of a clip goes. candidates: best
+    tubelets of a clip that are looked at. least_overlap: what a tubelet and the last one of a tube
+    must have on their common frames (MOC: 0.5). patience: a tube ends when it has found nothing
+    this many frames after its last tubelet began. least_score, least_length: of a tube, in frames.
+    """
+
+    nms_threshold: float = 0.3
+    candidates: int = 10
+    least_overlap: float = 0.2
+    patience: int = 5
+    least_score: float = 0.01
+    least_length: int = 15
+
+
+class LinkedTubes(NamedTuple):
+    """Tubes, and the score of each row of their boxes, `[R]`."""
+
+    tubes: Tubes
+    row_scores: Floats
+
+
+def link_tubelets(
+    tubelets: Tubelets, clips: Ints, rules: LinkRules | None = None, stride: int = 1
+) -> LinkedTubes:
+    """Link the tubelets of whole videos, each class for itself.
+
+    tubelets: the "all" list: every tubelet of every class with that class's score and boxes, before
+    any suppression. clips: `[videos]`, the first frame of each video's last clip (N - K + 1; less
+    than 1 for a video that has none). stride: frames from one clip to the next.
+
+    Returns the tubes ordered by video and label; within these, those that ended first come first.
+    A box of a tube is the mean of those of all its tubelets on that frame, a row's score likewise;
+    a tube's score is the mean of its tubelets'.
+
+    Raises `ValueError` for a stride that leaves frames between clips.
+    """
+    if not 1 <= stride <= tubelets.boxes.shape[1]:
+        raise ValueError(f"stride: expected 1 to {tubelets.boxes.shape[1]} frames, got {stride}")
+    rules = rules or LinkRules()
+    chosen = best_of_clips(tubelets, rules)
+    linker = _Linker(chosen, rules)
+    for start in range(1, int(clips.max(initial=0)) + 1, stride):
+        linker.step(start, clips)
+    return linker.tubes()
+
+
+def best_of_clips(tubelets: Tubelets, rules: LinkRules) -> Tubelets:
+    """Return the candidates: of each clip and class the best after suppression.
+
+    They are ordered by start, video, label and descending score.
+    """
+    order = np.lexsort((-tubelets.score, tubelets.label, tubelets.video, tubelets.start))
+    groups = _problems(tubelets)[order]
+    # Two clips of one problem are never neighbours in this order unless it is the only one.
+    groups = groups + tubelets.start[order] * (groups.max(initial=0) + 1)
+    boxes = tubelets.boxes
+
+    def overlaps(first: Ints, second: Ints) -> Floats:
+        return tubelet_overlaps(boxes[order[first]], boxes[order[second]])
+
+    kept = order[suppress(groups, overlaps, rules.nms_threshold, rules.candidates)]
+    return Tubelets(
+        tubelets.video[kept],
+        tubelets.start[kept],
+        tubelets.label[kept],
+        tubelets.score[kept],
+        tubelets.boxes[kept],
+    )
+
+
+def _problems(tubelets: Tubelets) -> Ints:
+    """A number for each (video, label), ascending in both, `[N]`."""
+    return tubelets.video * (int(tubelets.label.max(initial=0)) + 1) + tubelets.label
+
+
+@dataclass
+class _Live:
+    """L live tubes: the number of each, its problem, video, last tubelet, and its scores so far."""
+
+    number: Ints
+    problem: Ints
+    video: Ints
+    last: Ints
+    total: Floats
+    count: Ints
+
+    def __getitem__(self, rows: NDArray) -> _Live:
+        return _Live(*(getattr(self, name)[rows] for name in self.__dataclass_fields__))
+
+    def joined(self, other: _Live) -> _Live:
+        names = self.__dataclass_fields__
+        return _Live(*(np.concatenate([getattr(self, n), getattr(other, n)]) for n in names))
+
+
+@dataclass
+class _Linker:
+    """The state of all problems between two clips.
+
+    candidates: as `best_of_clips` gives them. members: pairs of a tube and a candidate, in arrays.
+    ended: arrays of the tubes that ended, in that order within each problem.
+    """
+
+    candidates: Tubelets
+    rules: LinkRules
+    members: list[tuple[Ints, Ints]] = field(default_factory=list)
+    ended: list[Ints] = field(default_factory=list)
+    made: int = 0
+
+    def __post_init__(self) -> None:
+        none = np.zeros(0, np.int64)
+        self.live = _Live(none, none, none, none, np.zeros(0), none)
+        self.problem = _problems(self.candidates)
+        self.bounds = np.searchsorted(
+            self.candidates.start, np.arange(self.candidates.start.max(initial=0) + 2)
+        )
+
+    def step(self, start: int, clips: Ints) -> None:
+        """Link the candidates of the clips that begin at frame `start`."""
+        if start + 1 < len(self.bounds):
+            new = np.arange(self.bounds[start], self.bounds[start + 1])
+        else:
+            new = np.zeros(0, np.int64)
+        active = clips[self.live.video] >= start
+        waiting, live = self.live[~active], self.live[active]
+        live = live[np.lexsort((-live.total / live.count, live.problem))]
+        takes = self._choose(live, new, start)
+        linked = takes >= 0
+        chosen = new[takes[linked]]
+        live.last[linked] = chosen
+        live.total[linked] += self.candidates.score[chosen]
+        live.count[linked] += 1
+        self.members.append((live.number[linked], chosen))
+        late = ~linked & (start - self.candidates.start[live.last] >= self.rules.patience)
+        self.ended.append(live.number[late][::-1])  # later positions first
+        fresh = np.ones(len(new), bool)
+        fresh[takes[linked]] = False
+        self.live = waiting.joined(live[~late]).joined(self._begin(new[fresh]))
+
+    def _choose(self, live: _Live, new: Ints, start: int) -> Ints:
+        """Which of the candidates `new` each live tube takes, as a place in `new`; -1 for none."""
+        first, second = pair_up(live.problem, self.problem[new])
+        overlap = self._overlaps(live.last[first], new[second], start)
+        near = overlap >= self.rules.least_overlap
+        first, second = first[near], second[near]
+        # Candidates of a problem come by descending score: the first that is free is the best.
+        return match(Pairs(first, second, -second.astype(float)), live.problem, len(new), -np.inf)
+
+    def _overlaps(self, last: Ints, new: Ints, start: int) -> Floats:
+        """Mean overlap of candidates with the last tubelets of tubes, on their common frames.
+
+        It is -1 where frames lie between the two: a tube has no holes.
+        """
+        boxes = self.candidates.boxes
+        length = boxes.shape[1]
+        offset = start - self.candidates.start[last]
+        result = np.full(len(last), -1.0)
+        for late in np.unique(offset):
+            rows = np.flatnonzero(offset == late)
+            before, after = boxes[last[rows]], boxes[new[rows]]
+            if late < length:
+                result[rows] = tubelet_overlaps(before[:, late:], after[:, : length - late])
+            elif late == length:  # they touch: the last box against the first
+                result[rows] = box_overlaps(before[:, -1], after[:, 0])
+        return result
+
+    def _begin(self, new: Ints) -> _Live:
+        """New tubes of the candidates that nobody took."""
+        number = np.arange(self.made, self.made + len(new))
+        self.made += len(new)
+        self.members.append((number, new))
+        found = self.candidates
+        return _Live(
+            number,
+            self.problem[new],
+            found.video[new],
+            new,
+            found.score[new].astype(float),
+            np.ones(len(new), np.int64),
+        )
+
+    def tubes(self) -> LinkedTubes:
+        """All tubes, averaged, that are good and long enough."""
+        ended = np.concatenate([*self.ended, self.live.number])
+        if not len(ended):
+            nothing = np.zeros(0, np.int64)
+            empty = Tubes(
+                nothing, nothing, np.zeros(0), nothing, np.zeros(1, np.int64), np.zeros((0, 4))
+            )
+            return LinkedTubes(empty, np.zeros(0))
+        tube = np.concatenate([members[0] for members in self.members])
+        member = np.concatenate([members[1] for members in self.members])
+        place = np.empty(self.made, np.int64)
+        place[ended] = np.arange(len(ended))
+        order = np.lexsort((self.candidates.start[member], place[tube]))
+        tube, member = tube[order], member[order]
+        result = _averaged(self.candidates, member, group_starts(tube))
+        good = (result.tubes.score >= self.rules.least_score) & (
+            result.tubes.lengths >= self.rules.least_length
+        )
+        # A stable sort: within a problem tubes stay in the order in which they ended.
+        by_problem = np.lexsort((result.tubes.label, result.tubes.video))
+        kept = by_problem[good[by_problem]]
+        return LinkedTubes(result.tubes[kept], _rows_of(result, kept))
+
+
+def _averaged(found: Tubelets, member: Ints, bounds: Ints) -> LinkedTubes:
+    """Tubes of tubelets: `member` `[M]` lists those of each tube, which begin at `bounds`."""
+    length = found.boxes.shape[1]
+    first, last = member[bounds[:-1]], member[bounds[1:] - 1]
+    start = found.start[first]
+    ends = np.concatenate([[0], np.cumsum(found.start[last] + length - start)]).astype(np.int64)
+    tube = np.repeat(np.arange(len(first)), np.diff(bounds))
+    row = (ends[tube] + found.start[member] - start[tube])[:, None] + np.arange(length)
+    row = row.reshape(-1)
+    cover = np.bincount(row, minlength=ends[-1])
+    scores = np.bincount(row, np.repeat(found.score[member], length), ends[-1]) / cover
+    boxes = np.empty((ends[-1], 4))
+    for side in range(4):
+        boxes[:, side] = np.bincount(row, found.boxes[member, :, side].reshape(-1), ends[-1])
+    mean = np.bincount(tube, found.score[member]) / np.diff(bounds)
+    tubes = Tubes(found.video[first], found.label[first], mean, start, ends, boxes / cover[:, None])
+    return LinkedTubes(tubes, scores)
+
+
+def _rows_of(linked: LinkedTubes, kept: Ints) -> Floats:
+    """The rows' scores of the tubes `kept`, in that order."""
+    tubes = linked.tubes
+    lengths = tubes.lengths[kept]
+    starts = np.repeat(tubes.ends[kept], lengths)
+    ends = np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64)
+    return linked.row_scores[starts + ranks_in_groups(ends)]
