@@ -250,7 +250,8 @@ def _averaged(found: Tubelets, member: Ints, bounds: Ints) -> LinkedTubes:
     boxes = np.empty((ends[-1], 4))
     for side in range(4):
         boxes[:, side] = np.bincount(row, found.boxes[member, :, side].reshape(-1), ends[-1])
-    mean = np.bincount(tube, found.score[member]) / np.diff(bounds)
+    # Equal scores are the rule, and their order counts: summed as `np.mean` sums them.
+    mean = np.add.reduceat(found.score[member], bounds[:-1]) / np.diff(bounds)
     tubes = Tubes(found.video[first], found.label[first], mean, start, ends, boxes / cover[:, None])
     return LinkedTubes(tubes, scores)
 

@@ -1,0 +1,106 @@
+"""Pickles of annotations made with NumPy, read as data: nothing in them is executed.
+
+Four names occur in the published files; each is answered by a function of ours that makes what it
+must and nothing else. Any other name is refused before it is looked up.
+"""
+
+from __future__ import annotations
+
+import pickle
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from utils.formats.reading import open_regular
+
+LIMIT = 1 << 30
+"""Largest pickle [bytes] that is read; the largest published one has 30 MB."""
+
+_KINDS = "biufSU"
+"""Kinds of array elements that are plain values: no objects, which could be anything."""
+
+
+def read_numpy_pickle(path: str | Path) -> Any:
+    """Return the plain values and arrays that a pickle of Python 2 or 3 holds.
+
+    Raises `ValueError` naming the file if it is no pickle, is damaged, is larger than `LIMIT`, or
+    refers to anything but NumPy's arrays, scalars and types.
+    """
+    with open_regular(path, "pickle of annotations") as file:
+        if file.seek(0, 2) > LIMIT:
+            raise ValueError(f"{path}: larger than {LIMIT >> 20} MiB, too large for annotations")
+        file.seek(0)
+        try:
+            return _ArrayUnpickler(file, encoding="latin1").load()
+        except _PICKLE_ERRORS as error:
+            reason = " ".join(str(error).split())[:200] or type(error).__name__
+            raise ValueError(f"{path}: not a readable pickle of annotations: {reason}") from error
+
+
+# What `pickle` raises for damaged input; none of our own code runs inside `load` but `_answers`.
+_PICKLE_ERRORS = (
+    pickle.UnpicklingError,
+    EOFError,
+    ValueError,
+    LookupError,
+    TypeError,
+    AttributeError,
+    MemoryError,
+    OverflowError,
+    RecursionError,
+    UnicodeError,
+)
+
+
+class _ArrayUnpickler(pickle.Unpickler):
+    """Knows NumPy's arrays, under the names of NumPy 1 and 2, and nothing else."""
+
+    def find_class(self, module: str, name: str) -> Any:
+        known = module.replace("numpy._core", "numpy.core"), name
+        if known not in _answers:
+            raise pickle.UnpicklingError(f"it refers to {module}.{name}")
+        return _answers[known]
+
+
+class _Array(np.ndarray):
+    """An array whose state may not hold objects."""
+
+    def __setstate__(self, state: Any) -> None:
+        if not isinstance(state, tuple) or len(state) != 5 or not _is_plain(state[2]):
+            raise pickle.UnpicklingError("an array of other things than numbers or text")
+        super().__setstate__(state)
+
+
+def _empty_array(kind: Any, shape: Any, code: Any) -> np.ndarray:
+    """What NumPy's `_reconstruct` makes; the state that follows in the pickle fills it."""
+    return np.ndarray.__new__(_Array, (0,), np.int8)
+
+
+def _scalar(dtype: Any, content: Any) -> Any:
+    """A NumPy scalar as a plain Python value."""
+    if not _is_plain(dtype) or not isinstance(content, bytes | str):
+        raise pickle.UnpicklingError("a scalar that is neither a number nor text")
+    raw = content.encode("latin1") if isinstance(content, str) else content
+    if len(raw) != dtype.itemsize:
+        raise pickle.UnpicklingError(f"a scalar of {len(raw)} bytes, expected {dtype.itemsize}")
+    return np.frombuffer(raw, dtype)[0].item() if len(raw) else dtype.type().item()
+
+
+def _dtype(code: Any, *rest: Any) -> np.dtype:
+    """A type of numbers or text; `rest` are two flags that say nothing more."""
+    if not isinstance(code, str) or code[:1] not in _KINDS:
+        raise pickle.UnpicklingError(f"arrays of type {str(code)[:40]!r}")
+    return np.dtype(code)
+
+
+def _is_plain(dtype: Any) -> bool:
+    return isinstance(dtype, np.dtype) and dtype.kind in _KINDS
+
+
+_answers: dict[tuple[str, str], Any] = {
+    ("numpy.core.multiarray", "_reconstruct"): _empty_array,
+    ("numpy.core.multiarray", "scalar"): _scalar,
+    ("numpy", "ndarray"): np.ndarray,
+    ("numpy", "dtype"): _dtype,
+}

@@ -1,0 +1,98 @@
+"""Annotations as tubes: actors followed over frames, each with one action (UCF101-24, JHMDB, ...).
+
+Frames are counted from 1. Boxes are `(x1, y1, x2, y2)` in pixels of the video, the last pixel
+included (`external/act_evaluation`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+
+import numpy as np
+
+from utils.geometry.tubes import Tubes
+
+
+@dataclass(frozen=True)
+class TubeAnnotations:
+    """The tubes of V videos.
+
+    classes: names; a tube's label is an index into them. videos: ids, sorted. frame_counts: `[V]`,
+    frames of each video, 0 where the file does not say. sizes: `[V, 2]`, height and width in
+    pixels, 0 where the file does not say.
+    """
+
+    classes: list[str]
+    videos: list[str]
+    frame_counts: np.ndarray
+    sizes: np.ndarray
+    tubes: Tubes
+
+    def subset(self, videos: Iterable[str], source: str = "the list") -> TubeAnnotations:
+        """Return these videos alone, in sorted order.
+
+        source: where the ids are from, for messages. Raises `ValueError` naming the first ids that
+        have no annotation.
+        """
+        wanted = sorted(set(videos))
+        number = {video: i for i, video in enumerate(self.videos)}
+        if unknown := [video for video in wanted if video not in number]:
+            more = f" (and {len(unknown) - 3} more)" if len(unknown) > 3 else ""
+            raise ValueError(f"{source}: not annotated: {', '.join(unknown[:3])}{more}")
+        rows = np.array([number[video] for video in wanted], np.int64)
+        renumber = np.full(len(self.videos), -1, np.int64)
+        renumber[rows] = np.arange(len(rows))
+        kept = self.tubes[renumber[self.tubes.video] >= 0]
+        tubes = Tubes(
+            renumber[kept.video], kept.label, kept.score, kept.start, kept.ends, kept.boxes
+        )
+        return TubeAnnotations(
+            self.classes, wanted, self.frame_counts[rows], self.sizes[rows], tubes
+        )
+
+    def counts(self) -> str:
+        """Return one line with the numbers of videos, tubes, boxes and frames."""
+        return (
+            f"{len(self.videos)} videos, {len(self.tubes)} tubes, {len(self.tubes.boxes)} boxes, "
+            f"{int(self.frame_counts.sum())} frames, {len(self.classes)} classes"
+        )
+
+    def identical(self) -> list[tuple[str, int, int]]:
+        """Return pairs of tubes of a video that are the same: its id and their places, from 0."""
+        found = []
+        for number, video in enumerate(self.videos):
+            own = np.flatnonzero(self.tubes.video == number)
+            seen: dict[bytes, int] = {}
+            for place, tube in enumerate(own):
+                rows = slice(self.tubes.ends[tube], self.tubes.ends[tube + 1])
+                head = np.array([self.tubes.label[tube], self.tubes.start[tube]])
+                key = head.tobytes() + self.tubes.boxes[rows].tobytes()
+                if key in seen:
+                    found.append((video, seen[key], place))
+                seen.setdefault(key, place)
+        return found
+
+
+def clip_tubes(tubes: Tubes, sizes: np.ndarray) -> Tubes:
+    """Return `tubes` with boxes limited to the pixels of their videos, for training.
+
+    sizes: `[V, 2]`, height and width. Evaluation takes boxes as they are: the corrected UCF101-24
+    annotation reaches one pixel past the edge, and published numbers depend on it.
+    """
+    last = sizes[tubes.video[tubes.row_tube()]][:, [1, 0, 1, 0]] - 1
+    return Tubes(
+        tubes.video,
+        tubes.label,
+        tubes.score,
+        tubes.start,
+        tubes.ends,
+        np.clip(tubes.boxes, 0, last),
+    )
+
+
+def split_at_gaps(frames: Sequence[int]) -> list[tuple[int, int]]:
+    """Return the runs of consecutive `frames` (ascending), as places: first, past the last."""
+    breaks = [i + 1 for i, (a, b) in enumerate(pairwise(frames)) if b != a + 1]
+    return list(pairwise([0, *breaks, len(frames)]))

@@ -1,0 +1,137 @@
+"""UCF101-24: the corrected annotation, `pyannot.pkl` or `finalAnnots.mat`, and the lists of videos.
+
+Both files hold the same tubes. In the pickle `sf` is the first frame counted from 0 and `ef` the
+last counted from 1; in the MATLAB file both are counted from 1, and classes too. Boxes are x, y,
+width, height in unsigned bytes: x + width is taken to be the last pixel, unclipped, as the public
+evaluations do.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any, TypedDict
+
+import msgspec
+import numpy as np
+
+from data.datasets.numpy_pickles import read_numpy_pickle
+from data.datasets.tube_annotations import TubeAnnotations
+from utils.formats.reading import open_regular, parsing, read_text
+from utils.formats.schema import Count, Positive, check_shape
+from utils.geometry.tubes import make_tubes
+
+CLASSES = [
+    "Basketball", "BasketballDunk", "Biking", "CliffDiving", "CricketBowling", "Diving", "Fencing",
+    "FloorGymnastics", "GolfSwing", "HorseRiding", "IceDancing", "LongJump", "PoleVault",
+    "RopeClimbing", "SalsaSpin", "SkateBoarding", "Skiing", "Skijet", "SoccerJuggling", "Surfing",
+    "TennisSwing", "TrampolineJumping", "VolleyballSpiking", "WalkingWithDog",
+]  # fmt: skip
+
+HEIGHT, WIDTH = 240, 320
+"""Size of all videos [pixels]."""
+
+Label = Annotated[int, msgspec.Meta(ge=0, lt=len(CLASSES))]
+
+
+class _Tube(TypedDict):
+    label: Label
+    sf: Count
+    ef: Positive
+    boxes: np.ndarray
+
+
+class _Video(TypedDict):
+    numf: Positive
+    label: Label
+    annotations: list[_Tube]
+
+
+def read_pyannot(path: str | Path) -> TubeAnnotations:
+    """Read `pyannot.pkl`. Raises `ValueError` naming the file, the video and what is wrong."""
+    content = read_numpy_pickle(path)
+    expected = "the annotation of UCF101-24 (pyannot.pkl)"
+    if isinstance(content, dict) and "db" in content:  # pyannot_with_class_names.pkl
+        content = content["db"]
+    if not isinstance(content, dict):
+        raise ValueError(f"{path}: expected {expected}, got {type(content).__name__}")
+    videos = {
+        str(video): check_shape(entry, _Video, f"{path}, video {video}", expected)
+        for video, entry in content.items()
+    }
+    return _annotations(videos, path)
+
+
+def read_final_annots(path: str | Path) -> TubeAnnotations:
+    """Read `finalAnnots.mat`, which takes SciPy (the extra `matlab`).
+
+    Raises `ValueError` naming the file if it is not that file, and saying what to install.
+    """
+    try:
+        import scipy.io
+    except ImportError:
+        raise ValueError(f"{path}: MATLAB files need SciPy: pip install -e .[matlab]") from None
+    expected = "the annotation of UCF101-24 (finalAnnots.mat)"
+    with open_regular(path, "MATLAB file") as file, parsing(path, expected):
+        table = scipy.io.loadmat(file, simplify_cells=True)["annot"]
+        videos = {str(entry["name"]): _from_matlab(entry) for entry in np.atleast_1d(table)}
+    return _annotations(
+        {k: check_shape(v, _Video, f"{path}, video {k}", expected) for k, v in videos.items()}, path
+    )
+
+
+def _from_matlab(entry: dict[str, Any]) -> dict[str, Any]:
+    """A video of the MATLAB file with the pickle's way of counting."""
+    tubes = [
+        {
+            "label": int(tube["class"]) - 1,
+            "sf": int(tube["sf"]) - 1,
+            "ef": int(tube["ef"]),
+            "boxes": np.atleast_2d(tube["boxes"]),
+        }
+        for tube in np.atleast_1d(entry["tubes"])
+    ]
+    return {"numf": int(entry["num_imgs"]), "label": tubes[0]["label"], "annotations": tubes}
+
+
+def _annotations(videos: dict[str, _Video], path: str | Path) -> TubeAnnotations:
+    if not videos:
+        raise ValueError(f"{path}: holds no video")
+    names = sorted(videos)
+    parts = []
+    for number, name in enumerate(names):
+        for place, tube in enumerate(videos[name]["annotations"]):
+            where = f"{path}, video {name}, tube {place}"
+            boxes = _corners(tube["boxes"], tube["ef"] - tube["sf"], where)
+            parts.append((number, tube["label"], 1.0, tube["sf"] + 1, boxes))
+    return TubeAnnotations(
+        CLASSES,
+        names,
+        np.array([videos[name]["numf"] for name in names], np.int64),
+        np.tile([HEIGHT, WIDTH], (len(names), 1)),
+        make_tubes(parts),
+    )
+
+
+def _corners(boxes: np.ndarray, frames: int, where: str) -> np.ndarray:
+    """Boxes x, y, width, height `[n, 4]` as corners, float: bytes would overflow in x + width."""
+    if boxes.ndim != 2 or boxes.shape != (frames, 4) or boxes.dtype.kind not in "iuf":
+        raise ValueError(
+            f"{where}: expected a box of 4 numbers for each of {frames} frames, got "
+            f"{list(boxes.shape)} {boxes.dtype}"
+        )
+    corners = np.asarray(boxes, dtype=np.float64).copy()
+    corners[:, 2:] += corners[:, :2]
+    return corners
+
+
+def read_video_list(path: str | Path) -> list[str]:
+    """Read a list of video ids, `<Class>/<video>`, one a line; an ending `.avi` is left out.
+
+    Raises `ValueError` naming the file if it lists none.
+    """
+    lines = [
+        line.split()[0] for line in read_text(path, "list of videos").splitlines() if line.strip()
+    ]
+    if not lines:
+        raise ValueError(f"{path}: lists no video")
+    return [line.removesuffix(".avi") for line in lines]
