@@ -250,8 +250,10 @@ def _averaged(found: Tubelets, member: Ints, bounds: Ints) -> LinkedTubes:
     boxes = np.empty((ends[-1], 4))
     for side in range(4):
         boxes[:, side] = np.bincount(row, found.boxes[member, :, side].reshape(-1), ends[-1])
-    # Equal scores are the rule, and their order counts: summed as `np.mean` sums them.
-    mean = np.add.reduceat(found.score[member], bounds[:-1]) / np.diff(bounds)
+    # Equal scores are the rule, and which of them comes first counts: NumPy's own mean of each
+    # tube, as in ACT, whose rounding differs from that of a running sum.
+    parts = np.split(found.score[member], bounds[1:-1])
+    mean = np.array([part.mean() for part in parts])
     tubes = Tubes(found.video[first], found.label[first], mean, start, ends, boxes / cover[:, None])
     return LinkedTubes(tubes, scores)
 
