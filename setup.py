@@ -186,6 +186,7 @@ setup(
     ],
     extras_require={
         "analysis": ["matplotlib"],
+        "matlab": ["scipy"],
         "dev": ["matplotlib", "pytest", "ruff", "mypy", "types-PyYAML", "types-tqdm"],
     },
     zip_safe=False,

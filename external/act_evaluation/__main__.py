@@ -1,0 +1,59 @@
+"""Command line: `python -m external.act_evaluation -g TRUTH [-f FRAMES] [-t TUBES]`."""
+
+import argparse
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from external.act_evaluation.protocol import PROTOCOLS
+from external.act_evaluation.result import evaluate
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Evaluate files and print the report; returns the exit status, 2 for bad input."""
+    parser = _parser()
+    options = parser.parse_args(arguments)
+    if options.frames is None and options.tubes is None:
+        parser.error("nothing to evaluate: name --frames, --tubes, or both")
+    try:
+        result = evaluate(
+            options.groundtruth,
+            options.frames,
+            options.tubes,
+            options.protocol,
+            options.iou_threshold,
+            options.nms_threshold,
+        )
+        if options.json is not None:
+            options.json.write_text(result.to_json(), encoding="utf-8")
+    except (ValueError, OSError) as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+    print(result.report())
+    return 0
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="python -m external.act_evaluation",
+        description="Frame- and video-mAP of CSV files (UCF101-24, JHMDB, UCF-Sports).",
+    )
+    add = parser.add_argument
+    add(
+        "-g",
+        "--groundtruth",
+        type=Path,
+        required=True,
+        help="CSV video,frame,x1,y1,x2,y2,label,tube with a header",
+    )
+    add("-f", "--frames", type=Path, help="CSV video,frame,x1,y1,x2,y2,label,score: frame-mAP")
+    add("-t", "--tubes", type=Path, help="CSV video,frame,...,label,tube,score: video-mAP")
+    add("--protocol", choices=sorted(PROTOCOLS), default="act", help="default: %(default)s")
+    add("--iou-threshold", type=float, default=0.5, metavar="IOU", help="of frames (%(default)s)")
+    add("--nms-threshold", type=float, default=0.3, metavar="IOU", help="default: %(default)s")
+    add("--json", type=Path, metavar="FILE", help="write all figures here")
+    return parser
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,144 @@
+"""Ground truth and results as CSV files with a header.
+
+Ground truth and tubes: `video,frame,x1,y1,x2,y2,label,tube[,score]`, one row per box; a tube's
+frames follow one another without a gap. Boxes on frames: `video,frame,x1,y1,x2,y2,label,score`.
+Frames are counted from 1; boxes are in pixels of the video, the last pixel included; labels and
+tubes are names, of which any text will do.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from itertools import pairwise
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+
+from external.act_evaluation.geometry import group_starts
+from external.act_evaluation.structures import FrameBoxes, Tubes
+from external.files import read_csv
+
+BOX = ("x1", "y1", "x2", "y2")
+MOST_FRAMES = 10**8
+
+
+@dataclass
+class Names:
+    """Numbers for names of videos and of labels, given in the order in which they are met.
+
+    closed: whether a label that is not known is an error: detections bring no new classes.
+    """
+
+    videos: dict[str, int] = field(default_factory=dict)
+    labels: dict[str, int] = field(default_factory=dict)
+    closed: bool = False
+
+    def video(self, name: str) -> int:
+        """The number of a video."""
+        return self.videos.setdefault(name, len(self.videos))
+
+    def label(self, name: str, where: str) -> int:
+        """The number of a label; raises `ValueError` naming `where` for one that is not known."""
+        if self.closed and name not in self.labels:
+            known = ", ".join(list(self.labels)[:5])
+            raise ValueError(f"{where}: unknown label {name!r}: the ground truth has {known}, ...")
+        return self.labels.setdefault(name, len(self.labels))
+
+
+def read_tubes(path: str | Path, names: Names, scored: bool) -> Tubes:
+    """Read tubes, ordered by video and by their first row; `scored`: the column `score` is needed.
+
+    Raises `ValueError` naming file and line for a missing column, a value that is no number, a
+    frame below 1, a box without area, and a tube with a gap, two labels or two scores.
+    """
+    columns = ("video", "frame", *BOX, "label", "tube", *(("score",) if scored else ()))
+    rows = list(_rows(path, columns))
+    tube_of = {row[:2]: i for i, row in reversed([*enumerate(rows)])}  # the row where it begins
+    rows.sort(key=lambda row: (names.video(row.video), tube_of[row[:2]], row.frame))
+    bounds = group_starts(np.array([tube_of[row[:2]] for row in rows], np.int64))
+    for first, last in pairwise(bounds.tolist()):
+        _check_tube(rows[first:last])
+    heads = [rows[i] for i in bounds[:-1]]
+    return Tubes(
+        np.array([names.video(head.video) for head in heads], np.int64),
+        np.array([names.label(head.label, head.where) for head in heads], np.int64),
+        np.array([head.score for head in heads], float),
+        np.array([head.frame for head in heads], np.int64),
+        bounds,
+        np.array([row.box for row in rows], float).reshape(-1, 4),
+    )
+
+
+def _check_tube(rows: Sequence[_Row]) -> None:
+    """Raise `ValueError` unless `rows`, sorted by frame, are one tube."""
+    for before, after in pairwise(rows):
+        if after.frame != before.frame + 1:
+            found = "twice" if after.frame == before.frame else f"after frame {before.frame}"
+            raise ValueError(
+                f"{after.where}: tube {after.tube!r}: frame {after.frame} stands {found}"
+            )
+        if (after.label, after.score) != (before.label, before.score):
+            raise ValueError(f"{after.where}: tube {after.tube!r} has two labels or two scores")
+
+
+def read_frame_boxes(path: str | Path, names: Names) -> FrameBoxes:
+    """Read boxes on frames with scores, in the order of the file; see `read_tubes` for errors."""
+    rows = list(_rows(path, ("video", "frame", *BOX, "label", "score")))
+    return FrameBoxes(
+        np.array([names.video(row.video) for row in rows], np.int64),
+        np.array([row.frame for row in rows], np.int64),
+        np.array([names.label(row.label, row.where) for row in rows], np.int64),
+        np.array([row.score for row in rows], float),
+        np.array([row.box for row in rows], float).reshape(-1, 4),
+    )
+
+
+class _Row(NamedTuple):
+    """A line of a file. where: the file and the line. tube: empty in files without that column."""
+
+    video: str
+    tube: str
+    label: str
+    frame: int
+    box: list[float]
+    score: float
+    where: str
+
+
+def _rows(path: str | Path, columns: Sequence[str]) -> Iterator[_Row]:
+    """Yield every line, checked; `columns` are those that the file must have."""
+    lines = read_csv(path)
+    header = [cell.strip().lower() for cell in next(lines, (0, [""]))[1]]
+    if missing := [name for name in columns if name not in header]:
+        raise ValueError(
+            f"{path}, line 1: expected a header with {','.join(columns)}; missing: "
+            f"{', '.join(missing)}"
+        )
+    at = {name: header.index(name) for name in columns}
+    for line, cells in lines:
+        where = f"{path}, line {line}"
+        if len(cells) != len(header):
+            raise ValueError(f"{where}: expected {len(header)} cells, got {len(cells)}")
+        box = [_number(cells[at[name]], name, where) for name in BOX]
+        if box[2] < box[0] or box[3] < box[1]:
+            raise ValueError(f"{where}: box ends before it begins: {box}")
+        frame = _number(cells[at["frame"]], "frame", where)
+        if not (frame.is_integer() and 1 <= frame <= MOST_FRAMES):
+            raise ValueError(f"{where}: frame must be a whole number from 1 on, got {frame:g}")
+        score = _number(cells[at["score"]], "score", where) if "score" in at else 1.0
+        tube = cells[at["tube"]] if "tube" in at else ""
+        yield _Row(cells[at["video"]], tube, cells[at["label"]], int(frame), box, score, where)
+
+
+def _number(text: str, name: str, where: str) -> float:
+    """`text` as a finite number; raises `ValueError` naming `where` and the column."""
+    try:
+        value = float(text)
+    except ValueError:
+        value = math.nan
+    if not math.isfinite(value):
+        raise ValueError(f"{where}: {name} is not a finite number: {text!r}")
+    return value
