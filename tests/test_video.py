@@ -196,7 +196,7 @@ def test_a_truncated_video_is_refused_at_once(tmp_path: Path) -> None:
     for path, message in (
         (last, "not a readable video"),
         (first, r"truncated: \d+ bytes, expected \d+"),
-        (matroska, r"truncated: ends after \d\.\d s, expected 4\.0 s"),
+        (matroska, r"truncated: \d+ bytes, expected \d+"),
     ):
         assert len(VideoFile(path)) == 48
         content = path.read_bytes()
