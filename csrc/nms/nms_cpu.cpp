@@ -55,17 +55,21 @@ struct Suppress {
   }
 };
 
-// The order of descending scores, ties in order of index. NaN comes first, as at::argsort has it.
+// The order of descending scores, ties in order of index. NaN comes first, as at::argsort has it,
+// before infinity: until all are sorted its index is a negative number.
 template <typename T>
 std::vector<int64_t> descending(const T* scores, int64_t count) {
   std::vector<std::pair<T, int64_t>> keys(count);
   for (int64_t i = 0; i < count; ++i) {
-    keys[i] = {std::isnan(scores[i]) ? -std::numeric_limits<T>::infinity() : -scores[i], i};
+    keys[i] = {-scores[i], i};
+    if (std::isnan(scores[i])) {
+      keys[i] = {-std::numeric_limits<T>::infinity(), i - count};
+    }
   }
   std::sort(keys.begin(), keys.end());
   std::vector<int64_t> order(count);
-  std::transform(keys.begin(), keys.end(), order.begin(), [](const auto& key) {
-    return key.second;
+  std::transform(keys.begin(), keys.end(), order.begin(), [count](const auto& key) {
+    return key.second < 0 ? key.second + count : key.second;
   });
   return order;
 }

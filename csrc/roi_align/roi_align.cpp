@@ -51,9 +51,10 @@ at::Tensor roi_align_meta(
     double /*spatial_scale*/,
     int64_t pooled_height,
     int64_t pooled_width,
-    int64_t /*sampling_ratio*/,
+    int64_t sampling_ratio,
     bool /*aligned*/) {
   check_roi_inputs(features, boxes, pooled_height, pooled_width);
+  check_sampling_ratio(sampling_ratio);
   return at::empty_symint(
       {boxes.sym_size(0), features.sym_size(1), pooled_height, pooled_width},
       features.options().memory_format(memory_format(is_channels_last(features))));
@@ -61,12 +62,14 @@ at::Tensor roi_align_meta(
 
 at::Tensor roi_align_backward_meta(
     const at::Tensor& grad,
-    const at::Tensor& /*boxes*/,
+    const at::Tensor& boxes,
     c10::SymIntArrayRef input_size,
     double /*spatial_scale*/,
-    int64_t /*sampling_ratio*/,
+    int64_t sampling_ratio,
     bool /*aligned*/,
     bool channels_last) {
+  check_roi_gradient(grad, boxes, input_size);
+  check_sampling_ratio(sampling_ratio);
   return at::empty_symint(
       input_size, grad.options().memory_format(memory_format(channels_last)));
 }

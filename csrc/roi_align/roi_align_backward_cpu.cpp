@@ -148,11 +148,14 @@ at::Tensor roi_align_backward_cpu(
     int64_t sampling_ratio,
     bool aligned,
     bool channels_last) {
+  check_roi_gradient(grad, boxes, c10::fromIntArrayRefSlow(input_size));
+  check_sampling_ratio(sampling_ratio);
   const auto format = memory_format(channels_last);
   const auto type = compute_type(grad);
   auto grad_features =
       at::empty(input_size, grad.options().dtype(type).memory_format(format)).zero_();
   if (grad.numel() > 0 && grad_features.numel() > 0) {
+    check_pooled_size(grad.size(2), grad.size(3));
     const Geometry g{
         input_size[0], input_size[1], input_size[2], input_size[3], grad.size(2), grad.size(3),
         spatial_scale, sampling_ratio, aligned};

@@ -103,6 +103,7 @@ at::Tensor roi_align_cuda(
     int64_t sampling_ratio,
     bool aligned) {
   check_roi_inputs(features, boxes, pooled_height, pooled_width);
+  check_sampling_ratio(sampling_ratio);
   const c10::cuda::CUDAGuard guard(features.device());
   const bool channels_last = is_channels_last(features);
   const Geometry g{
@@ -136,6 +137,8 @@ at::Tensor roi_align_backward_cuda(
     int64_t sampling_ratio,
     bool aligned,
     bool channels_last) {
+  check_roi_gradient(grad, boxes, c10::fromIntArrayRefSlow(input_size));
+  check_sampling_ratio(sampling_ratio);
   at::globalContext().alertNotDeterministic("step::_roi_align_backward on CUDA");
   const c10::cuda::CUDAGuard guard(grad.device());
   const auto format = memory_format(channels_last);

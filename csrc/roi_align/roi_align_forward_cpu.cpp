@@ -198,6 +198,7 @@ at::Tensor roi_align_cpu(
     int64_t sampling_ratio,
     bool aligned) {
   check_roi_inputs(features, boxes, pooled_height, pooled_width);
+  check_sampling_ratio(sampling_ratio);
   const bool channels_last = is_channels_last(features);
   const auto format = memory_format(channels_last);
   const auto type = compute_type(features);

@@ -22,7 +22,9 @@ C10_HOST_DEVICE Axis<T> make_axis(
   const T offset = aligned ? T(0.5) : T(0);
   const T start = low * scale - offset;
   T size = high * scale - offset - start;
-  if (!aligned && !(size > T(1))) {
+  // An infinite or NaN size stays: no sample of such a box lies on the map.
+  const bool finite = size - size == T(0);
+  if (!aligned && finite && size < T(1)) {
     size = T(1);  // the legacy alignment forces malformed boxes to one pixel
   }
   int64_t grid = sampling_ratio;

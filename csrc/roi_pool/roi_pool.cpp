@@ -55,10 +55,12 @@ std::tuple<at::Tensor, at::Tensor> roi_pool_meta(
 
 at::Tensor roi_pool_backward_meta(
     const at::Tensor& grad,
-    const at::Tensor& /*argmax*/,
-    const at::Tensor& /*boxes*/,
+    const at::Tensor& argmax,
+    const at::Tensor& boxes,
     c10::SymIntArrayRef input_size,
     bool channels_last) {
+  check_roi_gradient(grad, boxes, input_size);
+  check_argmax(grad, argmax);
   return at::empty_symint(
       input_size, grad.options().memory_format(memory_format(channels_last)));
 }

@@ -6,6 +6,7 @@
 #include <torch/library.h>
 
 #include <algorithm>
+#include <atomic>
 #include <limits>
 #include <tuple>
 #include <vector>
@@ -175,9 +176,10 @@ void run_forward(
 }
 
 // Adds the gradients of `count` channels of one box to the places of their maxima in `planes`
-// [count, H, W]. `grad` and `place` begin at the first of these channels.
+// [count, H, W]. `grad` and `place` begin at the first of these channels. False where a place is
+// neither a pixel nor -1: such a gradient is left out.
 template <typename T>
-void add_box(
+bool add_box(
     const T* grad,
     const int32_t* place,
     T* planes,
@@ -189,13 +191,17 @@ void add_box(
   const int64_t outer = channels_last ? g.bins() : count;
   const int64_t inner = channels_last ? count : g.bins();
   const int64_t outer_stride = channels_last ? g.channels : g.bins();
+  bool valid = true;
   for (int64_t o = 0; o < outer; ++o, grad += outer_stride, place += outer_stride) {
     for (int64_t i = 0; i < inner; ++i) {
-      if (place[i] >= 0) {
+      if (place[i] >= 0 && place[i] < pixels) {
         planes[(channels_last ? i : o) * pixels + place[i]] += grad[i];
+      } else {
+        valid &= place[i] == -1;
       }
     }
   }
+  return valid;
 }
 
 // A task owns some channels of one image and adds its boxes in order, so threads never share an
@@ -218,6 +224,7 @@ void run_backward(
   const int64_t pixels = g.height * g.width;
   const int64_t block = channel_block(/*channels_last=*/false);
   const int64_t blocks = (g.channels + block - 1) / block;
+  std::atomic<bool> valid{true};
   at::parallel_for(0, g.images * blocks, 1, [&](int64_t begin, int64_t end) {
     std::vector<T> scratch(channels_last ? block * pixels : 0);
     for (int64_t task = begin; task < end; ++task) {
@@ -231,7 +238,9 @@ void run_backward(
         if (static_cast<int64_t>(box[k * 5]) == image) {
           const int64_t from =
               k * g.channels * g.bins() + channel * (channels_last ? 1 : g.bins());
-          add_box<T>(grad_out + from, place + from, planes, g, channels_last, count);
+          if (!add_box<T>(grad_out + from, place + from, planes, g, channels_last, count)) {
+            valid = false;
+          }
         }
       }
       for (int64_t pixel = 0; channels_last && pixel < pixels; ++pixel) {
@@ -241,6 +250,8 @@ void run_backward(
       }
     }
   });
+  TORCH_CHECK_VALUE(
+      valid, "argmax must be -1 or a pixel of the ", g.height, " x ", g.width, " map");
 }
 
 std::tuple<at::Tensor, at::Tensor> roi_pool_cpu(
@@ -250,6 +261,7 @@ std::tuple<at::Tensor, at::Tensor> roi_pool_cpu(
     int64_t pooled_height,
     int64_t pooled_width) {
   check_roi_inputs(features, boxes, pooled_height, pooled_width);
+  check_pixels(features.size(2), features.size(3));
   const bool channels_last = is_channels_last(features);
   const auto format = memory_format(channels_last);
   const auto type = compute_type(features);
@@ -280,11 +292,15 @@ at::Tensor roi_pool_backward_cpu(
     const at::Tensor& boxes,
     at::IntArrayRef input_size,
     bool channels_last) {
+  check_roi_gradient(grad, boxes, c10::fromIntArrayRefSlow(input_size));
+  check_argmax(grad, argmax);
   const auto format = memory_format(channels_last);
   const auto type = compute_type(grad);
   auto grad_features =
       at::empty(input_size, grad.options().dtype(type).memory_format(format)).zero_();
   if (grad.numel() > 0 && grad_features.numel() > 0) {
+    check_pooled_size(grad.size(2), grad.size(3));
+    check_pixels(input_size[2], input_size[3]);
     const Geometry g{
         input_size[0], input_size[1], input_size[2], input_size[3], grad.size(2), grad.size(3),
         /*spatial_scale=*/0};

@@ -76,9 +76,11 @@ __global__ void backward_kernel(
   for (int64_t i = static_cast<int64_t>(blockIdx.x) * blockDim.x + threadIdx.x; i < count;
        i += stride) {
     const int64_t place = argmax[i];
-    if (place < 0) {
+    if (place == -1) {
       continue;
     }
+    CUDA_KERNEL_ASSERT(
+        place >= 0 && place < g.height * g.width && "argmax must be -1 or a pixel of the map");
     const auto at = unravel(i, g.channels, g.pooled_height, g.pooled_width, g.channels_last);
     const int64_t image = image_index(boxes + at.item * 5, g);
     gpuAtomicAddNoReturn(
@@ -94,6 +96,7 @@ std::tuple<at::Tensor, at::Tensor> roi_pool_cuda(
     int64_t pooled_height,
     int64_t pooled_width) {
   check_roi_inputs(features, boxes, pooled_height, pooled_width);
+  check_pixels(features.size(2), features.size(3));
   const c10::cuda::CUDAGuard guard(features.device());
   const bool channels_last = is_channels_last(features);
   const Geometry g{
@@ -125,6 +128,8 @@ at::Tensor roi_pool_backward_cuda(
     const at::Tensor& boxes,
     at::IntArrayRef input_size,
     bool channels_last) {
+  check_roi_gradient(grad, boxes, c10::fromIntArrayRefSlow(input_size));
+  check_argmax(grad, argmax);
   at::globalContext().alertNotDeterministic("step::_roi_pool_backward on CUDA");
   const c10::cuda::CUDAGuard guard(grad.device());
   const auto format = memory_format(channels_last);

@@ -1,13 +1,17 @@
 """torchvision's operators behind the argument lists of ours, for installs without a compiler.
 
 They give the same values. What they lack: speed on channels-last features, channels-last output,
-gradients on the CPU that do not depend on the number of threads, and sense with wild boxes, whose
-every sample torchvision visits, or on the CPU stores, inside the map or not.
+and gradients on the CPU that do not depend on the number of threads.
+
+torchvision converts coordinates to integers unchecked: a NaN reads outside the features, a box far
+larger than the map asks for terabytes (pytorch/vision#9273). So it never sees such a box.
 """
 
 from types import ModuleType
 
 import torch
+
+from utils.ops import wild
 
 
 def _ops() -> ModuleType:
@@ -22,10 +26,15 @@ def _float(tensor: torch.Tensor) -> torch.dtype:
     return torch.float64 if tensor.dtype == torch.float64 else torch.float32
 
 
+def _may_look(tensor: torch.Tensor) -> bool:
+    """Whether values may decide what runs. On CUDA that would synchronise, and a compiled graph
+    cannot branch on values."""
+    return tensor.device.type == "cpu" and not torch.compiler.is_compiling()
+
+
 def _check_images(features: torch.Tensor, boxes: torch.Tensor) -> None:
-    """torchvision reads outside the features for a bad index. On CUDA this would synchronise, and
-    a compiled graph cannot branch on values."""
-    if boxes.device.type != "cpu" or torch.compiler.is_compiling() or boxes.shape[0] == 0:
+    """torchvision reads outside the features for a bad index."""
+    if not _may_look(boxes) or boxes.shape[0] == 0:
         return
     bad = ~((boxes[:, 0] >= 0) & (boxes[:, 0] < features.shape[0]))
     if bad.any():
@@ -47,11 +56,21 @@ def roi_align(
 ) -> torch.Tensor:
     """features [N, C, H, W], boxes [K, 5] -> [K, C, pooled_height, pooled_width]."""
     _check_images(features, boxes)
-    dtype = _float(features)
-    size = (pooled_height, pooled_width)
-    pooled = _ops().roi_align(
-        features.to(dtype), boxes.to(dtype), size, spatial_scale, sampling_ratio, aligned
-    )
+    dtype, size = _float(features), (pooled_height, pooled_width)
+    dense, rois = features.to(dtype), boxes.to(dtype)
+    # 0 is "adapted to the box" for us; some versions of torchvision take negative numbers only.
+    ratio = sampling_ratio if sampling_ratio > 0 else -1
+    samples = wild.samples_per_bin(rois, spatial_scale, size, ratio, aligned)
+    limit = wild.MOST_SAMPLES if _may_look(rois) else wild.MOST_SAMPLES_UNSEEN
+    finite = wild.is_finite(rois, spatial_scale)
+    usable = finite & (samples >= 1) & (samples <= limit)
+    tame = wild.moved_outside(rois, ~usable, spatial_scale)
+    pooled = _ops().roi_align(dense, tame, size, spatial_scale, ratio, aligned)
+    if _may_look(rois) and not usable.all():
+        large = (finite & (samples > limit)).nonzero()[:, 0]
+        if len(large):
+            exact = [wild.align(dense, rois[k], spatial_scale, size, aligned) for k in large]
+            pooled = pooled.index_copy(0, large, torch.stack(exact))
     return pooled.to(features.dtype)
 
 
@@ -64,10 +83,13 @@ def roi_pool(
 ) -> torch.Tensor:
     """features [N, C, H, W], boxes [K, 5] -> [K, C, pooled_height, pooled_width]."""
     _check_images(features, boxes)
-    dtype = _float(features)
-    size = (pooled_height, pooled_width)
-    pooled = _ops().roi_pool(features.to(dtype), boxes.to(dtype), size, spatial_scale)
-    return pooled.to(features.dtype)
+    dtype, size = _float(features), (pooled_height, pooled_width)
+    rois = boxes.to(dtype)
+    tame = wild.moved_outside(rois, ~wild.is_finite(rois, spatial_scale), spatial_scale)
+    # Scaled here, so that what is clamped are feature pixels, as in csrc/roi_pool/bins.h.
+    corners = (tame[:, 1:] * spatial_scale).clamp(-wild.FARTHEST_PIXEL, wild.FARTHEST_PIXEL)
+    tame = torch.cat([tame[:, :1], corners], dim=1)
+    return _ops().roi_pool(features.to(dtype), tame, size, 1.0).to(features.dtype)
 
 
 def nms(boxes: torch.Tensor, scores: torch.Tensor, iou_threshold: float) -> torch.Tensor:

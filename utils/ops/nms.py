@@ -2,7 +2,7 @@
 
 import torch
 
-from utils.ops import _backend
+from utils.ops import _backend, arguments
 
 
 def nms(boxes: torch.Tensor, scores: torch.Tensor, iou_threshold: float) -> torch.Tensor:
@@ -23,12 +23,12 @@ def nms(boxes: torch.Tensor, scores: torch.Tensor, iou_threshold: float) -> torc
     Raises:
         ValueError: for wrong shapes, dtypes, devices, or a threshold outside [0, 1].
     """
+    threshold = _check(boxes, scores, iou_threshold)
     if scores.shape != boxes.shape[:1]:
         raise ValueError(
             f"scores must be [{boxes.shape[0]}], one for each box, got {tuple(scores.shape)}"
         )
-    _check(boxes, scores, iou_threshold)
-    return _backend.operators.nms(boxes.detach(), scores.detach(), float(iou_threshold))
+    return _backend.operators.nms(boxes.detach(), scores.detach(), threshold)
 
 
 def nms_classes(
@@ -50,26 +50,25 @@ def nms_classes(
     Raises:
         ValueError: for wrong shapes, dtypes, devices, or a threshold outside [0, 1].
     """
+    threshold = _check(boxes, scores, iou_threshold)
+    least = arguments.number("score_threshold", score_threshold)
+    if least != least:
+        raise ValueError("score_threshold must be a number, got nan")
     if scores.ndim != 2 or scores.shape[0] != boxes.shape[0]:
         raise ValueError(
             f"scores must be [{boxes.shape[0]}, C], a row for each box, got {tuple(scores.shape)}"
         )
-    _check(boxes, scores, iou_threshold)
-    return _backend.operators.nms_classes(
-        boxes.detach(), scores.detach(), float(iou_threshold), float(score_threshold)
-    )
+    return _backend.operators.nms_classes(boxes.detach(), scores.detach(), threshold, least)
 
 
-def _check(boxes: torch.Tensor, scores: torch.Tensor, iou_threshold: float) -> None:
+def _check(boxes: torch.Tensor, scores: torch.Tensor, iou_threshold: float) -> float:
+    """Refuse what cannot be suppressed; returns the threshold."""
+    arguments.check_tensor("boxes", boxes, "[M, 4] = (x1, y1, x2, y2)")
+    arguments.check_tensor("scores", scores, "scores, one or a row for each box")
     if boxes.ndim != 2 or boxes.shape[1] != 4:
         raise ValueError(f"boxes must be [M, 4] = (x1, y1, x2, y2), got {tuple(boxes.shape)}")
-    if not (boxes.is_floating_point() and scores.is_floating_point()):
-        raise ValueError(
-            f"boxes and scores must be floating point, got {boxes.dtype} and {scores.dtype}"
-        )
-    if boxes.device != scores.device:
-        raise ValueError(
-            f"boxes and scores must be on one device, got {boxes.device} and {scores.device}"
-        )
-    if not 0 <= iou_threshold <= 1:
+    arguments.check_floats(boxes=boxes, scores=scores)
+    threshold = arguments.number("iou_threshold", iou_threshold)
+    if not 0 <= threshold <= 1:
         raise ValueError(f"iou_threshold must lie in [0, 1], got {iou_threshold}")
+    return threshold

@@ -5,7 +5,7 @@ Letters: N feature maps, C channels, H, W their size; K boxes; PH, PW the output
 
 import torch
 
-from utils.ops import _backend
+from utils.ops import _backend, arguments
 
 
 def roi_align(
@@ -30,11 +30,12 @@ def roi_align(
         boxes: [K, 5] = (batch index, x1, y1, x2, y2): corners as continuous coordinates in pixels
             of the input image, batch index in [0, N). They may leave the image. Half precision is
             too coarse for pixels, so hand in float32 also under autocast; coordinates are computed
-            in float32, or in float64 for float64 features.
-        output_size: (PH, PW), or one number for both.
+            in float32, or in float64 for float64 features. A box with a corner that is no finite
+            number pools zeros.
+        output_size: (PH, PW), or one number for both, up to 1024.
         spatial_scale: size of the feature map / size of the input image, 1/16 at stride 16.
         sampling_ratio: samples per bin along each axis; 0 or less adapts it to the box,
-            ceil(box height / PH) and ceil(box width / PW) in feature pixels.
+            ceil(box height / PH) and ceil(box width / PW) in feature pixels. At most 128.
         aligned: False is the legacy alignment of STEP's release: scaled corners are used as they
             are, and boxes are at least one feature pixel wide and high. True shifts boxes by half
             a feature pixel, so that pixel centres of image and features coincide.
@@ -45,12 +46,15 @@ def roi_align(
     Raises:
         ValueError: for wrong shapes, dtypes, devices or sizes; on the CPU also for a batch index
             outside [0, N) (on CUDA a device-side assertion, to avoid a synchronisation).
-        NotImplementedError: from a second derivative.
+        NotImplementedError: from a second derivative, and under torch.func's grad, vjp and jvp.
     """
-    size = _check(features, boxes, output_size, spatial_scale)
-    return _backend.operators.roi_align(
-        features, boxes.detach(), float(spatial_scale), *size, int(sampling_ratio), bool(aligned)
-    )
+    _check("roi_align", features, boxes)
+    size = arguments.output_size(output_size)
+    scale = arguments.spatial_scale(spatial_scale)
+    ratio = arguments.sampling_ratio(sampling_ratio)
+    if not isinstance(aligned, bool):
+        raise ValueError(f"aligned must be True or False, got {aligned!r}")
+    return _backend.operators.roi_align(features, boxes.detach(), scale, *size, ratio, aligned)
 
 
 def roi_pool(
@@ -79,34 +83,21 @@ def roi_pool(
     Raises:
         ValueError, NotImplementedError: as `roi_align`.
     """
-    size = _check(features, boxes, output_size, spatial_scale)
-    return _backend.operators.roi_pool(features, boxes.detach(), float(spatial_scale), *size)
+    _check("roi_pool", features, boxes)
+    size = arguments.output_size(output_size)
+    scale = arguments.spatial_scale(spatial_scale)
+    return _backend.operators.roi_pool(features, boxes.detach(), scale, *size)
 
 
-def _check(
-    features: torch.Tensor,
-    boxes: torch.Tensor,
-    output_size: int | tuple[int, int],
-    spatial_scale: float,
-) -> tuple[int, int]:
-    """Refuse what cannot be pooled; returns output_size as (PH, PW)."""
+def _check(operator: str, features: torch.Tensor, boxes: torch.Tensor) -> None:
+    """Refuse tensors that cannot be pooled."""
+    arguments.check_tensor("features", features, "[N, C, H, W]")
+    arguments.check_tensor("boxes", boxes, "[K, 5] = (batch index, x1, y1, x2, y2)")
     if features.ndim != 4:
         raise ValueError(f"features must be [N, C, H, W], got {tuple(features.shape)}")
     if boxes.ndim != 2 or boxes.shape[1] != 5:
         raise ValueError(
             f"boxes must be [K, 5] = (batch index, x1, y1, x2, y2), got {tuple(boxes.shape)}"
         )
-    if not (features.is_floating_point() and boxes.is_floating_point()):
-        raise ValueError(
-            f"features and boxes must be floating point, got {features.dtype} and {boxes.dtype}"
-        )
-    if features.device != boxes.device:
-        raise ValueError(
-            f"features and boxes must be on one device, got {features.device} and {boxes.device}"
-        )
-    size = (output_size, output_size) if isinstance(output_size, int) else tuple(output_size)
-    if len(size) != 2 or min(size) < 1:
-        raise ValueError(f"output_size must be positive (PH, PW), got {output_size}")
-    if not spatial_scale > 0:
-        raise ValueError(f"spatial_scale must be positive, got {spatial_scale}")
-    return size[0], size[1]
+    arguments.check_floats(features=features, boxes=boxes)
+    arguments.refuse_transforms(operator, features)
