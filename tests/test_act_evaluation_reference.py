@@ -25,7 +25,8 @@ from external.act_evaluation import (
     tube_overlaps,
     video_ap,
 )
-from external.act_evaluation.geometry import box_areas, box_overlaps, suppress, tubelet_overlaps
+from external.act_evaluation.geometry import box_areas, box_overlaps, tubelet_overlaps
+from external.matching import suppress
 from tests.helpers import SHARED
 
 FOLDER = SHARED / "reference" / "tubes_and_ssn"

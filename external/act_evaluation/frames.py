@@ -7,11 +7,11 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from external.act_evaluation.geometry import Floats, Ints, box_overlaps, suppress
-from external.act_evaluation.matching import Pairs, match, pair_up
+from external.act_evaluation.geometry import box_overlaps
 from external.act_evaluation.precision import average_precision, curve_area
 from external.act_evaluation.protocol import PROTOCOLS, Protocol
 from external.act_evaluation.structures import FrameBoxes, Tubes
+from external.matching import Floats, Ints, Pairs, match, pair_up, suppress
 
 ACT = PROTOCOLS["act"]
 ERRORS = ("localisation", "classification", "timing", "other")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from external.act_evaluation.geometry import Floats
+from external.matching import Floats
 
 
 def average_precision(hits: NDArray[np.bool_], positives: int, interpolated: bool = False) -> float:

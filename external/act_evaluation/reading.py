@@ -17,9 +17,9 @@ from typing import NamedTuple
 
 import numpy as np
 
-from external.act_evaluation.geometry import group_starts
 from external.act_evaluation.structures import FrameBoxes, Tubes
 from external.files import read_csv
+from external.matching import group_starts
 
 BOX = ("x1", "y1", "x2", "y2")
 MOST_FRAMES = 10**8

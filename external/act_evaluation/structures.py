@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from external.act_evaluation.geometry import Floats, Ints
+from external.matching import Floats, Ints
 
 
 @dataclass(frozen=True)

@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 
 from external.act_evaluation.frames import image_keys
-from external.act_evaluation.geometry import Floats, Ints, box_overlaps
-from external.act_evaluation.matching import pair_up
+from external.act_evaluation.geometry import box_overlaps
 from external.act_evaluation.structures import FrameBoxes, Tubelets, Tubes
+from external.matching import Floats, Ints, pair_up
 
 
 def frames_of_videos(truth: Tubes, frame_counts: Ints) -> FrameBoxes:

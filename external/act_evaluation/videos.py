@@ -7,11 +7,11 @@ from itertools import pairwise
 
 import numpy as np
 
-from external.act_evaluation.geometry import Floats, Ints, box_overlaps, suppress
-from external.act_evaluation.matching import Pairs, match, pair_up
+from external.act_evaluation.geometry import box_overlaps
 from external.act_evaluation.precision import average_precision
 from external.act_evaluation.protocol import PROTOCOLS, Protocol
 from external.act_evaluation.structures import Tubes
+from external.matching import Floats, Ints, Pairs, match, pair_up, suppress
 
 ACT = PROTOCOLS["act"]
 THRESHOLDS = (0.05, 0.1, 0.2, 0.3, 0.5, 0.75)

@@ -14,17 +14,18 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from external.act_evaluation.geometry import (
+from external.act_evaluation.geometry import box_overlaps, tubelet_overlaps
+from external.act_evaluation.structures import Tubelets, Tubes
+from external.matching import (
     Floats,
     Ints,
-    box_overlaps,
+    Pairs,
     group_starts,
+    match,
+    pair_up,
     ranks_in_groups,
     suppress,
-    tubelet_overlaps,
 )
-from external.act_evaluation.matching import Pairs, match, pair_up
-from external.act_evaluation.structures import Tubelets, Tubes
 
 
 @dataclass(frozen=True)

@@ -11,8 +11,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from external.act_evaluation.geometry import Floats, Ints, group_starts, ranks_in_groups
 from external.act_evaluation.structures import Tubes
+from external.matching import Floats, Ints, group_starts, ranks_in_groups
 from utils.geometry.linking import LinkedTubes
 
 ACTION = 0

@@ -1,14 +1,61 @@
-"""Detections meet ground truth: the greedy rule, in all groups at once."""
+"""Greedy suppression and matching in all groups at once: images, videos, classes."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
 
-from external.act_evaluation.geometry import Floats, Ints, group_starts, ranks_in_groups
+Floats = NDArray[np.float64]
+Ints = NDArray[np.int64]
+Overlaps = Callable[[Ints, Ints], Floats]
+"""Overlaps [P] of P pairs of candidates, given by two arrays of indices [P]."""
+
+
+def group_starts(groups: NDArray) -> Ints:
+    """Return where each run of equal values begins in `groups` `[N]`, and N at the end."""
+    changes = np.flatnonzero(groups[1:] != groups[:-1]) + 1
+    return (
+        np.concatenate([[0], changes, [len(groups)]]).astype(np.int64)
+        if len(groups)
+        else (np.zeros(1, np.int64))
+    )
+
+
+def ranks_in_groups(starts: Ints) -> Ints:
+    """Return each member's place in its group, from 0; `starts` as `group_starts` gives them."""
+    return np.arange(starts[-1]) - np.repeat(starts[:-1], np.diff(starts))
+
+
+def suppress(groups: NDArray, overlaps: Overlaps, threshold: float, most: int = 0) -> Ints:
+    """Greedy non-maximum suppression in every group at once.
+
+    groups: `[N]`, equal values side by side; within a group candidates come in descending order of
+    score. threshold: a candidate survives an overlap of exactly this much. most: stop after that
+    many survivors of a group; 0: never.
+
+    Returns the indices of the survivors, ascending, so in the order of the input.
+
+    All groups pick their best at the same time, and each pick is compared with what is left of its
+    group: as many rounds as the fullest group has survivors.
+    """
+    left = np.arange(len(groups), dtype=np.int64)
+    kept = []
+    rounds = 0
+    while len(left) and not (most and rounds == most):
+        starts = group_starts(groups[left])
+        picks = left[starts[:-1]]
+        kept.append(picks)
+        rest = np.ones(len(left), bool)
+        rest[starts[:-1]] = False
+        pick_of = np.repeat(picks, np.diff(starts))[rest]
+        left = left[rest]
+        left = left[overlaps(pick_of, left) <= threshold]
+        rounds += 1
+    return np.sort(np.concatenate(kept)) if kept else np.zeros(0, np.int64)
 
 
 @dataclass(frozen=True)

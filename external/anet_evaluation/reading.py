@@ -1,0 +1,140 @@
+"""Annotations and results of temporal detection: ActivityNet's JSON, or CSV.
+
+CSV has a header: `video,start,end,label` for ground truth, with `score` for results, in seconds.
+ActivityNet's annotation has `database`, its results `results`, both by video id.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Collection, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from external.anet_evaluation.segments import Segments
+from external.files import read_csv, read_json
+
+
+class Row(NamedTuple):
+    """A segment as it is read. start, end: seconds. where: the file and the place in it."""
+
+    video: str
+    start: float
+    end: float
+    label: str
+    score: float
+    where: str
+
+
+@dataclass
+class Names:
+    """Numbers for names of videos and of labels.
+
+    closed: whether a label that is not known is an error: predictions bring no new classes.
+    """
+
+    videos: dict[str, int] = field(default_factory=dict)
+    labels: dict[str, int] = field(default_factory=dict)
+    closed: bool = False
+
+    def label(self, row: Row) -> int:
+        """The number of a row's label; raises `ValueError` for one that is not known."""
+        if self.closed and row.label not in self.labels:
+            known = ", ".join(list(self.labels)[:5])
+            raise ValueError(
+                f"{row.where}: unknown label {row.label!r}: the ground truth has {known}, ..."
+            )
+        return self.labels.setdefault(row.label, len(self.labels))
+
+
+def read_segments(
+    path: str | Path, names: Names, scored: bool, subsets: Collection[str] = ()
+) -> tuple[Segments, int]:
+    """Read a file by its ending, `.json` or anything else for CSV.
+
+    scored: results, which need scores. subsets: of an annotation in JSON; empty: all.
+
+    Returns the segments, and how many were left out because they end where they begin or before.
+    Raises `ValueError` naming the file and the place for anything that does not fit.
+    """
+    json_file = Path(path).suffix.lower() == ".json"
+    rows = list(_from_json(path, scored, subsets) if json_file else _from_csv(path, scored))
+    good = [row for row in rows if row.end > row.start]
+    for row in rows:
+        names.videos.setdefault(row.video, len(names.videos))
+    segments = Segments(
+        np.array([names.videos[row.video] for row in good], np.int64),
+        np.array([names.label(row) for row in good], np.int64),
+        np.array([row.start for row in good], float),
+        np.array([row.end for row in good], float),
+        np.array([row.score for row in good], float),
+    )
+    return segments, len(rows) - len(good)
+
+
+def _from_csv(path: str | Path, scored: bool) -> Iterator[Row]:
+    columns = ["video", "start", "end", "label", *(["score"] if scored else [])]
+    lines = read_csv(path)
+    header = [cell.strip().lower() for cell in next(lines, (0, [""]))[1]]
+    header = ["label" if name == "class" and "label" not in header else name for name in header]
+    if missing := [name for name in columns if name not in header]:
+        raise ValueError(
+            f"{path}, line 1: expected a header with {','.join(columns)}; missing: "
+            f"{', '.join(missing)}"
+        )
+    at = {name: header.index(name) for name in columns}
+    for line, cells in lines:
+        where = f"{path}, line {line}"
+        if len(cells) != len(header):
+            raise ValueError(f"{where}: expected {len(header)} cells, got {len(cells)}")
+        start, end = (_number(cells[at[name]], name, where) for name in ("start", "end"))
+        score = _number(cells[at["score"]], "score", where) if scored else 1.0
+        yield Row(cells[at["video"]], start, end, cells[at["label"]], score, where)
+
+
+def _from_json(path: str | Path, scored: bool, subsets: Collection[str]) -> Iterator[Row]:
+    key = "results" if scored else "database"
+    content = read_json(path)
+    videos = content.get(key) if isinstance(content, dict) else None
+    if not isinstance(videos, dict):
+        raise ValueError(f"{path}: expected an object with {key!r}, an object of videos")
+    known = {v.get("subset") for v in videos.values() if isinstance(v, dict)}
+    if unknown := sorted(set(subsets) - known):
+        raise ValueError(f"{path}: no video is of the subset {', '.join(unknown)}")
+    for video, entry in videos.items():
+        where = f"{path}, {key}.{video}"
+        if not scored:
+            if not isinstance(entry, dict):
+                raise ValueError(f"{where}: expected an object, got {type(entry).__name__}")
+            if subsets and entry.get("subset") not in subsets:
+                continue
+            entry = entry.get("annotations", [])
+        if not isinstance(entry, list):
+            raise ValueError(f"{where}: expected a list of segments, got {type(entry).__name__}")
+        for place, item in enumerate(entry):
+            yield _json_row(video, item, scored, f"{where}[{place}]")
+
+
+def _json_row(video: str, item: Any, scored: bool, where: str) -> Row:
+    segment = item.get("segment") if isinstance(item, dict) else None
+    if not isinstance(segment, list) or len(segment) != 2:
+        raise ValueError(f"{where}: expected an object with 'segment': [start, end]")
+    if not isinstance(item.get("label"), str):
+        raise ValueError(f"{where}: expected a 'label', got {item.get('label')!r}")
+    start, end = (_number(value, "segment", where) for value in segment)
+    score = _number(item.get("score"), "score", where) if scored else 1.0
+    return Row(video, start, end, item["label"], score, where)
+
+
+def _number(value: Any, name: str, where: str) -> float:
+    """`value` as a finite number; raises `ValueError` naming `where` and the column."""
+    try:
+        number = math.nan if isinstance(value, bool) or value is None else float(value)
+    except (TypeError, ValueError, OverflowError):
+        number = math.nan
+    if not math.isfinite(number):
+        raise ValueError(f"{where}: {name} is not a finite number: {value!r}")
+    return number
