@@ -6,14 +6,13 @@ even if none of its actions is in the label map: its box is still a box to find.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
 from data.records import Records, read_records
-from utils.ava_csv import parse_second, read_rows
+from external import ava_evaluation
 from utils.structures import ClipKey
 
 # Of AVA's 80 actions these have too few examples to be evaluated; annotation files list them all.
@@ -127,15 +126,8 @@ def _to_arrays(records: Records, classes: dict[int, str]) -> Annotations:
 
 
 def read_exclusions(path: str | Path) -> frozenset[ClipKey]:
-    """Read rows `video,timestamp` of images to leave out. An empty file excludes none."""
-    path = Path(path)
-    if path.is_file() and path.stat().st_size == 0:
-        return frozenset()
-    return frozenset(_exclusions(read_rows(path)))
+    """Read rows `video,timestamp` of images to leave out, as the evaluation reads them.
 
-
-def _exclusions(rows: Iterable[tuple[str, list[str]]]) -> Iterable[ClipKey]:
-    for where, cells in rows:
-        if len(cells) != 2:
-            raise ValueError(f"{where}: expected 2 columns video,timestamp, got {len(cells)}")
-        yield ClipKey(cells[0], parse_second(cells[1], where))
+    A file without rows excludes none. Raises `ValueError` naming file and line.
+    """
+    return frozenset(ClipKey(*image) for image in ava_evaluation.read_exclusions(path))

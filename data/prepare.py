@@ -9,7 +9,7 @@ from data.extract import extract_video
 from data.manifest import ExtractSettings, write_manifest
 from data.records import read_records
 from data.video_file import VideoFile
-from utils.ava_csv import read_rows
+from utils.ava_csv import parse_second, parse_whole, read_rows
 from utils.config import DataConfig
 from utils.labels import write_label_map
 
@@ -47,11 +47,14 @@ def check_annotation(
     for where, cells in read_rows(annotation):
         if cells[0] != video:
             raise ValueError(f"{where}: video {cells[0]!r}, expected {video!r}, as {file.path}")
-        if int(cells[1]) > end:
+        if parse_second(cells[1], where) > end:
             raise ValueError(f"{where}: second {cells[1]}, the video ends at {float(end):.1f} s")
-        if len(cells) > 2 and int(cells[6]) not in classes:
-            raise ValueError(f"{where}: unknown label id {cells[6]}, expected one of the label map")
-        used |= {int(action) for action in cells[6:7]}
+        for action in (parse_whole(cell, "action_id", where) for cell in cells[6:7]):
+            if action not in classes:
+                raise ValueError(
+                    f"{where}: unknown label id {action}, expected one of the label map"
+                )
+            used.add(action)
     if not used:
         raise ValueError(f"{annotation}: no box in this file")
     return sorted(used)

@@ -10,20 +10,29 @@ from __future__ import annotations
 import pickle
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any, TypedDict
 
+import msgspec
+
+from external.ava_evaluation.cells import MAX_INTEGER
+from external.files import open_regular, parsing
 from utils.ava_csv import (
     FractionBox,
     check_box,
+    check_columns,
+    check_video_name,
     parse_box,
     parse_second,
     parse_whole,
     read_rows,
 )
+from utils.formats.schema import Count, check_shape
 from utils.structures import ClipKey
+from utils.system.outputs import write_whole
 
-COLUMNS = "video,timestamp,x1,y1,x2,y2,action_id"
 FORMAT = "step-annotations-1"
+EXPECTED = "a pickle of scripts/generate_label.py"
+HINT = "expected plain data as scripts/generate_label.py writes it"
 
 
 @dataclass(slots=True)
@@ -65,17 +74,11 @@ def _read_csv(path: Path) -> Records:
     first_seen: dict[int, str] = {}
     columns = 0
     for where, cells in read_rows(path):
-        if len(cells) not in (2, 7, 8):
-            raise ValueError(
-                f"{where}: expected 7 or 8 columns {COLUMNS}[,person_id], or 2 for an image "
-                f"without persons, got {len(cells)}: {','.join(cells)}"
-            )
-        persons = images.setdefault(ClipKey(cells[0], parse_second(cells[1], where)), {})
+        columns = check_columns(cells, where, columns)
+        key = ClipKey(check_video_name(cells[0], where), parse_second(cells[1], where))
+        persons = images.setdefault(key, {})
         if len(cells) == 2:
             continue
-        columns = columns or len(cells)
-        if len(cells) != columns:
-            raise ValueError(f"{where}: expected {columns} columns as above, got {len(cells)}")
         box = parse_box(cells[2:6], where)
         action = parse_whole(cells[6], "action_id", where)
         person = parse_whole(cells[7], "person_id", where) if columns == 8 else None
@@ -89,13 +92,16 @@ def _read_csv(path: Path) -> Records:
 
 
 def write_pickle(records: Records, path: str | Path) -> None:
-    """Write `records` as nested tuples of text and numbers; `read_records` gives them back."""
+    """Write `records` as nested tuples of text and numbers; `read_records` gives them back.
+
+    Whole or not at all: what stood at `path` before survives a full disk. Raises `OSError`.
+    """
     images = [
         (key.video, key.timestamp, [(p.box, p.person, p.actions) for p in persons])
         for key, persons in records.images.items()
     ]
     content = {"format": FORMAT, "has_persons": records.has_persons, "images": images}
-    Path(path).write_bytes(pickle.dumps(content, protocol=4))
+    write_whole(path, pickle.dumps(content, protocol=4))
 
 
 class _PlainUnpickler(pickle.Unpickler):
@@ -105,34 +111,55 @@ class _PlainUnpickler(pickle.Unpickler):
         raise pickle.UnpicklingError(f"it refers to {module}.{name}")
 
 
+_Integer = Annotated[int, msgspec.Meta(ge=-MAX_INTEGER, le=MAX_INTEGER)]
+_Box = tuple[float, float, float, float]
+_Persons = list[tuple[_Box, _Integer | None, list[_Integer]]]
+
+
+class _Content(TypedDict):
+    """What the pickle holds; persons are checked image by image."""
+
+    format: str
+    has_persons: bool
+    images: list[tuple[str, Count, list[Any]]]
+
+
 def _read_pickle(path: Path) -> Records:
-    if not path.is_file():
-        raise ValueError(f"{path}: no such file")
-    hint = "expected plain data as scripts/generate_label.py writes it"
-    try:
-        with open(path, "rb") as file:
-            content = _PlainUnpickler(file).load()
-    except Exception as error:  # damaged pickles raise nearly anything
-        raise ValueError(f"{path}: refused: {error}; {hint}") from error
+    content = _unpickled(path)
     if not isinstance(content, dict) or content.get("format") != FORMAT:
-        raise ValueError(f"{path}: not of format {FORMAT}; {hint}")
-    try:
-        return _records_from_plain(content, path)
-    except (TypeError, KeyError, AttributeError) as error:
-        raise ValueError(f"{path}: malformed: {error}; {hint}") from error
+        raise ValueError(f"{path}: not of format {FORMAT}; {HINT}")
+    plain = check_shape(content, _Content, path, EXPECTED)
+    # A pickle of a few bytes can refer to one list a million times over.
+    count = sum(len(persons) for _, _, persons in plain["images"])
+    if count > path.stat().st_size:
+        raise ValueError(f"{path}: refused: more persons ({count:,}) than bytes; {HINT}")
+    return _records_from_plain(plain, path)
 
 
-def _records_from_plain(content: dict[str, Any], path: Path) -> Records:
+def _unpickled(path: Path) -> Any:
+    with open_regular(path) as file:
+        try:
+            with parsing(path, EXPECTED):
+                return _PlainUnpickler(file).load()
+        except (pickle.UnpicklingError, EOFError) as error:  # not among the kinds that it knows
+            raise ValueError(f"{path}: refused: {error}; {HINT}") from error
+
+
+def _records_from_plain(content: _Content, path: Path) -> Records:
     images: dict[ClipKey, list[PersonRecord]] = {}
     first_seen: dict[int, str] = {}
-    for video, second, persons in content["images"]:
-        where = f"{path}, image {video},{second}"
-        records = images[ClipKey(str(video), int(second))] = []
-        for (x1, y1, x2, y2), person, actions in persons:
-            box = check_box((float(x1), float(y1), float(x2), float(y2)), where)
-            records.append(PersonRecord(box, person, [int(action) for action in actions]))
-            for action in records[-1].actions:
+    for video, second, plain in content["images"]:
+        where = f"{path}, image {video[:80]!r},{second}"
+        key = ClipKey(check_video_name(video, where), second)
+        if key in images:
+            raise ValueError(f"{where}: stands twice")
+        records = images[key] = []
+        for box, person, actions in check_shape(plain, _Persons, where, "persons"):
+            if (person is not None) != content["has_persons"]:
+                raise ValueError(f"{where}: expected all persons with an id, or none, got {person}")
+            records.append(PersonRecord(check_box(box, where), person, actions))
+            for action in actions:
                 first_seen.setdefault(action, where)
     if not images:
         raise ValueError(f"{path}: holds no image")
-    return Records(images, bool(content["has_persons"]), first_seen)
+    return Records(images, content["has_persons"], first_seen)

@@ -15,6 +15,7 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # run as a file, not as a module
 
 from data.records import read_records, write_pickle
+from utils.system.outputs import check_apart
 
 
 def main(arguments: list[str] | None = None) -> None:
@@ -26,6 +27,7 @@ def main(arguments: list[str] | None = None) -> None:
     if options.csv.suffix != ".csv" or output.suffix != ".pkl":
         parser.error(f"expected a .csv to read and a .pkl to write, got {options.csv} and {output}")
     try:
+        check_apart([output], [options.csv])
         records = read_records(options.csv)
         write_pickle(records, output)
     except (ValueError, OSError) as error:

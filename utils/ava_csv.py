@@ -1,14 +1,37 @@
 """Cells of AVA's CSV files, checked: annotations, proposals and exclusions share these rules.
 
 No header; `video,timestamp` comes first; timestamps are whole seconds; boxes are fractions of the
-image's width and height. Every error is a `ValueError` that starts with file and line.
+image's width and height. Every error is a `ValueError` that starts with file and line. What rows,
+numbers and names may look like is the evaluation's (`external.ava_evaluation`), which reads the
+same files.
 """
 
 from __future__ import annotations
 
-import csv
 from collections.abc import Iterator
 from pathlib import Path
+
+from external.ava_evaluation import rows
+from external.ava_evaluation.cells import (
+    check_video_name,
+    parse_number,
+    parse_second,
+    parse_whole,
+)
+from external.ava_evaluation.rows import check_columns
+
+__all__ = [
+    "FractionBox",
+    "check_box",
+    "check_columns",
+    "check_video_name",
+    "parse_box",
+    "parse_number",
+    "parse_second",
+    "parse_whole",
+    "quote_cell",
+    "read_rows",
+]
 
 FractionBox = tuple[float, float, float, float]
 
@@ -16,52 +39,21 @@ FractionBox = tuple[float, float, float, float]
 def read_rows(path: str | Path) -> Iterator[tuple[str, list[str]]]:
     """Give every row that is not blank as `("<file>, line <n>", cells)`.
 
-    Raises `ValueError` naming the file if it is missing, holds no row or is not CSV text.
+    Raises `ValueError` as the evaluation's `read_rows` does, and if the file holds no row.
     """
-    path = Path(path)
-    if not path.is_file():
-        raise ValueError(f"{path}: no such file")
     empty = True
-    with open(path, newline="", encoding="utf-8-sig") as file:
-        reader = csv.reader(file)
-        try:
-            for cells in reader:
-                if cells:
-                    empty = False
-                    yield f"{path}, line {reader.line_num}", cells
-        except (csv.Error, UnicodeDecodeError) as error:
-            raise ValueError(f"{path}: not a CSV text file: {error}") from error
+    for where, cells in rows.read_rows(path):
+        empty = False
+        yield where, cells
     if empty:
         raise ValueError(f"{path}: the file is empty, expected rows video,timestamp,...")
 
 
-def parse_number(text: str, name: str, where: str) -> float:
-    """`text` as a float."""
-    try:
-        return float(text)
-    except ValueError:
-        raise ValueError(
-            f"{where}: {name} is not a number: {text!r} (the file must have no header)"
-        ) from None
-
-
-def parse_whole(text: str, name: str, where: str) -> int:
-    """`text` as an integer; `0902` and `902.0` are both 902."""
-    try:
-        return int(text)
-    except ValueError:
-        number = parse_number(text, name, where)
-    if not number.is_integer():
-        raise ValueError(f"{where}: {name} must be a whole number, got {text!r}")
-    return int(number)
-
-
-def parse_second(text: str, where: str) -> int:
-    """A timestamp: a whole second, 0 or more (frames lie in one folder a second)."""
-    second = parse_whole(text, "timestamp", where)
-    if second < 0:
-        raise ValueError(f"{where}: timestamp must be 0 or more, got {text!r}")
-    return second
+def quote_cell(text: str) -> str:
+    """`text` as a cell of a CSV file: in quotes where it holds a comma, a quote or a line end."""
+    if any(character in text for character in ',"\r\n'):
+        return '"' + text.replace('"', '""') + '"'
+    return text
 
 
 def parse_box(cells: list[str], where: str) -> FractionBox:

@@ -17,6 +17,7 @@ import numpy as np
 
 from external.ava_evaluation import Boxes, evaluate, read_exclusions
 from external.ava_evaluation.protocol import find_protocol
+from utils.ava_csv import quote_cell
 from utils.boxes import make_valid, normalize_boxes
 from utils.config import Config
 from utils.distributed import gather_objects, is_main
@@ -241,7 +242,7 @@ def _compact(found: Detections, overlap: Overlap, height: int, width: int) -> Im
 
 def _rows(key: ClipKey, result: ImageResult, ids: np.ndarray) -> str:
     """The CSV rows of one image. Nine digits tell any two float32 scores apart."""
-    start = f"{key.video},{key.timestamp:04d}"
+    start = f"{quote_cell(key.video)},{key.timestamp:04d}"
     columns = (result.boxes.tolist(), ids[result.classes].tolist(), result.scores.tolist())
     return "".join(
         f"{start},{x1:.6f},{y1:.6f},{x2:.6f},{y2:.6f},{label},{score:.9g}\n"

@@ -9,6 +9,7 @@ from itertools import count
 from pathlib import Path
 from typing import Any
 
+from utils.ava_csv import quote_cell
 from utils.postprocess import Person, interpolate_persons
 
 
@@ -61,13 +62,13 @@ def write_csv(video: VideoPersons, classes: Mapping[int, str], path: Path) -> No
 
     A row for each label of each person. classes: id to name, ascending ids.
     """
-    ids = list(classes)
+    ids, name = list(classes), quote_cell(video.name)
     rows = []
     for key in video.key_frames:
         for person in key.persons:
             box = ",".join(f"{value:.6f}" for value in _fractions(person.box, video))
             for label, score in person.labels:
-                rows.append(f"{video.name},{key.time:.3f},{box},{ids[label]},{score:.6f}\n")
+                rows.append(f"{name},{key.time:.3f},{box},{ids[label]},{score:.6f}\n")
     path.write_text("".join(rows), encoding="utf-8")
 
 

@@ -14,7 +14,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from utils.ava_csv import parse_box, parse_number, parse_second, read_rows
+from utils.ava_csv import check_video_name, parse_box, parse_number, parse_second, read_rows
 from utils.structures import ClipKey
 
 Scale = tuple[Fraction, Fraction]
@@ -37,10 +37,11 @@ def grid_proposals(preset: int | str) -> Tensor:
     A scale whose boxes do not fill the image is placed at its centre (the 11's single box of side
     3/4). Raises `ValueError` for a number that is no preset.
     """
-    if not str(preset).isdigit() or int(preset) not in PRESETS:
+    presets = {str(count): scales for count, scales in PRESETS.items()}
+    if str(preset) not in presets:
         known = ", ".join(str(name) for name in sorted(PRESETS))
         raise ValueError(f"proposals: expected a grid of {known} boxes, got {preset!r}")
-    boxes = [box for scale in PRESETS[int(preset)] for box in _grid(*scale)]
+    boxes = [box for scale in presets[str(preset)] for box in _grid(*scale)]
     return torch.tensor([[float(value) for value in box] for box in boxes])
 
 
@@ -65,9 +66,9 @@ def read_proposals(path: str | Path, threshold: float) -> dict[ClipKey, np.ndarr
         if len(cells) < 7:
             raise ValueError(
                 f"{where}: expected at least 7 columns video,timestamp,x1,y1,x2,y2[,...],score, "
-                f"got {len(cells)}: {','.join(cells)}"
+                f"got {len(cells)}: {','.join(cells)[:200]!r}"
             )
-        key = ClipKey(cells[0], parse_second(cells[1], where))
+        key = ClipKey(check_video_name(cells[0], where), parse_second(cells[1], where))
         box = parse_box(cells[2:6], where)
         if parse_number(cells[-1], "score", where) > threshold:
             boxes[key].append(box)

@@ -14,10 +14,12 @@ from pathlib import Path
 from typing import NamedTuple
 
 from data.check.problems import Problems
-from data.records import COLUMNS, Records, read_records
+from data.records import Records, read_records
 from utils.ava_csv import (
     FractionBox,
     check_box,
+    check_columns,
+    check_video_name,
     parse_number,
     parse_second,
     parse_whole,
@@ -94,15 +96,12 @@ def _rows_until_unreadable(path: Path, problems: Problems) -> Iterator[tuple[str
 
 def _read_row(labels: LabelFile, where: str, cells: list[str], problems: Problems) -> None:
     """Read every cell of a row, so that each mistake in it is told."""
-    if len(cells) not in (2, 7, 8):
-        problems.error(
-            ROWS,
-            f"{where}: expected 7 or 8 columns {COLUMNS}[,person_id], got {len(cells)}: "
-            f"{','.join(cells)}",
-        )
+    columns = problems.attempt(ROWS, check_columns, cells, where, labels.columns)
+    if columns is None and len(cells) not in (7, 8):
         return
     second = problems.attempt(SECONDS, parse_second, cells[1], where)
-    key = None if second is None else ClipKey(cells[0], second)
+    video = problems.attempt(ROWS, check_video_name, cells[0], where)
+    key = None if second is None or video is None else ClipKey(video, second)
     if key is not None:
         labels.images.setdefault(key, where)
     if len(cells) == 2:
@@ -110,12 +109,9 @@ def _read_row(labels: LabelFile, where: str, cells: list[str], problems: Problem
     labels.count += 1
     if key is not None:
         labels.annotated.setdefault(key, where)
-    labels.columns = labels.columns or len(cells)
-    if len(cells) != labels.columns:
-        problems.error(
-            ROWS, f"{where}: expected {labels.columns} columns as above, got {len(cells)}"
-        )
+    if columns is None:
         return
+    labels.columns = columns
     box = _read_box(labels, cells[2:6], where, problems)
     action = problems.attempt(ACTIONS, parse_whole, cells[6], "action_id", where)
     person = None

@@ -3,18 +3,20 @@
 Handles what evaluation files hold as a rule: rows of one width, plain decimals, no quotes. A number
 is read eight digits at a time from one 64-bit word, its digits as an integer divided by a power of
 ten, and is always the float64 nearest to its text. A field that is not plain (a sign, an exponent,
-more digits) goes to `float`; a chunk that is not goes to `parse_rows`.
+more digits) goes to the parsers of `cells`; a chunk that is not goes to `parse_rows`.
 """
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from external.ava_evaluation.boxes import ImageKey, run_starts
-from external.ava_evaluation.rows import Block, check_seconds
+from external.ava_evaluation.cells import check_time, check_video_name, parse_number, parse_whole
+from external.ava_evaluation.rows import COLUMNS, Block
 
 IntArray = NDArray[np.int64]
 WordArray = NDArray[np.uint64]
@@ -38,6 +40,8 @@ POWERS = INTEGER_POWERS.astype(np.float64)
 """Exact, as every power of ten up to 10^22 is in float64."""
 EXACT = 2.0**53
 """Integers below are exact in float64."""
+KEY_LIMIT = 1100
+"""Longest text `video,timestamp` [bytes] that is compared here, word by word."""
 MAX_MANTISSA = 2.0**63
 """Digits beyond do not surely fit 64 bits."""
 
@@ -45,7 +49,9 @@ MAX_MANTISSA = 2.0**63
 def fast_rows(
     text: bytes, first_line: int, known_keys: dict[bytes, ImageKey] | None = None
 ) -> Block | None:
-    """Parse whole lines; None if they are not plain, or not right (`parse_rows` says where).
+    """Parse whole lines that end in LF; None if they are not plain, or not right.
+
+    `parse_rows` says what and where.
 
     known_keys: images met before, by their text; new ones are added. Where the rows of an image are
     scattered over the file, every chunk meets most images again.
@@ -67,6 +73,8 @@ def fast_rows(
         label=label,
         score=numbers[4] if len(fields.end) == 8 else np.ones(n),
         lines=range(first_line, first_line + n),
+        columns=len(fields.end),
+        last=len(fields.end),
     )
 
 
@@ -86,10 +94,8 @@ class _Fields:
 
 def _split(text: bytes) -> _Fields | None:
     """Find the fields; None unless every row has the same 7 or 8 of them and no quotes."""
-    if b"\r" in text:
-        text = text.replace(b"\r\n", b"\n")
     columns = text[: text.find(b"\n")].count(b",") + 1
-    if columns not in (7, 8) or b'"' in text or b"\r" in text:
+    if columns not in (7, 8) or b'"' in text:
         return None
     padded = b"\n".rjust(WORD, b"\0") + text + bytes(WORD)
     characters = np.frombuffer(padded, dtype=np.uint8)
@@ -109,12 +115,14 @@ def _split(text: bytes) -> _Fields | None:
 def _images(
     fields: _Fields, known: dict[bytes, ImageKey]
 ) -> tuple[list[ImageKey], NDArray[np.int32]]:
-    """Number the images by appearance. Raises ValueError for a timestamp that is none.
+    """Number the images by appearance. Raises ValueError for a name or timestamp that is none.
 
     An image is its text `video,timestamp`, told apart by a hash that is then verified.
     """
     begin, end = fields.begin[0], fields.end[1]
     width = end - begin
+    if int(width.max()) > KEY_LIMIT:
+        raise ValueError("a long name")
     words, mixed = [], width.astype(np.uint64)
     for offset in range(0, int(width.max()), WORD):
         word = fields.words[np.minimum(begin + offset, len(fields.words) - 1)]
@@ -138,11 +146,14 @@ def _images(
 
 
 def _key(text: bytes, known: dict[bytes, ImageKey]) -> ImageKey:
-    """Return the image of `video,timestamp`. Raises ValueError for a timestamp that is none."""
+    """Return the image of `video,timestamp`. Raises ValueError where it names none."""
     if text not in known:
-        video, seconds = text.decode(errors="surrogateescape").split(",")
-        known[text] = video, check_seconds(seconds, "")
+        video, seconds = text.decode().split(",")
+        known[text] = check_video_name(video, ""), _time(seconds, "")
     return known[text]
+
+
+_time = lru_cache(1 << 14)(check_time)  # the seconds of one video are those of the others
 
 
 def _integers(fields: _Fields, column: int) -> IntArray:
@@ -151,7 +162,7 @@ def _integers(fields: _Fields, column: int) -> IntArray:
     width = end - fields.begin[column]
     value, plain = _digits(fields.words, end, np.minimum(width, WORD))
     plain &= (width > 0) & (width <= WORD)
-    return _repaired(value.astype(np.int64), plain, fields, column, int)
+    return _repaired(value.astype(np.int64), plain, fields, column, parse_whole)
 
 
 def _decimals(fields: _Fields, column: int) -> NDArray[np.float64]:
@@ -180,7 +191,7 @@ def _decimals(fields: _Fields, column: int) -> NDArray[np.float64]:
     if wide.size:
         mantissa = integer[wide] * INTEGER_POWERS[decimals[wide]] + fraction[wide]
         value[wide], plain[wide] = _nearest_quotient(mantissa, scale[wide])
-    return _repaired(value, plain, fields, column, float)
+    return _repaired(value, plain, fields, column, parse_number)
 
 
 def _nearest_quotient(
@@ -244,10 +255,11 @@ def _repaired(
     plain: BoolArray,
     fields: _Fields,
     column: int,
-    parse: Callable[[bytes], float],
+    parse: Callable[[str, str, str], float],
 ) -> NDArray[Any]:
     """Parse what is not plain one by one, in place. Raises ValueError."""
     rows = np.flatnonzero(~plain)
     begin, end = fields.begin[column, rows].tolist(), fields.end[column, rows].tolist()
-    values[rows] = [parse(fields.text[b:e]) for b, e in zip(begin, end, strict=True)]
+    texts = [fields.text[b:e].decode() for b, e in zip(begin, end, strict=True)]
+    values[rows] = [parse(text, COLUMNS[column], "") for text in texts]
     return values

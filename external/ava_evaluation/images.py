@@ -7,6 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from external.ava_evaluation.boxes import Boxes, ImageKey
+from external.ava_evaluation.cells import parse_second
 from external.ava_evaluation.protocol import Protocol
 
 
@@ -66,4 +67,4 @@ def _numbered(
 
 def _seconds(text: str, protocol: Protocol) -> str:
     """Write a timestamp the one way the protocol compares it."""
-    return str(int(text)) if protocol.whole_seconds else f"{float(text):.6f}"
+    return str(parse_second(text, "")) if protocol.whole_seconds else f"{float(text):.6f}"

@@ -87,7 +87,12 @@ def whole_file(path: str | Path) -> Iterator[BinaryIO]:
     file system that cannot sync is taken as it is. Raises `OSError`.
     """
     path = Path(path)
-    handle, name = tempfile.mkstemp(prefix=f".{path.name[:100]}.", suffix=".tmp", dir=path.parent)
+    try:
+        handle, name = tempfile.mkstemp(
+            prefix=f".{path.name[:100]}.", suffix=".tmp", dir=path.parent
+        )
+    except OSError as error:  # which names the temporary file
+        raise OSError(error.errno, error.strerror, str(path)) from None
     temporary = Path(name)
     try:
         with open(handle, "wb") as file:
