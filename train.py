@@ -121,6 +121,7 @@ def build_training_loader(config: Config, dataset: AvaClips) -> ClipLoader:
         train=True,
         rank=rank(),
         world_size=world_size(),
+        timeout=config.data.batch_timeout,
     )
 
 

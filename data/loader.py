@@ -1,5 +1,8 @@
 """Batches of clips for one process or several: `build_loader`, in an order that can be resumed.
 
+A worker that dies, that cannot hand over its batch or that does not come back ends the program with
+what it was loading.
+
 Training: the order of an epoch is a permutation drawn from (seed, epoch), the same in every
 process. The b-th batch of B clips is `order[b * B : (b + 1) * B]`, of which each process takes a
 contiguous share: with the same B, one process or four see the same batches. Testing: every image
@@ -9,14 +12,18 @@ exactly once, over all processes.
 from __future__ import annotations
 
 import atexit
+import errno
 import math
+import multiprocessing.queues
 import os
 import re
+import resource
 import signal
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from multiprocessing.process import BaseProcess
+from typing import Any
 from weakref import WeakSet
 
 import cv2
@@ -28,6 +35,7 @@ from torch.utils.data import DataLoader, Dataset, Sampler, get_worker_info
 from data.dataset import AvaClips
 from utils.interrupt import ignore_stop_signals
 from utils.structures import ClipBatch, ClipSample, collate_clips
+from utils.waiting import time_limit
 
 # What the loader asks the dataset for: (epoch, index).
 SampleIndex = tuple[int, int]
@@ -35,6 +43,11 @@ SampleIndex = tuple[int, int]
 _DEAD_WORKERS = re.compile(r"worker \(pid(?:\(s\))? ([\d, ]+)\)")
 # What else PyTorch says where a worker is gone.
 _BROKEN_CONNECTION = ("received 0 items of ancdata", "Pin memory thread exited unexpectedly")
+# What it, or the system, says where memory or files that processes share are used up.
+_SHORTAGE = ("ancdata", "Too many open files", "shared memory", "shm", "No space left")
+# Where shared memory lies; bytes of a worker's last words.
+SHARED_MEMORY = "/dev/shm"
+LAST_WORDS = 400
 
 
 class TrainingBatches(Sampler[list[SampleIndex]]):
@@ -98,21 +111,21 @@ class _Watched(Dataset[ClipSample]):
     """A dataset of which every worker notes in shared memory what it is loading.
 
     held: `[workers, 4]` int64: process id, epoch, index, whether it is still loading that.
+    words: `[workers, LAST_WORDS]` uint8, why a worker could not hand over what it had loaded.
     """
 
-    def __init__(self, dataset: AvaClips, held: Tensor) -> None:
-        self.dataset, self.held = dataset, held
+    def __init__(self, dataset: AvaClips, held: Tensor, words: Tensor) -> None:
+        self.dataset, self.held, self.words = dataset, held, words
 
     def __len__(self) -> int:
         return len(self.dataset)
 
     def __getitem__(self, index: SampleIndex) -> ClipSample:
         worker = get_worker_info()
-        if worker is None:
-            return self.dataset[index]
-        self.held[worker.id] = torch.tensor((os.getpid(), *index, 1))
+        row = self.held[0 if worker is None else worker.id]
+        row[:] = torch.tensor((os.getpid(), *index, 1))
         sample = self.dataset[index]
-        self.held[worker.id, 3] = 0
+        row[3] = 0
         return sample
 
 
@@ -125,13 +138,20 @@ class ClipLoader:
         batches: TrainingBatches | TestingBatches,
         workers: int,
         context: str | None = None,
+        timeout: float = 0,
     ) -> None:
         self.dataset = dataset
         self.batches = batches
-        self.held = torch.zeros(max(workers, 1), 4, dtype=torch.int64).share_memory_()
+        self.timeout = timeout
+        self.held = torch.zeros(max(workers, 1), 4, dtype=torch.int64)
+        self.words = torch.zeros(max(workers, 1), LAST_WORDS, dtype=torch.uint8)
+        if workers:
+            with _shortage_explained():
+                self.held.share_memory_()
+                self.words.share_memory_()
         _loaders.add(self)
         self.loader: DataLoader = DataLoader(
-            _Watched(dataset, self.held),
+            _Watched(dataset, self.held, self.words),
             batch_sampler=batches,
             num_workers=workers,
             collate_fn=collate_clips,
@@ -152,7 +172,28 @@ class ClipLoader:
         return len(self.batches)
 
     def __iter__(self) -> Iterator[ClipBatch]:
-        return iter(self.loader)
+        """Raises `TimeoutError` naming what is being loaded if a batch takes too long."""
+        with _shortage_explained():
+            batches = iter(self.loader)
+        while True:
+            with time_limit(self.timeout, self._describe_wait):
+                batch = next(batches, None)
+            if batch is None:
+                return
+            yield batch
+
+    def _describe_wait(self) -> str:
+        """What to say where no batch comes."""
+        loading = [self._name(*row[1:3]) for row in self.held.tolist() if row[0] and row[3]]
+        what = f"; being loaded: {', '.join(loading)}" if loading else ""
+        return (
+            f"no batch came within {self.timeout:g} s (data.batch_timeout){what}. A file there "
+            "blocks or is damaged, or the disk is slow"
+        )
+
+    def _name(self, epoch: int, index: int) -> str:
+        key = self.dataset.keys[index]
+        return f"video {key.video}, second {key.timestamp} (epoch {epoch})"
 
     def processes(self) -> list[BaseProcess]:
         """The workers that should be running: PyTorch keeps them where only it may look."""
@@ -166,10 +207,17 @@ class ClipLoader:
         for worker, (pid, epoch, index, loading) in enumerate(self.held.tolist()):
             if pid in dead:
                 self.held[worker, 0] = 0
-                key = self.dataset.keys[index]
                 doing = "while it held" if loading else "idle, after"
-                told.append(f"{doing} video {key.video}, second {key.timestamp} (epoch {epoch})")
+                told.append(f"{doing} {self._name(epoch, index)}")
         return told
+
+    def last_words(self, dead: set[int | None]) -> str:
+        """Why the first of the `dead` could not hand over what it had loaded; "" if it could."""
+        for row, words in zip(self.held.tolist(), self.words, strict=True):
+            text = bytes(words.tolist()).rstrip(b"\0").decode(errors="replace")
+            if row[0] in dead and text:
+                return text
+        return ""
 
 
 # Of this process, those that are in use.
@@ -186,15 +234,62 @@ def deaths_explained() -> Iterator[None]:
     """
     try:
         yield
-    except (RuntimeError, ConnectionResetError, ConnectionRefusedError, EOFError) as error:
+    except (RuntimeError, OSError, EOFError) as error:
+        if isinstance(error, OSError) and not _is_broken_connection(error):
+            raise
         dead = _dead_workers(error)
+        words = next(filter(None, (loader.last_words(dead) for loader in _loaders)), "")
         told = [text for loader in _loaders for text in loader.tell(dead)]
+        if words or (not dead and _is_shortage(error)):
+            raise OSError(describe_shortage(words or str(error))) from error
         if not told:
             raise
+        if "Bus error" in str(error):
+            raise OSError(describe_shortage("Bus error")) from error
         raise ChildProcessError(
             f"a loader process died {'; '.join(told)}: out of memory, or crashed in a decoder "
             f"({error!r})"
         ) from error
+
+
+def _is_broken_connection(error: OSError) -> bool:
+    """Whether `error` may come from a worker's end, and is not a user's file's."""
+    return isinstance(error, (ConnectionResetError, ConnectionRefusedError)) or (
+        error.errno == errno.EMFILE
+    )
+
+
+@contextmanager
+def _shortage_explained() -> Iterator[None]:
+    """Raise `OSError` with advice where workers cannot be given what they share."""
+    try:
+        yield
+    except (RuntimeError, OSError) as error:
+        if not _is_shortage(error):
+            raise
+        raise OSError(describe_shortage(str(error))) from error
+
+
+def _is_shortage(error: Exception) -> bool:
+    if isinstance(error, OSError) and error.errno in (errno.EMFILE, errno.ENFILE, errno.ENOSPC):
+        return True
+    return any(words in str(error) for words in _SHORTAGE)
+
+
+def describe_shortage(reason: str) -> str:
+    """What to say where processes cannot share a batch: what there is, and what helps."""
+    try:
+        disk = os.statvfs(SHARED_MEMORY)
+        size, free = (n * disk.f_frsize / 2**20 for n in (disk.f_blocks, disk.f_bavail))
+        there = f"has {size:.4g} MiB, {free:.4g} MiB free"
+    except OSError:
+        there = "is not there"
+    files = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
+    return (
+        f"loader processes cannot hand over a batch: {' '.join(reason.split())[:200]}; "
+        f"{SHARED_MEMORY} {there}, {files} files may be open (ulimit -n). Start with workers=0, or "
+        "give more (docker run --shm-size=8g)"
+    )
 
 
 def _dead_workers(error: Exception) -> set[int | None]:
@@ -246,19 +341,21 @@ def build_loader(
     world_size: int = 1,
     start_iteration: int = 0,
     context: str | None = None,
+    timeout: float = 0,
 ) -> ClipLoader:
     """Batches of `dataset`, loaded by `workers` processes (0: by this one).
 
     batch_size: clips over all processes in training, of each process in testing.
     start_iteration: batches of epoch 0 to skip; `ClipLoader.set_epoch` for the others.
     context: how workers are started ("fork", "spawn", "forkserver"); None is Python's default.
+    timeout: seconds to wait for one batch; 0: without end.
     """
     batches: TrainingBatches | TestingBatches
     if train:
         batches = TrainingBatches(len(dataset), batch_size, seed, rank, world_size)
     else:
         batches = TestingBatches(len(dataset), batch_size, rank, world_size)
-    loader = ClipLoader(dataset, batches, workers, context)
+    loader = ClipLoader(dataset, batches, workers, context, timeout)
     loader.set_epoch(0, start_iteration)
     return loader
 
@@ -271,3 +368,18 @@ def _init_worker(worker: int) -> None:
     ignore_stop_signals()
     cv2.setNumThreads(0)
     torch.set_num_threads(1)
+    # The queue's thread would print the error, lose the batch and go on: its reader waits for ever.
+    hooks: Any = multiprocessing.queues.Queue
+    hooks._on_queue_feeder_error = staticmethod(_end_with_words)
+
+
+def _end_with_words(error: Exception, batch: object) -> None:
+    """Leave word of why a batch cannot be sent, and end this worker: that is seen."""
+    worker = get_worker_info()
+    assert worker is not None, "in a worker"
+    words = f"{error}".encode()[:LAST_WORDS]
+    assert isinstance(worker.dataset, _Watched), "the loader's own"
+    worker.dataset.words[worker.id, : len(words)] = torch.frombuffer(
+        bytearray(words), dtype=torch.uint8
+    )
+    os._exit(1)

@@ -35,4 +35,5 @@ class ValidationSet:
             data.workers,
             rank=rank(),
             world_size=world_size(),
+            timeout=data.batch_timeout,
         )

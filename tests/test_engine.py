@@ -185,6 +185,23 @@ def test_a_loss_that_is_not_finite_stops_with_its_parts_and_clips(tmp_path):
         trainer.fit()
 
 
+def test_a_signal_while_a_batch_is_waited_for_saves_and_stops(tmp_path):
+    trainer = make_trainer(tmp_path)
+
+    class Blocked(Batches):
+        def __iter__(self):
+            yield self.items[0]
+            os.kill(os.getpid(), signal.SIGTERM)
+            time.sleep(20)
+
+    trainer.loader = Blocked(trainer.detector)
+    started = time.monotonic()
+    with pytest.raises(Interrupted, match="stopped after iteration 1; all is saved"):
+        trainer.fit()
+    assert time.monotonic() - started < 10
+    assert torch.load(tmp_path / "run/latest.pt", weights_only=True)["iteration"] == 1
+
+
 def test_weights_that_the_last_update_broke_are_not_saved(tmp_path):
     """The loss was finite: it was computed of the weights before."""
     trainer = make_trainer(tmp_path, 2)

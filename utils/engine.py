@@ -30,6 +30,8 @@ from utils.run import RunFolder
 from utils.run_state import first_not_finite
 from utils.structures import ClipBatch
 
+# How long [s] a signal lets a process wait for its batch where others wait for the process.
+PATIENCE = 20.0
 # Metrics, and pictures [H, W, 3] by name.
 Validation = tuple[dict[str, Any], dict[str, np.ndarray]]
 
@@ -61,11 +63,17 @@ def weights_rate(optimizer: Optimizer) -> float:
     return max(float(g["lr"]) for g in optimizer.param_groups if not g.get("is_bias"))
 
 
-def timed_batches(loader: Any) -> Iterator[ClipBatch]:
-    """The batches of `loader`; waiting for each is a section of its own."""
-    batches = iter(loader)
+def timed_batches(loader: Any, stop: StopSignals) -> Iterator[ClipBatch]:
+    """The batches of `loader`; waiting for each is a section of its own, and ends by a signal.
+
+    Among several processes the signal first gives the batch time to come, so that all stop after
+    the same iteration.
+    """
+    patience = PATIENCE if world_size() > 1 else 0.0
+    batches: Iterator[ClipBatch] | None = None
     while True:
-        with section("loading"):
+        with section("loading"), stop.waiting(patience):
+            batches = iter(loader) if batches is None else batches
             batch = next(batches, None)
         if batch is None:
             return
@@ -130,7 +138,20 @@ class Trainer:
                 self.save()
 
     def train_epoch(self) -> None:
-        """From where we are to the end of the epoch, or of the run."""
+        """From where we are to the end of the epoch, or of the run.
+
+        Raises `Interrupted` after a signal, with everything saved.
+        """
+        try:
+            self._train_epoch()
+        except Interrupted as stop:
+            if stop.args[0]:
+                raise  # all have saved
+            if is_main():
+                self.save(must=True, usage=self.own_usage())
+            raise Interrupted(stop.signum, self.run.resume_hint(self.iteration)) from None
+
+    def _train_epoch(self) -> None:
         begun, first = self.epoch, self.iteration
         if self.profiler is not None:
             self.profiler.start()
@@ -139,7 +160,7 @@ class Trainer:
         reset_peak_memory(self.device)
         iterations, per_epoch = self.schedule.iterations, len(self.loader)
         with TrainingProgress(self.iteration, iterations, per_epoch, world_size()) as progress:
-            for batch in timed_batches(self.loader):
+            for batch in timed_batches(self.loader, self.stop):
                 started = time.perf_counter()
                 losses = self.train_step(batch.to(self.device))
                 self.iteration += 1

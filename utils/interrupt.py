@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import signal
-from collections.abc import Iterator
+import threading
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from types import FrameType
 from typing import Any
@@ -22,13 +24,16 @@ class Interrupted(Exception):
 class StopSignals:
     """While open, the first SIGTERM or SIGINT only sets `signum`: the loop stops where it can save.
 
-    With `at_once` set there is nothing left to save, and the signal raises `Interrupted`. A second
+    With `at_once` set, or in a block of `waiting`, the signal raises `Interrupted`. A second
     SIGINT always interrupts: whoever presses Ctrl-C twice does not want to wait.
     """
 
     def __init__(self) -> None:
         self.signum = 0
         self.at_once = False
+        self.waits = 0
+        self.is_overdue = False
+        self._on_signal: Callable[[], None] | None = None
         self._before: dict[int, Any] = {}
 
     def __enter__(self) -> StopSignals:
@@ -39,12 +44,48 @@ class StopSignals:
         for number, handler in self._before.items():
             signal.signal(number, handler)
 
+    @contextmanager
+    def waiting(self, patience: float) -> Iterator[None]:
+        """A block in which this process waits for something that may never come.
+
+        patience: seconds that a signal leaves it to come, since other processes are waiting for
+        this one; 0: none.
+        """
+        before, self.at_once = self.at_once, self.at_once or not patience
+        self.waits += 1
+        timer = threading.Timer(patience, self._lose_patience, (self.waits,))
+        timer.daemon = True
+        self._on_signal = timer.start
+        try:
+            if self.signum:
+                self._interrupt(self.signum)
+            yield
+        finally:
+            self.waits += 1
+            self._on_signal = None
+            timer.cancel()
+            self.at_once = before
+
+    def _lose_patience(self, wait: int) -> None:
+        """From the timer's thread: interrupt the main one, if it still is in that very wait."""
+        if wait == self.waits:
+            self.is_overdue = True
+            os.kill(os.getpid(), signal.SIGTERM)
+
     def _take(self, signum: int, frame: FrameType | None) -> None:
+        if self.is_overdue:
+            raise Interrupted(self.signum)
         if self.signum and signum == signal.SIGINT:
             raise KeyboardInterrupt
         self.signum = signum
+        self._interrupt(signum)
+
+    def _interrupt(self, signum: int) -> None:
         if self.at_once:
             raise Interrupted(signum)
+        if self._on_signal is not None:
+            start, self._on_signal = self._on_signal, None
+            start()
 
 
 def ignore_stop_signals() -> None:

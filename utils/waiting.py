@@ -1,0 +1,54 @@
+"""A limit on how long this process waits for something, kept also where nothing returns."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from types import FrameType
+
+# How long [s] the thread waits for the signal's handler: code that does not return to Python, as
+# of a decoder that hangs, never lets it run.
+GRACE = 10.0
+
+
+class _TooLong(BaseException):
+    """The limit has passed. No `Exception`: who waits may catch those of a file that is broken."""
+
+
+@contextmanager
+def time_limit(seconds: float, describe: Callable[[], str]) -> Iterator[None]:
+    """Raise `TimeoutError` with the text of `describe()` if this block takes longer.
+
+    A signal interrupts what the block waits for. Where that does not help, the program says the
+    text and ends with exit code 2. Only in the main thread; zero seconds: no limit.
+    """
+    if not seconds or threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = signal.signal(signal.SIGALRM, _raise)
+    watch = threading.Timer(seconds + GRACE, _give_up, (describe,))
+    watch.daemon = True
+    watch.start()
+    signal.setitimer(signal.ITIMER_REAL, seconds)
+    try:
+        yield
+    except _TooLong:
+        raise TimeoutError(describe()) from None
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, before)
+        watch.cancel()
+
+
+def _raise(signum: int, frame: FrameType | None) -> None:
+    raise _TooLong
+
+
+def _give_up(describe: Callable[[], str]) -> None:
+    """End the program from a thread: the main one does not listen."""
+    print(f"error: {describe()}", file=sys.stderr, flush=True)
+    os._exit(2)
