@@ -10,7 +10,7 @@ import argparse
 import copy
 import time
 from collections.abc import Callable
-from contextlib import closing
+from contextlib import closing, suppress
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +26,7 @@ from models.inference import prepare_for_inference
 from models.rates import build_optimizer
 from models.settings import checkpoint_config
 from models.training import build_pass
+from utils.agreement import check_same, settings_facts, weights_facts
 from utils.checkpoint import check_fits, load_state
 from utils.cli import ROOT, run_main
 from utils.config import Config, describe_options, load_config
@@ -33,9 +34,12 @@ from utils.console import tolerant_output
 from utils.determinism import seed_iteration, set_deterministic
 from utils.devices import add_device_option
 from utils.distributed import (
+    PEER_TIMEOUT,
     broadcast_object,
     distribute,
     is_main,
+    losses_explained,
+    on_all,
     on_main,
     rank,
     start_process,
@@ -78,13 +82,9 @@ def parse_arguments() -> argparse.Namespace:
 
 
 def make_validation(
-    config: Config, detector: StepDetector, device: torch.device
+    config: Config, validation: ValidationSet, detector: StepDetector, device: torch.device
 ) -> Callable[[], Validation]:
-    """A function that gives the metrics on the validation set, on every process, and pictures.
-
-    All that it reads is read now, so that nothing is missing after the first epoch.
-    """
-    validation = ValidationSet(config)
+    """A function that gives the metrics on the validation set, on every process, and pictures."""
 
     def validate() -> Validation:
         evaluator = build_evaluator(config, validation.classes)
@@ -139,17 +139,22 @@ def build_schedule(config: Config, per_epoch: int) -> Schedule:
 
 
 def build_trainer(config: Config, device: torch.device) -> Trainer:
-    """Wire the run together; what is wrong with files or options is said here."""
+    """Wire the run together; what is wrong with files or options is said here, in all processes."""
     train = config.train
-    precision = Precision(device, train.precision, train.amp_backend)
+    check_same(settings_facts(config, ROOT))
+    precision = on_all(lambda: Precision(device, train.precision, train.amp_backend))
     torch.manual_seed(train.seed)
     set_deterministic(train.deterministic, device)
-    dataset = build_dataset(config, "train")
+    dataset = on_all(lambda: build_dataset(config, "train"))
     config.model.num_classes = len(dataset.classes)
-    loader = build_training_loader(config, dataset)
+    loader = on_all(lambda: build_training_loader(config, dataset))
     schedule = build_schedule(config, len(loader))
-    detector = build_for_training(config).to(device)
-    validate = make_validation(config, detector, device)
+    detector = on_all(lambda: build_for_training(config)).to(device)
+    validation = on_all(lambda: ValidationSet(config))
+    if world_size() > 1:
+        data = {"the training set": dataset.digest(), "the validation set": validation.digest()}
+        check_same({"training clips": len(dataset), **data, **weights_facts(config)})
+    validate = make_validation(config, validation, detector, device)
     optimizer = build_optimizer(train, detector)
 
     def fits(content: dict[str, Any], path: Path) -> None:
@@ -230,18 +235,25 @@ def main() -> None:
         )
     if arguments.fp16:
         arguments.overrides.append("precision=fp16")
-    config = None
-    if not arguments.replay:
-        config = load_config(
+
+    def read_config() -> Config:
+        return load_config(
             arguments.config or ROOT / "configs" / "ava_step.yaml", arguments.overrides
         )
-    device = start_process(arguments.device)
+
+    timeout = PEER_TIMEOUT
+    if not arguments.replay:
+        with suppress(ValueError):  # it is said when all processes have met
+            timeout = read_config().train.peer_timeout
+    device = start_process(arguments.device, timeout)
     try:
-        if config is None:
-            replay(arguments.replay, device)
-        else:
-            with tolerant_output("the output cannot be written; training goes on"):
-                train(config, device)
+        with losses_explained():
+            if arguments.replay:
+                replay(arguments.replay, device)
+            else:
+                config = on_all(read_config)
+                with tolerant_output("the output cannot be written; training goes on"):
+                    train(config, device)
     finally:
         stop_process()
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
 import math
+from contextlib import suppress
 from itertools import chain
 from pathlib import Path
 
@@ -93,6 +95,19 @@ class AvaClips(Dataset[ClipSample]):
 
     def __len__(self) -> int:
         return len(self.keys)
+
+    def digest(self) -> str:
+        """A short hash of the key frames, of all that is annotated, and of three of the frames."""
+        digest = hashlib.sha256(repr((self.keys, self.classes)).encode())
+        annotations = self.annotations
+        digest.update(repr(annotations.spans).encode())
+        for values in (annotations.boxes, annotations.labels, annotations.persons):
+            digest.update(b"" if values is None else values.tobytes())
+        for key in (self.keys[0], self.keys[len(self.keys) // 2], self.keys[-1]):
+            paths = self.folders[key.video].window(key.timestamp, self.window, self.fps)
+            with suppress(OSError):  # loading says what is wrong with it
+                digest.update(Path(paths[0]).read_bytes())
+        return digest.hexdigest()[:12]
 
     def set_epoch(self, epoch: int) -> None:
         """Draw as in `epoch` from now on, where `dataset[i]` is asked for without one."""

@@ -14,6 +14,7 @@ from __future__ import annotations
 import atexit
 import errno
 import math
+import multiprocessing
 import multiprocessing.queues
 import os
 import re
@@ -174,6 +175,8 @@ class ClipLoader:
     def __iter__(self) -> Iterator[ClipBatch]:
         """Raises `TimeoutError` naming what is being loaded if a batch takes too long."""
         with _shortage_explained():
+            if self.loader.num_workers:
+                self._check_files()
             batches = iter(self.loader)
         while True:
             with time_limit(self.timeout, self._describe_wait):
@@ -181,6 +184,21 @@ class ClipLoader:
             if batch is None:
                 return
             yield batch
+
+    def _check_files(self) -> None:
+        """Raise `OSError` if fewer files may be opened than workers and two batches take.
+
+        PyTorch fails in the middle of starting its workers else, and leaves some.
+        """
+        clips = self.batches.batch_size
+        needed = 10 + 4 * self.loader.num_workers + 2 * (1 + 5 * clips)
+        opened = []
+        try:
+            for _ in range(needed):
+                opened.append(os.open(os.devnull, os.O_RDONLY))
+        finally:
+            for handle in opened:
+                os.close(handle)
 
     def _describe_wait(self) -> str:
         """What to say where no batch comes."""
@@ -323,11 +341,12 @@ def _dead_workers(error: Exception) -> set[int | None]:
 def _end_workers() -> None:
     """Kill what is left at the end of the program, where a traceback still holds a loader.
 
-    Workers ignore the SIGTERM that `multiprocessing` would send them, and wait for, without end.
+    Workers ignore the SIGTERM that `multiprocessing` would send them, and wait for, without end;
+    those, too, of a loader that failed as it was starting them.
     """
     signal.signal(signal.SIGCHLD, signal.SIG_DFL)  # PyTorch's would take it for a fault
-    for loader in _loaders:
-        for process in loader.processes():
+    for process in multiprocessing.active_children():
+        if process.daemon:
             process.kill()
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+
 from data.annotations import read_exclusions
 from data.dataset import build_dataset, dataset_root
 from data.loader import build_loader
@@ -37,3 +39,8 @@ class ValidationSet:
             world_size=world_size(),
             timeout=data.batch_timeout,
         )
+
+    def digest(self) -> str:
+        """A short hash of the key frames, the annotation and what is left out of it."""
+        left_out = self.exclusions.read_bytes() if self.exclusions is not None else b""
+        return hashlib.sha256(self.dataset.digest().encode() + left_out).hexdigest()[:12]

@@ -14,19 +14,17 @@ sys.path.insert(0, str(REPOSITORY))
 
 from data.toy import SplitSummary, ToySettings, generate_toy_dataset  # noqa: E402
 from data.toy.actors import ACTIONS  # noqa: E402
+from utils.cli import run_main  # noqa: E402
 
 
 def main() -> None:
     args = vars(_parse_arguments())
     root, force = args.pop("root"), args.pop("force")
-    try:
-        total = len(ToySettings(**args).videos())
-        with tqdm(total=total, unit="video", disable=None) as bar:
-            summary = generate_toy_dataset(
-                root, force=force, on_video=lambda video: bar.update(), **args
-            )
-    except (ValueError, FileExistsError) as error:
-        sys.exit(f"error: {error}")
+    total = len(ToySettings(**args).videos())
+    with tqdm(total=total, unit="video", disable=None) as bar:
+        summary = generate_toy_dataset(
+            root, force=force, on_video=lambda video: bar.update(), **args
+        )
     print(f"{root}: {'written' if summary.created else 'already there, nothing done'}")
     for name, split in summary.splits.items():
         if split.videos:
@@ -58,4 +56,4 @@ def _describe(name: str, split: SplitSummary) -> str:
 
 
 if __name__ == "__main__":
-    main()
+    run_main(main)

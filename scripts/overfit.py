@@ -5,7 +5,8 @@
 If a detector cannot learn these few key frames by heart, boxes, seconds or labels are wrong. The
 video becomes a dataset in AVA's layout (`<output>/dataset`), on which `configs/overfit.yaml` is
 trained; the result is the frame-mAP on those same key frames, and the video with what was learned
-drawn on it. An earlier result in the output folder is replaced once the new dataset is whole.
+drawn on it. An earlier result of this script in the output folder is replaced once the new dataset
+is whole; anything else that is in its way there is refused.
 """
 
 from __future__ import annotations
@@ -14,7 +15,6 @@ import argparse
 import shutil
 import subprocess
 import sys
-import tempfile
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -24,8 +24,13 @@ from data.prepare import prepare_video_dataset  # noqa: E402, ROOT must be on th
 from utils.cli import run_main  # noqa: E402
 from utils.config import load_config  # noqa: E402
 from utils.labels import read_label_map  # noqa: E402
+from utils.system.locks import folder_lock  # noqa: E402
+from utils.system.outputs import check_apart, check_replaceable, note_made  # noqa: E402
+from utils.system.staging import staging_folder  # noqa: E402
 
 CONFIG = ROOT / "configs" / "overfit.yaml"
+# What this script makes in its output folder.
+FOLDERS = ("dataset", "train", "test", "demo")
 
 
 def parse_arguments() -> argparse.Namespace:
@@ -55,13 +60,15 @@ def run(script: str, *arguments: str | Path) -> None:
 
 def make_dataset(arguments: argparse.Namespace, output: Path) -> Path:
     """The dataset in `<output>/dataset`, whole, with earlier results of the folder removed."""
-    output.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(prefix=".unfinished-", dir=output) as staging:
-        classes = read_label_map(arguments.label_map)
-        prepare_video_dataset(arguments.video, arguments.csv, classes, Path(staging) / "dataset")
-        for name in ("dataset", "train", "test", "demo"):
+    check_replaceable(output, FOLDERS)
+    classes = read_label_map(arguments.label_map)
+    with staging_folder(output) as staging:
+        prepare_video_dataset(arguments.video, arguments.csv, classes, staging / "dataset")
+        check_replaceable(output, FOLDERS)
+        note_made(output, "overfit", FOLDERS)
+        for name in FOLDERS:
             shutil.rmtree(output / name, ignore_errors=True)
-        shutil.move(Path(staging) / "dataset", output / "dataset")
+        (staging / "dataset").replace(output / "dataset")
     return output / "dataset"
 
 
@@ -69,6 +76,13 @@ def main() -> None:
     arguments = parse_arguments()
     load_config(CONFIG, arguments.overrides)
     output = arguments.output or ROOT / "runs" / f"overfit_{arguments.video.stem}"
+    check_apart([output / name for name in FOLDERS], [arguments.video, arguments.csv])
+    with folder_lock(output, "overfitting"):
+        overfit(arguments, output)
+
+
+def overfit(arguments: argparse.Namespace, output: Path) -> None:
+    """Make the dataset, train, test, and draw what was learned."""
     dataset = make_dataset(arguments, output)
     print(f"dataset: {dataset}", flush=True)
     settings = [f"root={dataset}", f"output={output}", "name=train", *arguments.overrides]

@@ -1,15 +1,18 @@
 """Two gloo processes train and validate as one does, on one machine and on two."""
 
 import json
+import signal
 import socket
-from contextlib import ExitStack
+import subprocess
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 import pytest
 import torch
 
 from tests.helpers import ROOT
-from tests.runs import arguments, losses_of, start, write_data
+from tests.runs import arguments, losses_of, start, train_lines, wait_for, write_data
 
 TWO = ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
 # Statistics of half a batch are not those of a batch: they are frozen, as in the AVA setting.
@@ -75,11 +78,64 @@ def test_two_processes_train_as_one(data: Path, one: Path, tmp_path: Path):
     assert_same_run(tmp_path / "toy_step", one)
 
 
-@pytest.mark.skipif(torch.cuda.is_available(), reason="the script would take the GPUs")
-def test_two_machines_train_as_one(data: Path, one: Path, tmp_path: Path):
+def free_port() -> int:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
+        return int(probe.getsockname()[1])
+
+
+@contextmanager
+def two_processes(options: list[str], *second: str) -> Iterator[list[subprocess.Popen]]:
+    """Processes that no launcher looks after; the second has options of its own, too."""
+    place = {"WORLD_SIZE": "2", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(free_port())}
+    with ExitStack() as started:
+        yield [
+            started.enter_context(
+                start("train.py", *options, *more, RANK=str(rank), LOCAL_RANK=str(rank), **place)
+            )
+            for rank, more in enumerate(((), second))
+        ]
+
+
+def test_processes_that_differ_are_refused_with_both_values(data: Path, tmp_path: Path):
+    options = arguments("step", data, tmp_path, *FROZEN)
+    with two_processes(options, "det_lr=1", "validate_every=2", "root=/nonexistent") as processes:
+        for process in processes:
+            _, err = process.communicate(timeout=300)
+            assert process.returncode == 2, err
+            assert "Traceback" not in err
+            assert "train.det_lr is 0.002 in process 0, 1.0 in process 1" in err
+            assert "train.validate_every is 0 in process 0, 2 in process 1" in err
+    assert not (tmp_path / "toy_step").exists()
+
+
+@pytest.mark.parametrize(
+    ("number", "said"),
+    [
+        (signal.SIGKILL, "process 1 is gone: killed"),
+        (signal.SIGSTOP, "process 1 stands still: no sign of life for 3 s"),
+    ],
+)
+def test_a_process_that_is_lost_ends_the_other_with_a_line(
+    data: Path, tmp_path: Path, number: signal.Signals, said: str
+):
+    options = arguments("step", data, tmp_path, *FROZEN[:-1], "epochs=2000", "peer_timeout=3")
+    log = tmp_path / "toy_step" / "log.jsonl"
+    with two_processes(options) as (first, second):
+        wait_for(lambda: log.is_file() and len(train_lines(log.parent)) >= 2, first)
+        second.send_signal(number)
+        _, err = first.communicate(timeout=120)
+        second.kill()
+    assert first.returncode == 2, err
+    assert "Traceback" not in err
+    line = err.strip().splitlines()[-1]
+    assert said in line
+    assert "a training goes on from its newest checkpoint" in line
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="the script would take the GPUs")
+def test_two_machines_train_as_one(data: Path, one: Path, tmp_path: Path):
+    port = free_port()
     shell = ROOT / "scripts" / "train_step.sh"
     options = arguments("step", data, tmp_path, *FROZEN)
     code = f"import os, sys; os.execvp('bash', ['bash', {str(shell)!r}, *sys.argv[1:]])"

@@ -81,6 +81,21 @@ def test_a_wrong_annotation_is_named_before_any_frame_is_written(tmp_path, row, 
     assert not (tmp_path / "set").exists()
 
 
+@pytest.mark.parametrize("name", ["dataset", "train", "test", "demo"])
+def test_overfitting_takes_no_folder_that_it_did_not_make(tmp_path, name):
+    video = make_video(tmp_path / "v.mp4", seconds=1)
+    csv = write_csv(tmp_path / "v.csv", "v,0,0.1,0.1,0.5,0.5,14,0\n")
+    mine = tmp_path / "out" / name / "notes.txt"
+    mine.parent.mkdir(parents=True)
+    mine.write_text("precious")
+    arguments = ["--video", str(video), "--csv", str(csv), "--output", str(tmp_path / "out")]
+    command = [sys.executable, str(ROOT / "scripts/overfit.py"), *arguments]
+    ended = subprocess.run(command, capture_output=True, text=True)
+    assert ended.returncode == 2
+    assert f"out/{name}: is there already and was not made by this command" in ended.stderr
+    assert mine.read_text() == "precious"
+
+
 def test_overfitting_leaves_dataset_checkpoint_metrics_and_video(tmp_path):
     video = make_video(tmp_path / "v.mp4", seconds=3)
     csv = write_csv(tmp_path / "v.csv", "v,1,0.1,0.1,0.5,0.5,14,0\nv,2,0.1,0.1,0.5,0.5,3,0\n")

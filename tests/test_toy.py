@@ -194,6 +194,57 @@ def test_force_replaces_toy_datasets_only(tmp_path: Path) -> None:
     assert [path.name for path in tmp_path.iterdir()] == ["toy"]
 
 
+SMALLEST = {**TINY, "train_videos": 1, "val_videos": 1, "seconds": 1, "demo_videos": 0}
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "notes.txt",
+        "frames/mine/x.jpg",
+        "frames/toy_train_000/00902/x.jpg",
+        "videos/my.mp4",
+        "empty/",
+    ],
+)
+def test_force_does_not_take_a_file_of_the_user_s(tmp_path: Path, name: str) -> None:
+    root = tmp_path / "toy"
+    generate_toy_dataset(root, **SMALLEST)
+    mine = root / name
+    mine.parent.mkdir(parents=True, exist_ok=True)
+    mine.mkdir() if name.endswith("/") else mine.write_text("precious")
+    before = sorted(root.rglob("*"))
+    with pytest.raises(FileExistsError, match=r"is not of the toy dataset; move it away first"):
+        generate_toy_dataset(root, force=True, **SMALLEST, seed=1)
+    assert sorted(root.rglob("*")) == before
+
+
+def test_what_a_killed_run_left_is_cleared_away(tmp_path: Path) -> None:
+    root = tmp_path / "toy"
+    for name in (".toy.unfinished/frames/toy_train_000", ".toy.99999999.new/frames"):
+        (tmp_path / name).mkdir(parents=True)
+    (tmp_path / ".toy.99999999.old").mkdir()
+    (tmp_path / ".toy.99999999.old" / "mine.txt").write_text("precious")
+    generate_toy_dataset(root, **SMALLEST)
+    assert sorted(path.name for path in tmp_path.iterdir()) == [".toy.99999999.old", "toy"]
+    assert not (root / ".step-lock").exists()
+
+
+def test_a_kill_between_two_renamings_loses_no_dataset(tmp_path: Path) -> None:
+    root = tmp_path / "toy"
+    generate_toy_dataset(root, **SMALLEST)
+    root.rename(tmp_path / ".toy.replaced")
+    assert not generate_toy_dataset(root, **SMALLEST).created
+    assert [path.name for path in tmp_path.iterdir()] == ["toy"]
+
+
+@pytest.mark.parametrize("content", ["", "[]", "{}", '{"version": 3, "settings": {"seed": []}}'])
+def test_a_broken_manifest_is_named(tmp_path: Path, content: str) -> None:
+    (tmp_path / "toy.json").write_text(content)
+    with pytest.raises(ValueError, match=r"toy\.json: "):
+        generate_toy_dataset(tmp_path, **SMALLEST)
+
+
 def test_interrupted_run_leaves_nothing(tmp_path: Path) -> None:
     def stop(video: str) -> None:
         raise KeyboardInterrupt
@@ -219,7 +270,7 @@ def test_command_writes_and_summarises(tmp_path: Path) -> None:
     again = subprocess.run(command, capture_output=True, text=True, check=True)
     assert again.stdout == first.stdout.replace("written", "already there, nothing done")
     other = subprocess.run([*command, "--seed=1"], capture_output=True, text=True)
-    assert other.returncode == 1
+    assert other.returncode == 2
     assert other.stderr.startswith(f"error: {tmp_path / 'toy'} holds another toy dataset: seed 0")
 
 

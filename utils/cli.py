@@ -6,9 +6,7 @@ Without PyTorch, which takes seconds to import: not every script needs it.
 from __future__ import annotations
 
 import os
-import shutil
 import sys
-import tempfile
 import traceback
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -16,6 +14,7 @@ from pathlib import Path
 
 from utils.allocator import keep_freed_memory
 from utils.interrupt import Interrupted
+from utils.system.staging import staging_folder
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -108,10 +107,7 @@ def staged_results(folder: Path) -> Iterator[Path]:
         folder.mkdir(parents=True, exist_ok=True)
     except (FileExistsError, NotADirectoryError) as error:
         raise ValueError(f"{folder}: expected a folder for results, a file is there") from error
-    staging = Path(tempfile.mkdtemp(prefix=".unfinished-", dir=folder))
-    try:
+    with staging_folder(folder) as staging:
         yield staging
         for path in sorted(staging.iterdir()):
             path.replace(folder / path.name)
-    finally:
-        shutil.rmtree(staging, ignore_errors=True)

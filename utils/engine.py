@@ -7,6 +7,7 @@ randomness all follow from that, so a checkpoint at any iteration continues as i
 
 from __future__ import annotations
 
+import signal
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -174,7 +175,9 @@ class Trainer:
                 self.seconds["training"] += time.perf_counter() - started
                 if self.must_stop:
                     self.save(must=True)
-                    raise Interrupted(self.stop.signum, self.run.resume_hint(self.iteration))
+                    number = self.stop.signum or signal.SIGTERM  # another process's, where none
+                    hint = self.run.resume_hint(self.iteration)
+                    raise Interrupted(number, hint, is_common=True)
                 if self.iteration >= iterations or self._is_epoch_end():
                     break
                 every = self.schedule.save_every

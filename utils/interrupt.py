@@ -14,11 +14,14 @@ SIGNALS = (signal.SIGTERM, signal.SIGINT)
 
 
 class Interrupted(Exception):
-    """A signal ended the run, with all of it on disk; the message says how to go on."""
+    """A signal ended the run, with all of it on disk; the message says how to go on.
 
-    def __init__(self, signum: int, message: str = ""):
+    is_common: all processes have agreed to stop, and do.
+    """
+
+    def __init__(self, signum: int, message: str = "", is_common: bool = False):
         super().__init__(message)
-        self.signum = signum
+        self.signum, self.is_common = signum, is_common
 
 
 class StopSignals:

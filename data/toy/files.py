@@ -14,9 +14,11 @@ a video in `videos/` are its whole seconds from 0. Boxes are fractions of width 
 from __future__ import annotations
 
 import dataclasses
+import glob
 import json
 import multiprocessing
 import os
+import re
 import shutil
 from collections import Counter
 from collections.abc import Callable, Iterable
@@ -24,7 +26,7 @@ from concurrent.futures import Executor, ProcessPoolExecutor, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
-from typing import cast
+from typing import Any, TypedDict, cast
 
 import av
 import cv2
@@ -33,7 +35,10 @@ from av.video.stream import VideoStream
 
 from data.toy.actors import ACTIONS
 from data.toy.scenes import Image, Renderer, Scene, make_scene
+from external.files import read_json
+from utils.formats.schema import check_shape
 from utils.labels import write_label_map
+from utils.system.locks import LOCK, folder_lock
 
 FIRST_KEY = 902
 # Seconds of frames before the first and after the last key frame: a clip reaches 1.5 s from it.
@@ -42,6 +47,14 @@ MARGIN = 2
 VERSION = 3
 # A demo video is to be looked at: two actors, who have room, in the most varied of some scenes.
 DEMO_ACTORS, DEMO_DRAWS = 2, 8
+# Paths of a toy dataset, by which a file of somebody else's is told.
+_OUR_FOLDERS = re.compile(r"annotations|videos|frames(/toy_(train|val)_\d{3,}(/\d{5})?)?")
+_OUR_FILES = re.compile(
+    r"toy\.json|\.step-lock|videos/toy_demo_\d{3,}\.(mp4|csv)"
+    r"|annotations/ava_(train|val)(_excluded_timestamps)?_v2\.1\.csv"
+    r"|annotations/ava_action_list_v2\.1_for_activitynet_2018\.pbtxt"
+    r"|frames/(?P<video>toy_(train|val)_\d{3,})/\d{5}/(?P=video)_\d{6}\.jpg"
+)
 # Each split draws from a stream of its own; the position is part of the seed.
 SPLITS = ("train", "val", "demo")
 
@@ -116,20 +129,59 @@ def generate_toy_dataset(
     other settings, unless forced, and always for a folder with anything else in it.
     """
     target, wanted = Path(root).resolve(), ToySettings(**settings)
+    replaced = target.with_name(f".{target.name}.replaced")
+    if replaced.exists() and not target.exists():  # killed between the two renamings below
+        replaced.rename(target)
     found = _existing_summary(target, wanted, force)
     if found is not None:
         return found
-    new, old = (target.with_name(f".{target.name}.{os.getpid()}.{n}") for n in ("new", "old"))
-    new.mkdir(parents=True)
-    try:
-        summary = _write_dataset(new, wanted, on_video)
-        if target.exists():
-            target.rename(old)
-        new.rename(target)
-    finally:
-        shutil.rmtree(new, ignore_errors=True)
-    shutil.rmtree(old, ignore_errors=True)
+    _remove_leftovers(target)
+    new = target.with_name(f".{target.name}.unfinished")
+    with folder_lock(new, f"the making of {target}"):
+        try:
+            _clear(new)
+            summary = _write_dataset(new, wanted, on_video)
+            found = _existing_summary(target, wanted, force)  # nothing has come there meanwhile
+            if found is not None:
+                return found
+            if target.exists():
+                target.rename(replaced)
+            new.rename(target)
+            (target / LOCK).unlink()
+        finally:
+            shutil.rmtree(new, ignore_errors=True)
+    shutil.rmtree(replaced, ignore_errors=True)
     return summary
+
+
+def _clear(folder: Path) -> None:
+    """Remove what a process that was killed left in `folder`, which this one holds."""
+    for path in folder.iterdir():
+        if path.is_dir():
+            shutil.rmtree(path)
+        elif path.name != LOCK:
+            path.unlink()
+
+
+def _remove_leftovers(target: Path) -> None:
+    """Remove what processes that were killed left beside `target`."""
+    replaced = target.with_name(f".{target.name}.replaced")
+    if (replaced / "toy.json").is_file():
+        shutil.rmtree(replaced, ignore_errors=True)
+    pattern = re.compile(rf"\.{re.escape(target.name)}\.(\d+)\.(?:new|old)")  # before version 0.1
+    for path in target.parent.glob(f".{glob.escape(target.name)}.*"):
+        match = pattern.fullmatch(path.name)
+        is_dead = match and not Path(f"/proc/{match[1]}").exists()
+        if is_dead and path.is_dir() and _first_foreign(path) is None:
+            shutil.rmtree(path, ignore_errors=True)
+
+
+class _Manifest(TypedDict):
+    """What `toy.json` must hold."""
+
+    version: int
+    settings: dict[str, int]
+    summary: dict[str, dict[str, Any]]
 
 
 def _existing_summary(root: Path, settings: ToySettings, force: bool) -> ToySummary | None:
@@ -140,8 +192,11 @@ def _existing_summary(root: Path, settings: ToySettings, force: bool) -> ToySumm
             raise FileExistsError(f"{root} exists and is no toy dataset: it is not overwritten")
         return None
     if force:
+        foreign = _first_foreign(root)
+        if foreign is not None:
+            raise FileExistsError(f"{foreign}: is not of the toy dataset; move it away first")
         return None
-    content = json.loads(manifest.read_text())
+    content = check_shape(read_json(manifest), _Manifest, manifest, "a toy dataset's settings")
     found = {"version": content["version"], **content["settings"]}
     expected = {"version": VERSION, **dataclasses.asdict(settings)}
     if found != expected:
@@ -156,6 +211,16 @@ def _existing_summary(root: Path, settings: ToySettings, force: bool) -> ToySumm
         for name, split in content["summary"].items()
     }
     return ToySummary(created=False, splits=splits)
+
+
+def _first_foreign(root: Path) -> Path | None:
+    """The first path below `root` that this module would not write; `None` if there is none."""
+    for path in sorted(root.rglob("*")):
+        name = path.relative_to(root).as_posix()
+        wanted = _OUR_FOLDERS if path.is_dir() else _OUR_FILES
+        if path.is_symlink() or not wanted.fullmatch(name):
+            return path
+    return None
 
 
 def _write_dataset(

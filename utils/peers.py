@@ -1,0 +1,218 @@
+"""Signs of life between the processes of a training: none waits for ever for one that is gone.
+
+Process 0 holds a connection to every other. Over it each sends a beat now and then, and says when
+it ends, and why. One that is silent for too long, or whose connection breaks, ends all the others,
+by an error in the main thread, or without it where that one is stuck in a collective operation.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import secrets
+import selectors
+import socket
+import sys
+import threading
+import time
+from contextlib import suppress
+from typing import Any
+
+BEAT = 1.0
+"""Seconds between signs of life."""
+
+GRACE = 5.0
+"""Seconds that the main thread has to end by itself after another process was lost."""
+
+ORDERLY_GRACE = 60.0
+"""The same where that process has told its end: this one may be writing why all of them end."""
+
+
+class _Peer:
+    """A connection to another process."""
+
+    def __init__(self, rank: int, connection: socket.socket):
+        self.rank, self.connection = rank, connection
+        self.heard, self.buffer, self.has_ended = time.monotonic(), b"", False
+        connection.setblocking(False)
+
+    def send(self, message: dict[str, Any]) -> None:
+        with suppress(OSError):  # its death is noticed by what it does not send
+            self.connection.send((json.dumps(message) + "\n").encode())
+
+    def receive(self) -> list[dict[str, Any]] | None:
+        """What has come; `None` where the connection is broken."""
+        try:
+            content = self.connection.recv(1 << 16)
+        except BlockingIOError:
+            return []
+        except OSError:
+            return None
+        if not content:
+            return None
+        self.heard = time.monotonic()
+        *lines, self.buffer = (self.buffer + content).split(b"\n")
+        return [json.loads(line) for line in lines]
+
+
+class PeerWatch:
+    """Notices that another process is lost.
+
+    lost: what to say of it, empty as long as all is well. exit_code: what this process ends with
+    then.
+    """
+
+    def __init__(self, rank: int, peers: dict[int, socket.socket], timeout: float):
+        """timeout: seconds of silence after which a process counts as lost; 0: none."""
+        self.rank, self.timeout = rank, timeout
+        self.peers = [_Peer(number, connection) for number, connection in peers.items()]
+        self.lost, self.exit_code, self.is_said = "", 2, False
+        self._found, self._is_closing = threading.Event(), False
+        self._timer: threading.Timer | None = None
+        self._thread = threading.Thread(target=self._run, daemon=True)
+        self._thread.start()
+
+    def wait_for_loss(self, seconds: float) -> bool:
+        """Whether a process is known to be lost, within `seconds` of waiting."""
+        return self._found.wait(seconds)
+
+    def close(self, why: str = "", exit_code: int = 2) -> None:
+        """Tell the others that this process ends; `why` it fails, if they cannot go on."""
+        self._is_closing = True
+        self._thread.join()
+        message = {"failed": why, "code": exit_code} if why else {"end": True}
+        for peer in self.peers:
+            peer.send(message)
+            peer.connection.close()
+        if self._timer is not None and not self.lost:
+            self._timer.cancel()
+
+    def _run(self) -> None:
+        selector = selectors.DefaultSelector()
+        for peer in self.peers:
+            selector.register(peer.connection, selectors.EVENT_READ, peer)
+        before = beaten = time.monotonic()
+        while not self._is_closing and not self.lost:
+            for key, _ in selector.select(BEAT / 4):
+                self._hear(key.data, selector)
+            now = time.monotonic()
+            if now - before > 5 * BEAT:  # it is this process that stood still
+                for peer in self.peers:
+                    peer.heard = now
+            before = now
+            if now - beaten >= BEAT:
+                beaten = now
+                for peer in self.peers:
+                    peer.send({})
+            self._check_silence(now)
+
+    def _hear(self, peer: _Peer, selector: selectors.BaseSelector) -> None:
+        messages = peer.receive()
+        for message in messages or ():
+            if "end" in message:
+                peer.has_ended = True
+            elif "failed" in message:
+                self._lose(peer, message["failed"], message["code"], ORDERLY_GRACE)
+        if messages is None:
+            selector.unregister(peer.connection)
+            if not peer.has_ended:
+                why = "is gone: killed, crashed, or its machine is out of reach"
+                self._lose(peer, f"process {peer.rank} {why}", 2, GRACE)
+            peer.has_ended = True
+
+    def _check_silence(self, now: float) -> None:
+        for peer in self.peers:
+            if self.timeout and not peer.has_ended and now - peer.heard > self.timeout:
+                why = f"no sign of life for {self.timeout:g} s (train.peer_timeout)"
+                self._lose(peer, f"process {peer.rank} stands still: {why}", 2, GRACE)
+
+    def _lose(self, lost: _Peer, text: str, code: int, grace: float) -> None:
+        """Take note, pass it on, and see to it that this process ends."""
+        if self.lost:
+            return
+        self.lost, self.exit_code = text, code
+        for peer in self.peers:
+            if peer is not lost:
+                peer.send({"failed": text, "code": code})
+        self._found.set()
+        self._timer = threading.Timer(grace, self._end_program)
+        self._timer.daemon = True
+        self._timer.start()
+
+    def _end_program(self) -> None:
+        """End from a thread: the main one waits for the process that is lost."""
+        if not self.is_said:
+            print(f"error: {self.describe()} (process {self.rank})", file=sys.stderr, flush=True)
+        os._exit(self.exit_code)
+
+    def describe(self) -> str:
+        """The loss on one line, and how to go on."""
+        return (
+            f"{self.lost}. Start the same command again in all processes: a training goes on from "
+            "its newest checkpoint"
+        )
+
+
+def watch_peers(store: Any, rank: int, size: int, timeout: float, join: float) -> PeerWatch:
+    """Connect all `size` processes and begin to watch.
+
+    store: of `torch.distributed`, which all processes share. join: seconds that they have to come.
+
+    Raises `ConnectionError` naming those that did not.
+    """
+    if rank == 0:
+        return PeerWatch(rank, _accept(store, size, join), timeout)
+    return PeerWatch(rank, {0: _connect(store, rank, join)}, timeout)
+
+
+def _accept(store: Any, size: int, join: float) -> dict[int, socket.socket]:
+    """Process 0's connections by the other's number."""
+    peers: dict[int, socket.socket] = {}
+    token, deadline = secrets.token_hex(16), time.monotonic() + join
+    with socket.create_server(("", 0)) as server:
+        port = server.getsockname()[1]
+        store.set("step/peers", json.dumps([socket.gethostname(), port, token]))
+        while len(peers) < size - 1:
+            server.settimeout(max(deadline - time.monotonic(), 0.01))
+            try:
+                connection, _ = server.accept()
+            except TimeoutError:
+                missing = sorted(set(range(1, size)) - peers.keys())
+                raise ConnectionError(
+                    f"processes {', '.join(map(str, missing))} of {size} did not come within "
+                    f"{join:g} s (train.peer_timeout)"
+                ) from None
+            number = _greet(connection, token)
+            if number is None:
+                connection.close()
+            else:
+                peers[number] = connection
+    return peers
+
+
+def _greet(connection: socket.socket, token: str) -> int | None:
+    """The number of the process at the other end; `None` for a stranger."""
+    connection.settimeout(10)
+    with suppress(OSError, ValueError):
+        theirs, number = connection.recv(200).decode().split()
+        if secrets.compare_digest(theirs, token):
+            connection.sendall(b"welcome\n")
+            return int(number)
+    return None
+
+
+def _connect(store: Any, rank: int, join: float) -> socket.socket:
+    """The connection to process 0, by the address that works."""
+    host, port, token = json.loads(store.get("step/peers"))
+    near = ["127.0.0.1"] if host == socket.gethostname() else []
+    addresses = dict.fromkeys([*near, os.environ.get("MASTER_ADDR") or host, host])
+    for address in addresses:
+        with suppress(OSError):
+            connection = socket.create_connection((address, port), timeout=min(join, 10))
+            connection.sendall(f"{token} {rank}".encode())
+            if connection.recv(8) == b"welcome\n":
+                return connection
+            connection.close()
+    raise ConnectionError(
+        f"process {rank} cannot reach process 0 at {', '.join(addresses)}, port {port}"
+    )

@@ -1,0 +1,61 @@
+"""Folders in which a command prepares what then appears whole, and what killed commands left."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from utils.system.locks import LOCK, folder_lock
+
+PREFIX = ".unfinished-"
+
+# Of this process: the system's locks tell processes apart, not the parts of one.
+_in_use: set[Path] = set()
+
+
+@contextmanager
+def staging_folder(parent: Path) -> Iterator[Path]:
+    """A new folder in the file system of `parent`, removed when the block ends.
+
+    It lies in a folder `.unfinished-*` of `parent`, where a killed process leaves it; the next one
+    that prepares something there removes that.
+    """
+    parent = parent.resolve()
+    remove_abandoned(parent)
+    folder = Path(tempfile.mkdtemp(prefix=PREFIX, dir=parent))
+    _in_use.add(folder)
+    try:
+        with folder_lock(folder, "preparing results"):
+            content = folder / "content"
+            content.mkdir()
+            yield content
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+        _in_use.discard(folder)
+
+
+def remove_abandoned(parent: Path) -> None:
+    """Remove the staging folders in `parent` whose processes are gone: their locks are free."""
+    for folder in parent.glob(f"{PREFIX}*"):
+        if folder not in _in_use and not folder.is_symlink() and _is_free(folder):
+            shutil.rmtree(folder, ignore_errors=True)
+
+
+def _is_free(folder: Path) -> bool:
+    """Whether `folder` has a lock of ours, and nobody holds it."""
+    try:
+        handle = os.open(folder / LOCK, os.O_RDWR | os.O_CLOEXEC)
+    except OSError:
+        return False
+    try:
+        fcntl.lockf(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        return True
+    except OSError:
+        return False
+    finally:
+        os.close(handle)
