@@ -20,6 +20,9 @@ import yaml
 TEXT_LIMIT = 256 << 20
 """Largest text file [bytes] that is read as a whole; no label map or configuration comes near."""
 
+MERGED_LIMIT = 1000
+"""Entries that a YAML mapping may have of others, by `<<`."""
+
 CELL_LIMIT = 1 << 20
 """Longest cell [characters] of a CSV file."""
 
@@ -143,6 +146,18 @@ class _UniqueKeyLoader(yaml.SafeLoader):
                     None, None, f"the key {key!r} stands twice", key_node.start_mark
                 )
         return super().construct_mapping(node, deep)
+
+    def flatten_mapping(self, node: Any) -> None:
+        """Take over the entries of mappings named by `<<`; see `yaml.SafeLoader`.
+
+        Merges of merges grow by a power of their depth: `MERGED_LIMIT` entries must do.
+        """
+        before = len(node.value)
+        super().flatten_mapping(node)
+        if len(node.value) > max(before, MERGED_LIMIT):
+            raise yaml.constructor.ConstructorError(
+                None, None, f"merges more than {MERGED_LIMIT} entries", node.start_mark
+            )
 
 
 def read_csv(path: str | Path, what: str = "CSV file") -> Iterator[tuple[int, list[str]]]:

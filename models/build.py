@@ -10,13 +10,16 @@ from torch import nn
 from models.backbone import Backbone
 from models.detector import StepDetector
 from models.heads import ContextBranch, TwoBranchHead
-from models.i3d import I3D
+from models.i3d import I3D, kinetics_weights
 from models.layers import Freeze
 from models.released import is_released, read_released
 from models.settings import checkpoint_config
 from models.tiny3d import Tiny3D
-from utils.checkpoint import load_state, read_checkpoint
+from utils.checkpoint import check_fits, load_state, read_checkpoint
 from utils.config import Config, ModelConfig
+
+MOST_WEIGHTS = 2**30
+"""Largest detector that is built for training: 4 GiB of weights, 16 GiB with Adam's state."""
 
 
 def build_detector(config: ModelConfig, anticipate_always: bool = False) -> StepDetector:
@@ -82,19 +85,33 @@ def load_detector(path: str | Path, device: str | torch.device = "cpu") -> StepD
 
 def detector_from_checkpoint(checkpoint: dict, path: str | Path) -> StepDetector:
     """As `load_detector`, from the content that `read_checkpoint` gave; `path` is for errors."""
-    if is_released(checkpoint):
+    released = is_released(checkpoint)
+    if released:
         config, state = read_released(checkpoint, path)
-        detector = build_detector(config, anticipate_always=True)
     else:
         config = checkpoint_config(checkpoint, path).model
         state = checkpoint["model"]
-        detector = build_detector(config)
+    # On `meta` nothing has values: weights that do not fit are refused before memory is taken.
+    with torch.device("meta"):
+        own = build_detector(config, anticipate_always=released).state_dict()
+    check_fits(state, own, path)
+    detector = build_detector(config, anticipate_always=released)
     load_state(detector, state, path)
     return detector
 
 
 def build_for_training(config: Config) -> StepDetector:
-    """The configured detector with the weights that its training starts from."""
+    """The configured detector with the weights that its training starts from.
+
+    Raises `ValueError` for sizes of which no machine could train the detector.
+    """
+    with torch.device("meta"):
+        count = sum(p.numel() for p in build_detector(config.model).parameters())
+    if count > MOST_WEIGHTS:
+        raise ValueError(
+            f"the detector would have {count:,} weights, expected at most {MOST_WEIGHTS:,}: lower "
+            "model.width, fc_dim, local_dim, pool_size or num_classes"
+        )
     detector = build_detector(config.model)
     if config.train.kinetics:
         load_kinetics(detector, config.train.kinetics)
@@ -137,12 +154,15 @@ def initialize_from(detector: StepDetector, path: str | Path) -> None:
 
 
 def load_kinetics(detector: StepDetector, path: str | Path) -> None:
-    """Start an I3D detector from a Kinetics I3D state dict.
+    """Start an I3D detector from a Kinetics I3D state dict, as `kinetics_weights` accepts it.
 
     Backbone layers go to the backbone, `mixed_5b` and `mixed_5c` into every head's tail and the
     context's; the 400-way classifier is left out.
     """
-    state = read_checkpoint(path)
+    if not isinstance(detector.backbone, I3D):
+        name = type(detector.backbone).__name__
+        raise ValueError(f"{path}: train.kinetics starts an I3D backbone, this one is a {name}")
+    state = kinetics_weights(read_checkpoint(path), path)
     tails: list[nn.Module] = [head.get_submodule("tail") for head in detector.heads]
     if detector.context is not None:
         tails.append(detector.context.tail)

@@ -8,12 +8,16 @@ Module names are those of the public Kinetics state dict, so that it loads as it
 from __future__ import annotations
 
 from collections import OrderedDict
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from models.backbone import Backbone
 from models.layers import ConvUnit, Freeze, MaxPool
+from utils.checkpoint import check_weights
 
 # Output channels of each block's branches: b0, b1a, b1b, b2a, b2b, b3.
 MIXED_CHANNELS: dict[str, tuple[int, int, int, int, int, int]] = {
@@ -91,3 +95,28 @@ class I3D(Backbone):
                 mixed_5c=Mixed(832, MIXED_CHANNELS["mixed_5c"], self.freeze),
             )
         )
+
+
+def kinetics_weights(content: Mapping[str, Any], path: str | Path) -> dict[str, Tensor]:
+    """Return the weights of a Kinetics I3D file by the names of `I3D` and its tail.
+
+    content: what `read_checkpoint` gave: a state dict, or one in an entry `state_dict`; with or
+    without the prefix `module.` that DataParallel puts before every name.
+
+    Raises `ValueError` naming `path` for anything else.
+    """
+    state: Any = content
+    if isinstance(content.get("state_dict"), Mapping):
+        state = content["state_dict"]
+    if state and all(isinstance(name, str) and name.startswith("module.") for name in state):
+        state = {name.removeprefix("module."): value for name, value in state.items()}
+    first = "conv3d_1a_7x7.conv3d.weight"
+    if first not in state:
+        kind = (
+            "a detector's checkpoint" if {"base_net", "config"} & set(content) else "no such file"
+        )
+        raise ValueError(
+            f"{path}: expected a Kinetics I3D state dict, with {first} and so on: this is {kind}"
+            + (" (train.init starts from one)" if "detector" in kind else "")
+        )
+    return check_weights(state, path)

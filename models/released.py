@@ -16,7 +16,9 @@ from typing import Any
 from torch import Tensor
 
 from models.i3d import I3D
+from utils.checkpoint import check_weights
 from utils.config import ModelConfig, config_from_dict
+from utils.formats.schema import Positive, check_shape, shown
 
 # The release's name of each part of a head, and ours.
 _HEAD_NAMES = {
@@ -39,6 +41,14 @@ _HEAD_NAMES = {
         for j, name in enumerate(("narrow", "spatial", "widen"))
     },
 }
+# Weights whose shapes tell how the detector was built, and how many dimensions they have.
+_SIZED = {
+    "global_reduce.weight": (5,),
+    "classifier.weight": (2, 5),
+    "regressor.weight": (2,),
+    "local.0.widen.weight": (4,),
+}
+_WIDEN = "heads.0.local.0.widen.weight"
 _CONTEXT_NAMES = {"i3d_conv_context.1.": "tail.mixed_5b.", "i3d_conv_context.2.": "tail.mixed_5c."}
 
 # Settings of the release's `cfg` by our option; names as its command line spells them.
@@ -66,38 +76,64 @@ def read_released(
     What the weights' shapes tell (classes, steps, widths, context) is read from them; schedule,
     extension mode and clip length from `cfg`. Raises `ValueError` naming `path` and the entry.
     """
-    heads = sorted((k for k in checkpoint if re.fullmatch(r"det_net\d+", k)), key=_head_number)
-    if not heads:
-        raise ValueError(f"{path}: expected heads det_net0, det_net1, ...; got {list(checkpoint)}")
-    state = _rename_backbone(checkpoint["base_net"], path)
-    for step, name in enumerate(heads):
-        state |= _rename(checkpoint[name], _HEAD_NAMES, f"heads.{step}.", path)
+    numbers = sorted(int(k[7:]) for k in checkpoint if re.fullmatch("det_net[0-9]{1,3}", str(k)))
+    if not numbers or numbers != list(range(len(numbers))):
+        raise ValueError(
+            f"{path}: expected heads det_net0, det_net1, ...; got {shown(list(checkpoint))}"
+        )
+    state = _rename_backbone(_network(checkpoint, "base_net", path), path)
+    for step in numbers:
+        head = _network(checkpoint, f"det_net{step}", path)
+        state |= _rename(head, _HEAD_NAMES, f"heads.{step}.", path)
+    _check_sizes(state, path)
     for name in state:
         if name.endswith("classifier.weight"):  # a 1x1x1 convolution there, a linear layer here
             state[name] = state[name].flatten(1)
-    config = _read_settings(checkpoint, state, len(heads), path)
+    config = _read_settings(checkpoint, state, len(numbers), path)
     if config.context:
-        state |= _rename(checkpoint["context_net"], _CONTEXT_NAMES, "context.", path)
+        context = _network(checkpoint, "context_net", path)
+        state |= _rename(context, _CONTEXT_NAMES, "context.", path)
     return config, state
 
 
-def _head_number(name: str) -> int:
-    return int(name.removeprefix("det_net"))
+def _network(checkpoint: Mapping[str, Any], name: str, path: str | Path) -> dict[str, Tensor]:
+    if name not in checkpoint:
+        raise ValueError(f"{path}: expected an entry {name}, which is missing")
+    return check_weights(checkpoint[name], f"{path}: {name}")
+
+
+def _check_sizes(state: Mapping[str, Tensor], path: str | Path) -> None:
+    """Raise `ValueError` unless the weights that tell the detector's sizes are what they were."""
+    for name, dimensions in _SIZED.items():
+        weight = state.get(f"heads.0.{name}")
+        if weight is None and name in ("regressor.weight", "local.0.widen.weight"):
+            continue  # the cls stage has no local branch
+        if weight is None or weight.ndim not in dimensions or not weight.numel():
+            got = "nothing" if weight is None else f"the shape {list(weight.shape)[:8]}"
+            theirs = next(k for k, v in _HEAD_NAMES.items() if f"{name}".startswith(v))
+            raise ValueError(
+                f"{path}: det_net0: {theirs}weight: expected {dimensions[-1]} dimensions, got {got}"
+            )
 
 
 def _read_settings(
     checkpoint: Mapping[str, Any], state: dict[str, Tensor], steps: int, path: str | Path
 ) -> ModelConfig:
     cfg = checkpoint.get("cfg", argparse.Namespace())
-    settings: Mapping[str, Any] = vars(cfg) if isinstance(cfg, argparse.Namespace) else cfg
+    settings = vars(cfg) if isinstance(cfg, argparse.Namespace) else cfg
+    if not isinstance(settings, Mapping):
+        raise ValueError(f"{path}: cfg: expected settings by name, got {shown(cfg)}")
     found = {ours: settings[name] for ours, name in _SETTING_NAMES.items() if name in settings}
     fc_dim = len(state["heads.0.global_reduce.weight"])
     local = "heads.0.regressor.weight" in state
     if local:
         flat = state["heads.0.regressor.weight"].shape[1]
-        found["local_dim"] = len(state["heads.0.local.0.widen.weight"])
+        found["local_dim"] = len(state[_WIDEN]) if _WIDEN in state else 0
     else:
-        flat = fc_dim * int(settings.get("pool_size", 7)) ** 2
+        pool_size = check_shape(
+            settings.get("pool_size", 7), Positive, f"{path}: cfg: pool_size", "a whole number"
+        )
+        flat = fc_dim * pool_size**2
     classes, inputs = state["heads.0.classifier.weight"].shape
     found |= {
         "num_classes": classes,
@@ -130,6 +166,6 @@ def _rename(
         bare = key.removeprefix("module.")
         match = next((old for old in names if bare.startswith(old)), None)
         if match is None:
-            raise ValueError(f"{path}: unknown entry {key!r}")
+            raise ValueError(f"{path}: unknown entry {shown(key)}")
         renamed[prefix + names[match] + bare.removeprefix(match)] = value
     return renamed

@@ -8,8 +8,16 @@ from pathlib import Path
 from typing import Any
 
 from models.released import is_released, read_released
-from utils.config import Config, DataConfig, TrainConfig, config_from_dict, sections
+from utils.config import (
+    Config,
+    DataConfig,
+    TrainConfig,
+    config_from_dict,
+    sections,
+)
+from utils.formats.schema import Classes, check_shape, shown
 from utils.labels import read_label_map
+from utils.proposals import is_grid
 
 # Options that name files or folders. A checkpoint may come from anywhere: where files lie is for
 # its user to say.
@@ -21,6 +29,7 @@ _PATHS = {
     "train": {"name", "output", "init", "kinetics"},
 }  # fmt: skip
 # The release's classes are not in its checkpoints: 60 are AVA v2.1's evaluated ones.
+_PLAIN_NAME = r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,99}"
 _AVA_CLASSES = Path(__file__).resolve().parents[1] / "configs" / "ava_actions_v2.1.csv"
 
 
@@ -41,24 +50,32 @@ def checkpoint_config(checkpoint: Mapping[str, Any], path: str | Path) -> Config
     if not isinstance(saved, dict) or not isinstance(checkpoint.get("model"), Mapping):
         raise ValueError(
             f"{path}: expected a detector's checkpoint, with the entries model and config (or "
-            f"base_net of the authors' release), got {', '.join(map(str, list(checkpoint)[:4]))}"
+            f"base_net of the authors' release), got {_entries(checkpoint)}"
         )
+    unknown = [section for section in saved if section not in sections()]
+    if unknown:
+        raise ValueError(f"{path}: config: unknown section {shown(unknown[0])}")
     values = {
         section: _without_paths(saved.get(section, {}), section, path) for section in sections()
     }
     return config_from_dict(values, source=str(path))
 
 
+def _entries(checkpoint: Mapping[str, Any]) -> str:
+    """What a file holds, for a message."""
+    return ", ".join(shown(name).strip("'") for name in list(checkpoint)[:4]) or "nothing"
+
+
 def _without_paths(options: Any, section: str, path: str | Path) -> dict[str, Any]:
     if not isinstance(options, dict):
-        raise ValueError(f"{path}: section {section} must hold options, got {options!r}")
+        raise ValueError(f"{path}: section {section} must hold options, got {shown(options)}")
     kept = {k: v for k, v in options.items() if k not in _PATHS.get(section, ())}
     if section == "data":
-        if not str(kept.get("proposals", "")).isdigit():
+        if not is_grid(kept.get("proposals")):
             kept.pop("proposals", None)
-        name = str(kept.get("dataset", DataConfig.dataset))
-        if not re.fullmatch(r"[A-Za-z0-9_][A-Za-z0-9_.-]*", name):
-            raise ValueError(f"{path}: data.dataset: expected a plain name, got {name!r}")
+        name = kept.get("dataset", DataConfig.dataset)
+        if not isinstance(name, str) or not re.fullmatch(_PLAIN_NAME, name):
+            raise ValueError(f"{path}: data.dataset: expected a plain name, got {shown(name)}")
     return kept
 
 
@@ -72,11 +89,9 @@ def checkpoint_classes(
     if is_released(checkpoint):
         names = read_label_map(_AVA_CLASSES)
         return names if num_classes == len(names) else None
-    classes = checkpoint.get("classes")
-    if not isinstance(classes, dict) or len(classes) != num_classes:
+    classes = check_shape(checkpoint.get("classes"), Classes, f"{path}: classes", "names by id")
+    if len(classes) != num_classes:
         raise ValueError(
-            f"{path}: expected classes, the names of {num_classes} ids, got {classes!r}"
+            f"{path}: expected classes, the names of {num_classes} ids, got {shown(classes)}"
         )
-    if not all(isinstance(i, int) and isinstance(name, str) for i, name in classes.items()):
-        raise ValueError(f"{path}: classes: expected integer ids with names, got {classes!r}")
     return dict(sorted(classes.items()))

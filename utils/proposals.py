@@ -15,6 +15,7 @@ import torch
 from torch import Tensor
 
 from utils.ava_csv import check_video_name, parse_box, parse_number, parse_second, read_rows
+from utils.formats.schema import shown
 from utils.structures import ClipKey
 
 Scale = tuple[Fraction, Fraction]
@@ -37,12 +38,16 @@ def grid_proposals(preset: int | str) -> Tensor:
     A scale whose boxes do not fill the image is placed at its centre (the 11's single box of side
     3/4). Raises `ValueError` for a number that is no preset.
     """
-    presets = {str(count): scales for count, scales in PRESETS.items()}
-    if str(preset) not in presets:
+    if not is_grid(preset):
         known = ", ".join(str(name) for name in sorted(PRESETS))
-        raise ValueError(f"proposals: expected a grid of {known} boxes, got {preset!r}")
-    boxes = [box for scale in presets[str(preset)] for box in _grid(*scale)]
+        raise ValueError(f"proposals: expected a grid of {known} boxes, got {shown(preset)}")
+    boxes = [box for scale in PRESETS[int(preset)] for box in _grid(*scale)]
     return torch.tensor([[float(value) for value in box] for box in boxes])
+
+
+def is_grid(preset: object) -> bool:
+    """Return whether `preset`, a number or its digits, names a grid."""
+    return isinstance(preset, int | str) and str(preset) in map(str, PRESETS)
 
 
 def _grid(scale: Fraction, overlap: Fraction) -> list[tuple[Fraction, ...]]:

@@ -8,6 +8,7 @@ inside it: `metrics.json: expected a file of test.py: Expected `float`, got `str
 
 from __future__ import annotations
 
+import reprlib
 from pathlib import Path
 from typing import Annotated, Any, TypeVar
 
@@ -21,6 +22,13 @@ Count = Annotated[int, msgspec.Meta(ge=0, le=INT64 - 1)]
 
 Positive = Annotated[int, msgspec.Meta(ge=1, le=INT64 - 1)]
 """A whole number of 1 or more that fits 64 bits."""
+
+
+Name = Annotated[str, msgspec.Meta(min_length=1, max_length=1000)]
+"""The name of a class or a video."""
+
+Classes = dict[Count, Name]
+"""A label map: id to name."""
 
 
 def check_shape(content: Any, shape: type[T], where: str | Path, expected: str) -> T:
@@ -46,3 +54,15 @@ def _custom(kind: type, value: Any) -> Any:
         return value
     name = kind.__name__.lower()
     raise TypeError(f"Expected {name}, got {type(value).__name__}")
+
+
+_SHORT = reprlib.Repr()
+_SHORT.maxlevel, _SHORT.maxstring, _SHORT.maxother = 2, 60, 60
+
+
+def shown(value: Any) -> str:
+    """Return `value` for a message: short, however large, deep or often nested it is."""
+    try:
+        return " ".join(_SHORT.repr(value).split())
+    except ValueError:  # an integer of more digits than Python turns into text
+        return f"an integer of {value.bit_length()} bits" if isinstance(value, int) else "?"
