@@ -7,10 +7,10 @@ csrc/roi_align/sampling.h.
 
 import torch
 
-# RoI align's samples per bin up to which torchvision does the work: it stores (on the CPU) or visits
-# (on CUDA) every one, on the map or not.
+# RoI align's samples per bin up to which torchvision does the work: it stores (CPU) or visits
+# (CUDA) every one, on the map or not.
 MOST_SAMPLES = 32**2
-# Where values may not be looked at, boxes of more samples pool zeros: a bin is larger than 256 x 256
+# Where values may not be looked at, boxes of more samples pool zeros: a bin is over 256 x 256
 # feature pixels then, and outside the map a sample counts as zero anyway.
 MOST_SAMPLES_UNSEEN = 256**2
 # RoI pooling clamps corners to so many feature pixels: float32 knows every integer up to here, also
