@@ -180,6 +180,7 @@ setup(
         "av",
         "pyyaml",
         "msgspec",
+        "regex",
         "tqdm",
         "tensorboard",
         opencv_requirement(),

@@ -5,9 +5,9 @@
     python scripts/convert_labels.py via_project.json --media videos -o labels.csv
     python scripts/convert_labels.py table.csv --pixels --size 1920x1080 -o labels.csv
 
-.xml   CVAT, exported as "CVAT for video 1.1": a track is a person, its attributes are actions
-.json  VIA 2 or VIA 3, the project or an export; the attribute `person` tells who it is
-.csv   an export of VIA, or a table video,second,x1,y1,x2,y2,label[,person] with label names
+.xml .zip   CVAT, exported as "CVAT for video 1.1": a track is a person, its attributes are actions
+.json       VIA 2 or VIA 3, the project or an export; the attribute `person` tells who it is
+.csv        an export of VIA, or a table video,second,x1,y1,x2,y2,label[,person] with label names
 
 Written are labels.csv (video,second,x1,y1,x2,y2,action id[,person id]) and, unless --label-map
 gives the ids, labels.pbtxt with the names. Several files become one. Key frames are whole seconds
@@ -29,15 +29,20 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # run as a file, n
 from data.converters import (
     Choice,
     Converted,
-    LeftOut,
     Media,
+    Reading,
+    check_actions,
+    choose_labels,
     read_marks,
     to_ava,
     write_ava,
 )
-from data.converters.media import PICTURE_NAME, video_name
+from data.converters.names import check_video_name, clean_name, locate
+from data.converters.picture_names import PICTURE_NAME
+from data.converters.values import parse_rate
 from utils.cli import run_main, staged_results
 from utils.labels import read_label_map, write_label_map
+from utils.system.outputs import check_apart, check_new_file
 
 
 def parse_arguments() -> argparse.Namespace:
@@ -45,8 +50,9 @@ def parse_arguments() -> argparse.Namespace:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     add = parser.add_argument
-    add("inputs", type=Path, nargs="+", metavar="FILE", help="annotation: .xml, .json or .csv")
+    add("inputs", type=Path, nargs="+", metavar="FILE", help=".xml, .zip, .json or .csv")
     add("-o", "--output", type=Path, required=True, metavar="CSV", help="the file to write")
+    add("--force", action="store_true", help="replace the output and its label map")
     add("--label-map", type=Path, metavar="F", help="ids of the names; default: new ones from 1")
     add("--fps", type=rate, help="frames per second, as 25 or 30000/1001")
     add("--size", type=size, metavar="WxH", help="size of the annotated pictures, as 1920x1080")
@@ -55,49 +61,116 @@ def parse_arguments() -> argparse.Namespace:
     add("--first-frame", type=int, default=0, help="number of a video's first frame; default: 0")
     add("--picture-name", default=PICTURE_NAME, metavar="REGEX", help="default: %(default)r")
     add(
-        "--actions",
-        nargs="+",
-        metavar="ATTRIBUTE",
-        help="attributes that hold actions; 'label' is CVAT's label; default: all but the person's",
-    )
-    add("--person", default="person", metavar="ATTRIBUTE", help="VIA's; default: %(default)s")
-    add(
         "--video",
-        type=video_name,
+        type=video,
         metavar="NAME",
         help="name of the video, in --media too, where the file has another",
     )
     add(
         "--tolerance",
         type=rate,
-        metavar="S",
+        metavar="SECONDS",
         help="how far from a whole second a box may be; 0.5 rounds all; default: half a frame "
         "where the rate is known, else 0.001",
     )
+    _add_choices(parser)
     return parser.parse_args()
+
+
+def _add_choices(parser: argparse.ArgumentParser) -> None:
+    add = parser.add_argument
+    add(
+        "--actions",
+        nargs="+",
+        type=clean_name,
+        metavar="ATTRIBUTE",
+        help="attributes that hold actions; 'label' is CVAT's label; default: all but the person's",
+    )
+    add(
+        "--person",
+        default="person",
+        type=clean_name,
+        metavar="ATTRIBUTE",
+        help="VIA's attribute that tells who it is; default: %(default)s",
+    )
+    add(
+        "--labels",
+        nargs="+",
+        default=[],
+        type=clean_name,
+        metavar="NAME",
+        help="take these actions only, or tracks that CVAT labels so; what is left out is counted",
+    )
+    add(
+        "--no-labels",
+        nargs="+",
+        default=[],
+        type=clean_name,
+        metavar="NAME",
+        help="leave out these actions, or tracks that CVAT labels so",
+    )
 
 
 def rate(text: str) -> Fraction:
     """A positive number, also as a fraction: the type of an argument."""
     try:
-        value = Fraction(text)
-    except (ValueError, ZeroDivisionError):
-        value = Fraction(0)
-    if value <= 0:
-        raise argparse.ArgumentTypeError(f"expected a number above 0, got {text!r}")
-    return value
+        return parse_rate(text)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(str(error)) from None
+
+
+def video(text: str) -> str:
+    """The name of a video, of which the ending may be left out: the type of an argument."""
+    try:
+        return check_video_name(locate(text).name, "--video")
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(str(error)) from None
 
 
 def size(text: str) -> tuple[int, int]:
     """`1920x1080` as (height, width): the type of an argument."""
-    found = re.fullmatch(r"([1-9]\d*)[x,×]([1-9]\d*)", text.strip())
+    found = re.fullmatch(r"([1-9][0-9]{0,4})[x,×]([1-9][0-9]{0,4})", text.strip())
     if found is None:
-        raise argparse.ArgumentTypeError(f"expected WIDTHxHEIGHT, as 1920x1080, got {text!r}")
+        raise argparse.ArgumentTypeError(f"expected WIDTHxHEIGHT, as 1920x1080, got {text[:40]!r}")
     return int(found[2]), int(found[1])
 
 
-def convert(arguments: argparse.Namespace) -> Converted:
+def outputs(arguments: argparse.Namespace) -> list[Path]:
+    """The files to write. Raises `ValueError` where one is in the way or is an input."""
+    output: Path = arguments.output
+    if output.suffix != ".csv":
+        raise ValueError(f"{output}: expected a name ending in .csv")
+    found = [output] if arguments.label_map else [output, output.with_suffix(".pbtxt")]
+    given = [arguments.label_map] if arguments.label_map else []
+    check_apart(found, [*arguments.inputs, *given])
+    for path in found:
+        check_new_file(path, arguments.force)
+    return found
+
+
+def read_inputs(arguments: argparse.Namespace, media: Media) -> Reading:
     """Read all inputs as one annotation."""
+    actions = frozenset(arguments.actions) if arguments.actions else None
+    choice = Choice(actions, arguments.person, arguments.video)
+    reading = Reading()
+    for number, path in enumerate(arguments.inputs):
+        found = read_marks(path, media, choice, arguments.pixels)
+        if len(arguments.inputs) > 1 and path.suffix.lower() != ".csv":
+            # Tools number their tracks in each file anew; the names in a table are the user's.
+            found.marks = [
+                replace(m, person=m.person and f"{number}:{m.person}") for m in found.marks
+            ]
+        reading.join(found)
+    check_actions(choice, reading)
+    choose_labels(reading, arguments.labels, arguments.no_labels)
+    if actions is None and len(reading.attributes - {"label"}) > 1:
+        names = ", ".join(sorted(reading.attributes - {"label"}))
+        reading.notes.append(f"attributes taken for actions: {names} (--actions chooses)")
+    return reading
+
+
+def convert(arguments: argparse.Namespace) -> tuple[Converted, list[str]]:
+    """The annotation of all inputs, and what the user should know of how they were taken."""
     media = Media(
         arguments.fps,
         arguments.size,
@@ -105,18 +178,9 @@ def convert(arguments: argparse.Namespace) -> Converted:
         arguments.first_frame,
         arguments.picture_name,
     )
-    actions = frozenset(arguments.actions) if arguments.actions else None
-    choice = Choice(actions, arguments.person, arguments.video)
     classes = read_label_map(arguments.label_map) if arguments.label_map else None
-    marks, left_out = [], LeftOut()
-    for number, path in enumerate(arguments.inputs):
-        found, others = read_marks(path, media, choice, arguments.pixels)
-        if len(arguments.inputs) > 1 and path.suffix.lower() != ".csv":
-            # Tools number their tracks in each file anew; the names in a table are the user's.
-            found = [replace(m, person=m.person and f"{number}:{m.person}") for m in found]
-        marks += found
-        left_out.join(others)
-    return to_ava(marks, media, classes, arguments.tolerance, left_out)
+    reading = read_inputs(arguments, media)
+    return to_ava(reading, media, classes, arguments.tolerance), reading.notes
 
 
 def describe(converted: Converted) -> str:
@@ -125,10 +189,11 @@ def describe(converted: Converted) -> str:
     key_frames = {row[:2] for row in rows}
     persons = {(*row[:3], row[4]) for row in rows}
     counts = Counter(row[3] for row in rows)
+    kept = "numbered by appearance in each video" if converted.numbered else "kept"
     lines = [
         f"{len({row[0] for row in rows})} videos, {len(key_frames)} key frames, {len(persons)} "
         f"boxes of persons, {len(rows)} rows",
-        "person ids: " + ("kept" if rows[0][4] is not None else "none in the input"),
+        f"person ids: {'none in the input' if rows[0][4] is None else kept}",
         *(f"{counts[i]:>8,}  {i:>3} {name}" for i, name in converted.classes.items() if counts[i]),
     ]
     if converted.clipped:
@@ -139,17 +204,16 @@ def describe(converted: Converted) -> str:
 
 def main() -> None:
     arguments = parse_arguments()
-    output: Path = arguments.output
-    if output.suffix != ".csv":
-        raise ValueError(f"{output}: expected a name ending in .csv")
-    converted = convert(arguments)
-    with staged_results(output.parent) as folder:
-        write_ava(converted.rows, folder / output.name)
-        if arguments.label_map is None:
-            write_label_map(converted.classes, folder / output.with_suffix(".pbtxt").name)
+    annotation, *label_maps = outputs(arguments)
+    converted, notes = convert(arguments)
+    with staged_results(annotation.parent) as folder:
+        write_ava(converted.rows, folder / annotation.name)
+        for path in label_maps:
+            write_label_map(converted.classes, folder / path.name)
     print(describe(converted))
-    written = arguments.label_map or output.with_suffix(".pbtxt")
-    print(f"annotation: {output}, label map: {written}")
+    for note in notes:
+        print(f"note: {note}")
+    print(f"annotation: {annotation}, label map: {(label_maps or [arguments.label_map])[0]}")
 
 
 if __name__ == "__main__":

@@ -13,8 +13,7 @@ FULL_HD = Media(fps=Fraction(30), size=(1080, 1920))
 
 def convert(path: Path, media: Media = FULL_HD, **options: object) -> Converted:
     """Read and convert one file; `options` are those of `Choice`."""
-    marks, left_out = read_marks(path, media, Choice(**options))
-    return to_ava(marks, media, left_out=left_out)
+    return to_ava(read_marks(path, media, Choice(**options)), media)
 
 
 def rows_of(converted: Converted) -> list[tuple]:

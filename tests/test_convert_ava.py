@@ -17,8 +17,9 @@ from utils.structures import ClipKey
 
 def test_of_several_moments_the_nearest_is_the_key_frame(tmp_path: Path) -> None:
     rows = [(3.75, "far", "A"), (4.125, "near", "A"), (4.125, "near", "B"), (4.5, "tie", "A")]
-    marks, _ = read_marks(table(tmp_path, *rows), Media(), Choice())
-    rounded = to_ava(marks, Media(), tolerance=Fraction(1, 2))
+    path = table(tmp_path, *rows)
+    reading = read_marks(path, Media(), Choice())
+    rounded = to_ava(reading, Media(), tolerance=Fraction(1, 2))
     assert [(row[1], rounded.classes[row[3]]) for row in rounded.rows] == [
         (4, "near"),
         (4, "near"),
@@ -27,7 +28,7 @@ def test_of_several_moments_the_nearest_is_the_key_frame(tmp_path: Path) -> None
     (line,) = rounded.left_out.lines()
     assert line.startswith("1 boxes of a second whose key frame is another moment")
     with pytest.raises(ValueError, match=r"nothing to convert: 4 boxes not on a whole second"):
-        to_ava(marks, Media())
+        convert(path, Media())
 
 
 def test_a_box_over_the_border_is_cut_and_counted(tmp_path: Path) -> None:
@@ -44,11 +45,11 @@ def test_a_person_without_an_action_is_counted(tmp_path: Path) -> None:
 
 
 def test_the_label_map_gives_the_ids(tmp_path: Path) -> None:
-    marks, _ = read_marks(table(tmp_path, (1, "walk", "3")), Media(), Choice())
-    converted = to_ava(marks, Media(), {12: "stand", 14: "walk"})
+    reading = read_marks(table(tmp_path, (1, "walk", "3")), Media(), Choice())
+    converted = to_ava(reading, Media(), {12: "stand", 14: "walk"})
     assert (converted.rows[0][3], converted.rows[0][4]) == (14, 3)
     with pytest.raises(ValueError, match=r"line 1: action 'walk' is not .*did you mean 'walks'\?"):
-        to_ava(marks, Media(), {1: "walks"})
+        to_ava(reading, Media(), {1: "walks"})
 
 
 def test_a_row_said_twice_counts_once(tmp_path: Path) -> None:

@@ -47,12 +47,12 @@ def test_cvat_can_be_told_what_is_an_action(tmp_path: Path) -> None:
 
 def test_cvat_project_has_several_videos(tmp_path: Path) -> None:
     size = "<original_size><width>{}</width><height>100</height></original_size>"
-    task = "<task><id>{}</id><name>{}</name>" + size + "</task>"
+    task = "<task><id>{}</id><name>{}</name><size>300</size>" + size + "</task>"
     tasks = task.format(1, "a.mp4", 100) + task.format(2, "b", 200)
     meta = f"<meta><project><tasks>{tasks}</tasks></project></meta>"
     tracks = [
-        f'<track id="{i}" label="run" task_id="{i}">{box(0, (0, 0, 50, 50))}</track>'
-        for i in (1, 2)
+        f'<track id="{i}" label="run" task_id="{i}">{box(frame, (0, 0, 50, 50))}</track>'
+        for i, frame in ((1, 0), (2, 300))
     ]
     assert [row[:3] for row in rows_of(convert(cvat(tmp_path, *tracks, meta=meta)))] == [
         ("a", 0, (0, 0, 0.5, 0.5)),
@@ -86,7 +86,7 @@ def test_cvat_mistakes_name_track_and_frame(tmp_path: Path, track: str, message:
 
 
 def test_cvat_files_of_another_kind_are_refused(tmp_path: Path) -> None:
-    with pytest.raises(ValueError, match=r"export the task as 'CVAT for video 1\.1'"):
+    with pytest.raises(ValueError, match=r"export it as 'CVAT for video 1\.1'"):
         convert(cvat(tmp_path, '<image id="0" name="a.jpg"/>'))
     with pytest.raises(ValueError, match=r"a\.xml, line 2: not XML"):
         convert(written(tmp_path, "a.xml", "<annotations>\n<track></annotations>"))

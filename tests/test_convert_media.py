@@ -44,8 +44,8 @@ def test_a_video_of_another_name_gives_its_own_rate_and_size(
     if other:
         write_video(tmp_path / "wrong.mp4", [np.zeros((96, 32, 3), np.uint8)] * 30, 25)
     media = Media(folder=tmp_path)
-    marks, _ = read_marks(export(tmp_path, tool), media, Choice(video="real"), pixels=True)
-    (row,) = to_ava(marks, media).rows
+    reading = read_marks(export(tmp_path, tool), media, Choice(video="real"), pixels=True)
+    (row,) = to_ava(reading, media).rows
     assert row[:3] == ("real", 2, (0, 0, 0.5, 1))
 
 
@@ -66,8 +66,8 @@ def test_a_real_video_gives_rate_and_size(tmp_path: Path) -> None:
     ]
     meta = "<meta><task><id>1</id><source>basketball.mp4</source></task></meta>"
     media = Media(folder=real)
-    marks, _ = read_marks(cvat(tmp_path, *texts, meta=meta), media, Choice())
-    converted = to_ava(marks, media, names)
+    reading = read_marks(cvat(tmp_path, *texts, meta=meta), media, Choice())
+    converted = to_ava(reading, media, names)
     expected = {(r[0], int(r[1]), *map(float, r[2:6]), int(r[6]), int(r[7])) for r in rows}
     assert {
         (video, second, *(round(v, 3) for v in corners), action, person)

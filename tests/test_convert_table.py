@@ -26,8 +26,8 @@ def test_a_table_with_or_without_header(tmp_path: Path) -> None:
 
 def test_a_table_in_pixels(tmp_path: Path) -> None:
     path = written(tmp_path, "t.csv", "v,1,192,108,384,540,run\n")
-    marks, _ = read_marks(path, FULL_HD, Choice(), pixels=True)
-    assert to_ava(marks, FULL_HD).rows[0][2] == (0.1, 0.1, 0.2, 0.5)
+    reading = read_marks(path, FULL_HD, Choice(), pixels=True)
+    assert to_ava(reading, FULL_HD).rows[0][2] == (0.1, 0.1, 0.2, 0.5)
     with pytest.raises(ValueError, match=r"t\.csv, line 1: box .* is in pixels, .* say --pixels"):
         read_marks(path, FULL_HD, Choice())
 
@@ -39,7 +39,7 @@ def test_a_table_in_pixels(tmp_path: Path) -> None:
         ("v,1,0,0,1,1,run\nv,1,0,0,1,1,run,A\n", "line 2: expected 7 columns .* got 8"),
         ("v,1,0,0,1,x,run\n", "line 1: y2 is not a number: 'x'"),
         ("v,-1,0,0,1,1,run\n", "line 1: second is '-1', expected 0 or more"),
-        ("v,nan,0,0,1,1,run\n", "line 1: second is 'nan'"),
+        ("v,nan,0,0,1,1,run\n", "line 1: second is not a number: 'nan'"),
         ("v,1,0,0,0,1,run\n", r"line 1: box without area: .* in \[0, 1\]"),
         ("v,1,0,0,1.2,1,run\n", "line 1: box far outside the picture"),
         ("v,1,1.05,0,1.09,1,run\n", "line 1: nothing of the box is in the picture"),

@@ -68,7 +68,7 @@ def test_via2_mistakes_name_picture_and_region(tmp_path: Path) -> None:
         convert(told("a_030.jpg", width=None))
     with pytest.raises(ValueError, match="of a picture of which size"):
         convert(told("a_030.jpg"), Media(fps=Fraction(30)))
-    with pytest.raises(ValueError, match=r"v\.json: not JSON"):
+    with pytest.raises(ValueError, match=r"v\.json: not a JSON file"):
         convert(written(tmp_path, "v.json", "{"))
     with pytest.raises(ValueError, match="'a': expected a picture with filename and regions"):
         convert(written(tmp_path, "v.json", '{"a": 1}'))

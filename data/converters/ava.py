@@ -10,14 +10,24 @@ from fractions import Fraction
 from math import floor
 from pathlib import Path
 
-from data.converters.marks import Box, LeftOut, Mark
+from data.converters.choosing import listed
+from data.converters.marks import Box, LeftOut, Mark, Reading
 from data.converters.media import Media
+from data.converters.names import check_alike, check_writable, clean_name
 
 # A box that leaves the picture by more than this share of it is taken for a wrong size or unit.
 FARTHEST_OUTSIDE = 0.1
 # How far from a whole second a time may be that is meant to be one, where no frame rate is known.
 EXACT = Fraction(1, 1000)
 DECIMALS = 6
+LARGEST_ID = 2**63 - 1
+
+BETWEEN = "boxes not on a whole second"
+NO_ACTION = "boxes without an action"
+HINTS = {
+    BETWEEN: "--tolerance SECONDS takes times near a whole second, --tolerance 0.5 rounds all",
+    NO_ACTION: "--actions ATTRIBUTE says which attributes hold actions",
+}
 
 Row = tuple[str, int, Box, int, int | None]
 """Video, second, box in fractions, action id, person id."""
@@ -27,37 +37,38 @@ Row = tuple[str, int, Box, int, int | None]
 class Converted:
     """An AVA annotation: rows by video, second and person; the names of its ids; what is not in it.
 
-    clipped: boxes that reached out of the picture and were cut at its border.
+    clipped: boxes that reached out of the picture and were cut at its border. numbered: persons
+    have new numbers, by appearance in their video, because the file's names are no numbers.
     """
 
     rows: list[Row]
     classes: dict[int, str]
     left_out: LeftOut
     clipped: int
+    numbered: bool
 
 
 def to_ava(
-    marks: Sequence[Mark],
+    reading: Reading,
     media: Media,
     classes: Mapping[int, str] | None = None,
     tolerance: Fraction | None = None,
-    left_out: LeftOut | None = None,
 ) -> Converted:
     """Convert the marks of one or several files.
 
     classes: the label map, id to name; without it the names are numbered from 1, alphabetically.
     tolerance: how far from a whole second [s] a box may be and still count for it; half a frame
         where the frame rate is known, else none. Of several moments the nearest is the key frame.
-    left_out: what the readers left out already.
 
-    Raises `ValueError`, naming file and line or element: a name that is not in the label map, a box
-    outside the picture or without area, a person without a name among others that have one.
+    Raises `ValueError`, naming file and line or element: a name that is not in the label map, names
+    that differ only in case or blanks, a box outside the picture or without area, a person without
+    a name among others that have one.
     """
-    left_out = left_out or LeftOut()
-    kept = on_key_frames(_with_actions(marks, left_out), media, tolerance, left_out)
+    left_out = reading.left_out
+    kept = on_key_frames(_with_actions(reading.marks, left_out), media, tolerance, left_out)
     if not kept:
-        reasons = "; ".join(left_out.lines()) or "no box at all"
-        raise ValueError(f"nothing to convert: {reasons}")
+        raise ValueError(_nothing(reading))
+    _check_videos(kept, media)
     ids = _action_ids(kept, classes)
     persons = _person_ids(kept)
     boxes = [_fractions(mark) for mark in kept]
@@ -66,11 +77,13 @@ def to_ava(
         for mark, person, (box, _) in zip(kept, persons, boxes, strict=True)
         for label in mark.labels
     }
+    own = [str(person) for person in persons] == [mark.person for mark in kept]
     return Converted(
         sorted(rows, key=lambda row: (row[0], row[1], row[4] or 0, row[2], row[3])),
         dict(classes) if classes else {i: name for name, i in ids.items()},
         left_out,
         sum(clipped for _, clipped in boxes),
+        persons[0] is not None and not own,
     )
 
 
@@ -84,6 +97,16 @@ def write_ava(rows: Iterable[Row], path: Path) -> None:
             writer.writerow((video, f"{second:04d}", *corners, action, *last))
 
 
+def _nothing(reading: Reading) -> str:
+    """Why nothing was left to convert, and by which options there would be."""
+    reasons = reading.left_out
+    parts = ["; ".join(reasons.lines()) or "no box at all"]
+    parts += [hint for reason, hint in HINTS.items() if reason in reasons.reasons]
+    if NO_ACTION in reasons.reasons:
+        parts[-1] += f" (the boxes have {listed(reading.attributes)})"
+    return f"nothing to convert: {'. '.join(parts)}"
+
+
 def on_key_frames(
     marks: Iterable[Mark], media: Media, tolerance: Fraction | None, left_out: LeftOut
 ) -> list[Mark]:
@@ -95,12 +118,18 @@ def on_key_frames(
     near: dict[tuple[str, int], list[tuple[Fraction, Fraction, Mark]]] = {}
     for mark in marks:
         second = floor(mark.time + Fraction(1, 2))
+        if second < 0:
+            left_out.add("boxes before the video's first frame", _at(mark))
+            continue
+        if media.is_past_end(mark.video, mark.time, mark.where):
+            left_out.add("boxes past the video's last frame", _at(mark))
+            continue
         distance = abs(mark.time - second)
         limit = tolerance if tolerance is not None else media.half_frame(mark.video) or EXACT
         if distance <= limit:
             near.setdefault((mark.video, second), []).append((distance, mark.time, mark))
         else:
-            left_out.add("boxes not on a whole second", f"{mark.where}: {float(mark.time):.3f} s")
+            left_out.add(BETWEEN, _at(mark))
     kept = []
     for (_, second), entries in near.items():
         moment = min(entry[:2] for entry in entries)
@@ -109,8 +138,12 @@ def on_key_frames(
                 kept.append(replace(mark, time=Fraction(second)))
             else:
                 reason = "boxes of a second whose key frame is another moment, nearer to it"
-                left_out.add(reason, f"{mark.where}: {float(time):.3f} s")
+                left_out.add(reason, _at(mark))
     return kept
+
+
+def _at(mark: Mark) -> str:
+    return f"{mark.where}: {float(mark.time):.3f} s"
 
 
 def _with_actions(marks: Iterable[Mark], left_out: LeftOut) -> list[Mark]:
@@ -120,25 +153,42 @@ def _with_actions(marks: Iterable[Mark], left_out: LeftOut) -> list[Mark]:
         if mark.labels:
             kept.append(mark)
         else:
-            left_out.add("boxes without an action", mark.where)
+            left_out.add(NO_ACTION, mark.where)
     return kept
+
+
+def _check_videos(marks: Iterable[Mark], media: Media) -> None:
+    """Raise `ValueError` for names of videos that differ only in case or blanks.
+
+    Some file systems take them for one. Where files of all the names lie side by side they are
+    meant.
+    """
+    first: dict[str, str] = {}
+    for mark in marks:
+        first.setdefault(mark.video, mark.where)
+    if not all(media.video_file(video) for video in first):
+        check_alike(first, "the videos", "write them alike, or rename one")
 
 
 def _action_ids(marks: Sequence[Mark], classes: Mapping[int, str] | None) -> dict[str, int]:
     """Name to id."""
-    if classes is None:
-        names = sorted({label for mark in marks for label in mark.labels})
-        return {name: i for i, name in enumerate(names, start=1)}
-    ids = {name: i for i, name in classes.items()}
+    first: dict[str, str] = {}
     for mark in marks:
         for label in mark.labels:
-            if label not in ids:
-                near = get_close_matches(label, ids, n=1)
-                hint = f": did you mean {near[0]!r}?" if near else ""
-                raise ValueError(
-                    f"{mark.where}: action {label!r} is not in the label map of {len(ids)} "
-                    f"names{hint}"
-                )
+            first.setdefault(label, mark.where)
+    for label, where in first.items():
+        check_writable(label, "the action", where)
+    if classes is None:
+        check_alike(first, "the actions", "write them alike, or give both in a --label-map")
+        return {name: i for i, name in enumerate(sorted(first), start=1)}
+    ids = {clean_name(name): i for i, name in classes.items()}
+    for label, where in first.items():
+        if label not in ids:
+            near = get_close_matches(label, ids, n=1)
+            hint = f": did you mean {near[0]!r}?" if near else ""
+            raise ValueError(
+                f"{where}: action {label!r} is not in the label map of {len(ids)} names{hint}"
+            )
     return ids
 
 
@@ -154,7 +204,7 @@ def _person_ids(marks: Sequence[Mark]) -> list[int | None]:
         bare = next(mark for mark in marks if mark.person is None)
         raise ValueError(f"{bare.where}: no person, others have one, such as {named[0].where}")
     texts = [str(mark.person) for mark in marks]
-    if all(text.isdigit() for text in texts):
+    if all(map(_is_id, texts)):
         return [int(text) for text in texts]
     numbers: dict[tuple[str, str], int] = {}
     in_video: dict[str, int] = {}
@@ -163,6 +213,12 @@ def _person_ids(marks: Sequence[Mark]) -> list[int | None]:
             numbers[mark.video, text] = in_video.get(mark.video, 0)
             in_video[mark.video] = numbers[mark.video, text] + 1
     return [numbers[mark.video, text] for mark, text in zip(marks, texts, strict=True)]
+
+
+def _is_id(text: str) -> bool:
+    """Whether a person's name is a number in its only spelling, and fits 64 bits."""
+    plain = text.isascii() and text.isdigit() and len(text) <= 19
+    return plain and str(int(text)) == text and int(text) <= LARGEST_ID
 
 
 def _fractions(mark: Mark) -> tuple[Box, bool]:
@@ -175,6 +231,8 @@ def _fractions(mark: Mark) -> tuple[Box, bool]:
     if min(x1, y1) < -FARTHEST_OUTSIDE or max(x2, y2) > 1 + FARTHEST_OUTSIDE:
         raise ValueError(f"{mark.where}: box far outside the picture: {_told(mark)}")
     cut = tuple(round(min(max(v, 0.0), 1.0), DECIMALS) for v in (x1, y1, x2, y2))
+    if not all(round(a, DECIMALS) < round(b, DECIMALS) for a, b in ((x1, x2), (y1, y2))):
+        raise ValueError(f"{mark.where}: box too small: {_told(mark)}")
     if not (cut[0] < cut[2] and cut[1] < cut[3]):
         raise ValueError(f"{mark.where}: nothing of the box is in the picture: {_told(mark)}")
     return (cut[0], cut[1], cut[2], cut[3]), min(x1, y1) < 0 or max(x2, y2) > 1

@@ -1,4 +1,4 @@
-"""CVAT's "CVAT for video 1.1" (XML): tracks of one object each, a box for every frame.
+"""CVAT's "CVAT for video 1.1" (XML, or the zip around it): tracks of one object each.
 
     <annotations>
       <meta> <task> <source>a.mp4</source> <original_size>...  <labels>... </task> </meta>
@@ -7,146 +7,192 @@
 
 A track is a person. Its actions are the values of its attributes; a checkbox that is set is an
 action of the attribute's name; where a box has no attributes, the track's label is its action.
-Frames are numbers in the source video, whatever frame step the task has.
+Frames are numbers in the source video, whatever frame step the task has; see `cvat_meta` for
+projects. Of a box that is turned the upright box around it counts.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass, field
+from math import cos, radians, sin
 from pathlib import Path
-from xml.etree import ElementTree
 from xml.etree.ElementTree import Element
 
-from data.converters.marks import Box, Choice, LeftOut, Mark, named
-from data.converters.media import Media, video_name
-from utils.ava_csv import parse_number, parse_whole
+from data.converters.cvat_meta import Meta, Task, read_meta
+from data.converters.marks import Box, Choice, Mark, Reading
+from data.converters.media import Media
+from data.converters.names import VideoNames, clean_name, named
+from data.converters.values import parse_count, parse_decimal, parse_pixels
+from data.converters.xml_parts import TRACK, open_annotation, read_parts
+from data.folders import printable
 
 LABEL = "label"
 CORNERS = ("xtl", "ytl", "xbr", "ybr")
-SHAPES = {"polygon", "polyline", "points", "mask", "skeleton", "cuboid", "ellipse"}
+FORMAT = "export it as 'CVAT for video 1.1'"
 
 
-@dataclass(frozen=True)
-class Task:
-    """A video of the file: its name, and (height, width) in pixels if the file says so."""
-
-    video: str
-    size: tuple[int, int] | None
+def read_cvat(path: Path, media: Media, choice: Choice) -> Reading:
+    """Read one `.xml` or `.zip` file. Raises `ValueError` naming file, track and frame."""
+    reader = _Reader(path, media, choice)
+    with open_annotation(path) as file:
+        for track, element in read_parts(file, str(path)):
+            if track is not None:
+                reader.add_shape(track, element)
+            elif element.tag == "meta":
+                reader.add_meta(element)
+            elif element.tag == TRACK:
+                reader.end_track(element)
+            elif element.tag == "image":
+                raise ValueError(
+                    f"{path}: annotation of single images, without tracks: {FORMAT} instead of "
+                    "'CVAT for images'"
+                )
+    if not reader.tracks:
+        raise ValueError(f"{path}: no <track> in this file: {FORMAT}")
+    return reader.reading
 
 
 @dataclass
-class Meta:
-    """The head of the file: tasks by id, and the input type of each label's attributes."""
+class _Reader:
+    """Turns the parts of one file into marks, in their order.
 
-    tasks: dict[str, Task] = field(default_factory=dict)
-    inputs: dict[tuple[str, str], str] = field(default_factory=dict)
+    tracks: how many have ended. person: of the track that is being read.
+    """
 
+    path: Path
+    media: Media
+    choice: Choice
+    reading: Reading = field(default_factory=Reading)
+    meta: Meta | None = None
+    tracks: int = 0
+    person: str | None = None
+    _persons: dict[str, set[str]] = field(default_factory=dict)
+    _tasks: dict[str, list[Task]] = field(default_factory=dict)
 
-def read_cvat(path: Path, media: Media, choice: Choice) -> tuple[list[Mark], LeftOut]:
-    """Read one XML file. Raises `ValueError` naming file, track and frame."""
-    meta, left_out = Meta(), LeftOut()
-    marks: list[Mark] = []
-    found = False
-    for element in _elements(path):
-        if element.tag == "meta":
-            meta = _read_meta(element, path)
-        elif element.tag == "track":
-            found = True
-            marks += _track(element, meta, path, media, choice, left_out)
-            element.clear()  # every frame of every track would stay in memory
-        elif element.tag == "image":
-            raise ValueError(
-                f"{path}: annotation of single images, without tracks: export the task as "
-                "'CVAT for video 1.1'"
+    def __post_init__(self) -> None:
+        self._names = VideoNames(self.choice.video)
+        self.reading.attributes.add(LABEL)
+
+    def add_meta(self, element: Element) -> None:
+        if self.meta is not None or self.tracks:
+            raise ValueError(f"{self.path}: expected one <meta>, before the tracks")
+        self.meta = read_meta(element, str(self.path), self.path.stem)
+
+    def end_track(self, _: Element) -> None:
+        self.tracks += 1
+        self.person = None
+
+    def add_shape(self, track: Element, shape: Element) -> None:
+        """Take in a shape of a track, or count it where it is no box."""
+        number = track.get("id", "")[:20] or f"number {self.tracks + 1}"
+        where = printable(f"{self.path}, track {number}, frame {shape.get('frame', '?')[:20]}")
+        if shape.tag != "box":
+            self.reading.left_out.add(
+                f"shapes that are no boxes ({printable(shape.tag[:40])})", where
             )
-    if not found:
-        raise ValueError(f"{path}: no <track> in this file, expected 'CVAT for video 1.1'")
-    return marks, left_out
+            return
+        if shape.get("outside") == "1":
+            return
+        task = self._task_of(track)
+        video = self._video_of(task, where)
+        frame = task.frame(parse_count(shape.get("frame", ""), "frame", where), where)
+        time = self.media.frame_time(video, frame, where)
+        size = task.size or self.media.frame_size(video, where)
+        labels = self._labels(shape, track.get(LABEL, ""))
+        person = self._person(track, video)
+        kind = next(iter(named([track.get(LABEL, "")])), None)
+        mark = Mark(where, video, time, _box(shape, size, where), size, labels, person, kind)
+        self.reading.marks.append(mark)
 
-
-def _elements(path: Path) -> Iterator[Element]:
-    try:
-        for _, element in ElementTree.iterparse(path):
-            yield element
-    except ElementTree.ParseError as error:
-        line, column = error.position
-        raise ValueError(f"{path}, line {line}: not XML: {error} (column {column})") from error
-
-
-def _read_meta(element: Element, path: Path) -> Meta:
-    """Tasks (a job counts as one, a project has several) and attributes."""
-    meta = Meta()
-    for task in (*element.iter("task"), *element.iter("job")):
-        name = task.findtext("source") or task.findtext("name") or path.stem
-        size = task.find("original_size")
-        meta.tasks[(task.findtext("id") or "").strip()] = Task(
-            video_name(name), None if size is None else _size(size, path)
-        )
-    for label in element.iter("label"):
-        for attribute in label.iter("attribute"):
-            key = (label.findtext("name") or "", attribute.findtext("name") or "")
-            meta.inputs[key] = attribute.findtext("input_type") or ""
-    return meta
-
-
-def _size(element: Element, path: Path) -> tuple[int, int]:
-    where = f"{path}, original_size"
-    height, width = (element.findtext(name) or "" for name in ("height", "width"))
-    return parse_whole(height, "height", where), parse_whole(width, "width", where)
-
-
-def _track(
-    track: Element, meta: Meta, path: Path, media: Media, choice: Choice, left_out: LeftOut
-) -> Iterator[Mark]:
-    number, label = track.get("id", "?"), track.get(LABEL, "")
-    task = _task_of(track, meta, path, choice)
-    for shape in track:
-        where = f"{path}, track {number}, frame {shape.get('frame')}"
-        if shape.tag in SHAPES:
-            left_out.add(f"shapes that are no boxes ({shape.tag})", where)
-        if shape.tag != "box" or shape.get("outside") == "1":
-            continue
-        frame = parse_whole(shape.get("frame", ""), "frame", where)
-        yield Mark(
-            where,
-            task.video,
-            media.frame_time(task.video, frame, where),
-            _box(shape, where),
-            task.size or media.frame_size(task.video, where),
-            _labels(shape, label, meta, choice),
-            number,
+    def _task_of(self, track: Element) -> Task:
+        """The task that a track names, or the only one."""
+        meta = self.meta = self.meta or Meta()
+        if not meta.tasks:
+            meta.tasks[""] = Task("", self.path.stem)
+        number = track.get("task_id", "").strip()
+        if number in meta.tasks:
+            return meta.tasks[number]
+        if not number and len(meta.tasks) == 1:
+            return next(iter(meta.tasks.values()))
+        raise ValueError(
+            f"{self.path}, track {track.get('id')}: of task {number or '(none)'}, expected one of "
+            f"{', '.join(list(meta.tasks)[:20]) or 'none'}"
         )
 
+    def _video_of(self, task: Task, where: str) -> str:
+        """The name of the task's video; several tasks may hold parts of one, not the same part."""
+        video = self._names.of(task.source, where)
+        known = self._tasks.setdefault(video, [])
+        if task in known:
+            return video
+        for other in known:
+            if other.frames is None or task.frames is None or _overlap(other.frames, task.frames):
+                raise ValueError(
+                    f"{where}: tasks {other.number} and {task.number} both have a video "
+                    f"{video!r} and the same frames of it: export and convert them one by one, "
+                    "with --video where they are two videos"
+                )
+        known.append(task)
+        if not task.has_source and self.choice.video is None:
+            self.reading.notes.append(
+                f"{self.path}: names no video file; called {video!r}, --video gives another name"
+            )
+        return video
 
-def _task_of(track: Element, meta: Meta, path: Path, choice: Choice) -> Task:
-    """The video of a track: the one it names, or the only one."""
-    tasks = meta.tasks
-    only = next(iter(tasks.values())) if len(tasks) == 1 else None
-    task = tasks.get(track.get("task_id", ""), only)
-    if task is None and not tasks:
-        task = Task(path.stem, None)
-    if task is None:
-        raise ValueError(f"{path}, track {track.get('id')}: of which task, of {', '.join(tasks)}?")
-    return Task(choice.video_of(task.video), task.size)
+    def _person(self, track: Element, video: str) -> str:
+        """Who a track is: each track is a person, also where ids are missing or stand twice."""
+        if self.person is None:
+            known = self._persons.setdefault(video, set())
+            number = track.get("id", "").strip()
+            if not number or number in known:
+                number = f"{number} (track number {self.tracks + 1})"
+            known.add(number)
+            self.person = number
+        return self.person
+
+    def _labels(self, shape: Element, label: str) -> tuple[str, ...]:
+        """The actions of one box."""
+        values: list[str] = []
+        attributes = [
+            (clean_name(a.get("name", "")), a.text or "") for a in shape.iter("attribute")
+        ]
+        actions = self.choice.actions
+        if not attributes if actions is None else LABEL in actions:
+            values.append(label)
+        inputs = self.meta.inputs if self.meta else {}
+        for name, value in attributes:
+            self.reading.attributes.add(name)
+            if not self.choice.is_action(name):
+                continue
+            kind = inputs.get((clean_name(label), name), "")
+            if kind == "checkbox" or (not kind and value in ("true", "false")):
+                values += [name] if value == "true" else []
+            elif kind != "number":
+                values.append(value)
+        return named(values)
 
 
-def _box(shape: Element, where: str) -> Box:
-    x1, y1, x2, y2 = (parse_number(shape.get(name, ""), name, where) for name in CORNERS)
-    return x1, y1, x2, y2
+def _overlap(one: range, two: range) -> bool:
+    return max(one[0], two[0]) <= min(one[-1], two[-1])
 
 
-def _labels(shape: Element, label: str, meta: Meta, choice: Choice) -> tuple[str, ...]:
-    values: list[str] = []
-    attributes = [(a.get("name", ""), a.text or "") for a in shape.iter("attribute")]
-    if not attributes if choice.actions is None else LABEL in choice.actions:
-        values.append(label)
-    for name, value in attributes:
-        if not choice.is_action(name):
-            continue
-        kind = meta.inputs.get((label, name), "")
-        if kind == "checkbox" or (not kind and value in ("true", "false")):
-            values += [name] if value == "true" else []
-        elif kind != "number":
-            values.append(value)
-    return named(values)
+def _box(shape: Element, size: tuple[int, int], where: str) -> Box:
+    """The corners of a box [pixels]; of a turned one those of the upright box around it.
+
+    CVAT turns a box clockwise around its centre. What of it is outside the picture is cut off.
+    """
+    x1, y1, x2, y2 = (parse_pixels(shape.get(name, ""), name, where) for name in CORNERS)
+    angle = parse_decimal(shape.get("rotation", "0"), "rotation", where) % 360
+    if not angle or not (x1 < x2 and y1 < y2):
+        return x1, y1, x2, y2
+    turn = radians(angle)
+    width, height = x2 - x1, y2 - y1
+    half_width = (abs(width * cos(turn)) + abs(height * sin(turn))) / 2
+    half_height = (abs(width * sin(turn)) + abs(height * cos(turn))) / 2
+    x, y = (x1 + x2) / 2, (y1 + y2) / 2
+    return (
+        max(x - half_width, 0.0),
+        max(y - half_height, 0.0),
+        min(x + half_width, float(size[1])),
+        min(y + half_height, float(size[0])),
+    )

@@ -7,9 +7,6 @@ from fractions import Fraction
 
 Box = tuple[float, float, float, float]
 
-# What CVAT writes where an attribute was left open.
-UNDEFINED = ("", "__undefined__")
-
 
 @dataclass(frozen=True)
 class Mark:
@@ -20,6 +17,7 @@ class Mark:
     box: `(x1, y1, x2, y2)`, pixels of a picture of `size` (height, width); fractions of width and
         height where `size` is None.
     person: the tool's name for the person, None if it has none.
+    kind: what the tool says the object is, None if it does not: CVAT's label of a track.
     """
 
     where: str
@@ -29,6 +27,7 @@ class Mark:
     size: tuple[int, int] | None
     labels: tuple[str, ...]
     person: str | None
+    kind: str | None = None
 
 
 @dataclass(frozen=True)
@@ -46,10 +45,6 @@ class Choice:
     person: str = "person"
     video: str | None = None
 
-    def video_of(self, name: str) -> str:
-        """The name of the video that the file calls `name`."""
-        return self.video or name
-
     def is_action(self, attribute: str) -> bool:
         if self.actions is not None:
             return attribute in self.actions
@@ -62,27 +57,36 @@ class LeftOut:
 
     reasons: dict[str, tuple[int, str]] = field(default_factory=dict)
 
-    def add(self, reason: str, where: str) -> None:
+    def add(self, reason: str, where: str, number: int = 1) -> None:
         count, first = self.reasons.get(reason, (0, where))
-        self.reasons[reason] = (count + 1, first)
+        self.reasons[reason] = (count + number, first)
 
     def join(self, others: LeftOut) -> None:
         """Count what `others` counts as well."""
         for reason, (number, where) in others.reasons.items():
-            count, first = self.reasons.get(reason, (0, where))
-            self.reasons[reason] = (count + number, first)
+            self.add(reason, where, number)
 
     def lines(self) -> list[str]:
         """`12 boxes without an action (first: labels.csv, line 7)`, one line a reason."""
         return [f"{n:,} {reason} (first: {where})" for reason, (n, where) in self.reasons.items()]
 
 
-def clean_name(text: str) -> str:
-    """A name on one line, without spaces around it."""
-    return " ".join(text.split())
+@dataclass
+class Reading:
+    """What one or several files hold.
 
+    attributes: those that boxes have, which `Choice` may take for actions.
+    notes: what the user should know of how the files were taken.
+    """
 
-def named(values: list[str]) -> tuple[str, ...]:
-    """The values that name something, each once, in order."""
-    names = (clean_name(value) for value in values)
-    return tuple(dict.fromkeys(name for name in names if name not in UNDEFINED))
+    marks: list[Mark] = field(default_factory=list)
+    left_out: LeftOut = field(default_factory=LeftOut)
+    attributes: set[str] = field(default_factory=set)
+    notes: list[str] = field(default_factory=list)
+
+    def join(self, other: Reading) -> None:
+        """Take in what another file holds."""
+        self.marks += other.marks
+        self.left_out.join(other.left_out)
+        self.attributes |= other.attributes
+        self.notes += other.notes

@@ -5,18 +5,21 @@ Most annotation files have neither the frame rate nor the size; options or the f
 
 from __future__ import annotations
 
-import re
-from collections.abc import Callable
+import unicodedata
 from dataclasses import dataclass, field
+from difflib import get_close_matches
 from fractions import Fraction
-from pathlib import Path, PurePath, PureWindowsPath
+from pathlib import Path, PurePosixPath
 
+from data.converters.names import VideoNames, is_url, plain_path
+from data.converters.picture_names import PICTURE_NAME, PictureNames
+from data.converters.values import parse_count, parse_time
 from data.folders import is_image_name, is_video_name, name_of
 from data.images import read_image
 from data.video_file import VideoFile
 
-# `<video>_<frame number>.jpg`, as frames are named that ffmpeg or a script extracted.
-PICTURE_NAME = r"(?P<video>.+)[_-](?P<frame>\d+)\.\w+$"
+# A time this far [s] past a video's last frame is a slip; farther, the video is another one.
+SLIP = 1
 
 
 @dataclass
@@ -36,18 +39,19 @@ class Media:
     folder: Path | None = None
     first_frame: int = 0
     picture_name: str = PICTURE_NAME
+    _paths: dict[str, list[Path]] = field(default_factory=dict, repr=False)
     _videos: dict[str, VideoFile | None] = field(default_factory=dict, repr=False)
-    _sizes: dict[str, tuple[int, int] | None] = field(default_factory=dict, repr=False)
+    _sizes: dict[tuple[str, str | None], tuple[int, int] | None] = field(
+        default_factory=dict, repr=False
+    )
 
     def __post_init__(self) -> None:
         if self.folder is not None and not self.folder.is_dir():
             raise ValueError(f"{self.folder}: no such folder (--media)")
-        groups = set(re.compile(self.picture_name).groupindex)
-        if "video" not in groups or not groups & {"frame", "second"}:
-            raise ValueError(
-                f"picture name {self.picture_name!r}: expected a regular expression with the "
-                "groups video and frame, or video and second"
-            )
+        self._pictures = PictureNames(self.picture_name)
+        for path in [] if self.folder is None else sorted(self.folder.iterdir()):
+            if is_video_name(path.name):
+                self._paths.setdefault(_composed(name_of(path)), []).append(path)
 
     def frame_time(self, video: str, number: int, where: str) -> Fraction:
         """Seconds from the first frame of `video` to frame `number`."""
@@ -56,28 +60,39 @@ class Media:
             raise ValueError(f"{where}: frame {number}, the first one is {self.first_frame}")
         file = self.video_file(video)
         if file is not None:
-            if index >= len(file.times):
+            past = index - len(file.times) + 1
+            if past > file.fps * SLIP:
                 raise ValueError(f"{where}: frame {number}, {file.path} has {len(file.times)}")
-            return file.times[index]
+            return file.times[index] if past <= 0 else file.times[-1] + past / file.fps
         if self.fps is None:
             raise ValueError(
                 f"{where}: when is frame {number}? Say --fps, or --media with the folder of "
-                f"{video!r}"
+                f"{video!r}{self._nearest(video)}"
             )
         return index / self.fps
+
+    def since_first_frame(self, video: str, time: Fraction) -> Fraction:
+        """Seconds after the first frame of `video`, of a time on the clock of a player.
+
+        A player starts with the first of the file's streams, which may be the sound.
+        """
+        file = self.video_file(video)
+        return time if file is None else time - getattr(file, "start", Fraction(0))
 
     def frame_size(self, video: str, where: str, picture: str | None = None) -> tuple[int, int]:
         """(height, width) of the annotated picture, or of the frames of `video`, in pixels."""
         if self.folder is not None:
-            if video not in self._sizes:
-                self._sizes[video] = self._read_size(video, picture)
-            found = self._sizes[video]
+            key = (video, picture)
+            if key not in self._sizes:
+                self._sizes[key] = self._read_size(video, picture)
+            found = self._sizes[key]
             if found is not None:
                 return found
         if self.size is None:
             raise ValueError(
                 f"{where}: the box is in pixels, of a picture of which size? Say --size "
                 f"WIDTHxHEIGHT, or --media with the folder of {picture or video!r}"
+                f"{self._nearest(video)}"
             )
         return self.size
 
@@ -87,39 +102,52 @@ class Media:
         fps = self.fps if file is None else file.fps
         return None if fps is None else 1 / (2 * fps)
 
-    def picture_moment(
-        self, name: str, where: str, video_of: Callable[[str], str]
-    ) -> tuple[str, Fraction]:
-        """The video and the time [s] that a picture's file name stands for.
+    def is_past_end(self, video: str, time: Fraction, where: str) -> bool:
+        """Whether `video` is known to show no frame at `time` [s] any more.
 
-        video_of: the video's name (`Choice.video_of`) for the one that the picture's name has.
+        Raises `ValueError` where the time is so far off that this cannot be the annotated video.
         """
-        found = re.search(self.picture_name, PureWindowsPath(name).as_posix())
-        if found is None:
+        file = self.video_file(video)
+        if file is None:
+            return False
+        end = file.times[-1] + 1 / (2 * file.fps)
+        if time > end + SLIP:
             raise ValueError(
-                f"{where}: which video and frame is {name!r}? Expected a name like "
-                f"{self.picture_name!r} (--picture-name)"
+                f"{where}: {float(time):.3f} s, {file.path} ends at {float(file.times[-1]):.3f} s"
             )
-        groups = found.groupdict()
-        video = video_of(PurePath(groups["video"]).name)
-        if groups.get("second") is not None:
-            return video, Fraction(groups["second"])
-        return video, self.frame_time(video, int(groups["frame"]), where)
+        return time > end
+
+    def picture_moment(self, name: str, where: str, names: VideoNames) -> tuple[str, Fraction]:
+        """The video and the time [s] that a picture's file name stands for."""
+        told = self._pictures.read(plain_path(name, is_url(name))[0], where)
+        video = names.of_picture(told.video, where)
+        if told.second is not None:
+            return video, parse_time(told.second, "the second in the picture's name", where)
+        number = parse_count(told.frame or "", "the frame in the picture's name", where)
+        return video, self.frame_time(video, number, where)
 
     def video_file(self, video: str) -> VideoFile | None:
         """The file of `video` in the folder, if it is there."""
         if video not in self._videos:
-            paths = [] if self.folder is None else sorted(self.folder.iterdir())
-            found = [p for p in paths if p.stem == video and is_video_name(p.name)]
+            found = self._paths.get(video, [])
+            if len(found) > 1:
+                names = " and ".join(path.name for path in found)
+                raise ValueError(f"{self.folder}: {names} are both videos called {video!r}")
             self._videos[video] = VideoFile(found[0]) if found else None
         return self._videos[video]
+
+    def _nearest(self, video: str) -> str:
+        """A hint at the videos of the folder that are called nearly so."""
+        folded = {name.casefold(): name for name in self._paths}
+        near = get_close_matches(video.casefold(), folded, n=1)
+        return f" (there is {folded[near[0]]!r}: --video names it)" if near else ""
 
     def _read_size(self, video: str, picture: str | None) -> tuple[int, int] | None:
         """Height and width from the picture or the video's first frame; None if there is none."""
         if picture is not None and self.folder is not None:
-            posix = PureWindowsPath(picture).as_posix()
-            for path in (self.folder / posix, self.folder / PurePath(posix).name):
-                if is_image_name(path.name) and path.is_file():
+            posix = PurePosixPath(plain_path(picture, is_url(picture))[0])
+            for path in (self.folder / posix, self.folder / posix.name):
+                if is_image_name(path.name) and _is_inside(path, self.folder) and path.is_file():
                     height, width = read_image(path).shape[:2]
                     return height, width
         file = self.video_file(video)
@@ -129,7 +157,10 @@ class Media:
         return frame.image.shape[0], frame.image.shape[1]
 
 
-def video_name(file: str) -> str:
-    """The name of a video without folders and without a video's ending: `a/b.1.mp4` is `b.1`."""
-    path = PurePath(PureWindowsPath(file.strip()).as_posix())
-    return name_of(path)
+def _composed(name: str) -> str:
+    return unicodedata.normalize("NFC", name)
+
+
+def _is_inside(path: Path, folder: Path) -> bool:
+    """Whether a path that an annotation file gives stays in the folder that the user gave."""
+    return path.resolve().is_relative_to(folder.resolve())

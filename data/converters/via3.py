@@ -5,154 +5,255 @@
      "metadata": {"1_x": {"vid": "1", "z": [2.0], "xy": [2, x, y, w, h], "av": {"1": "0,1"}}}}
 
 A region has the time `z` on a video, or stands on a picture whose name tells video and frame. The
-values `av` are option numbers (several of a checkbox, joined by commas) or, for a text, the text.
-Segments in time (no `xy`) are no boxes.
+time is the player's, which begins with the file, not with its first picture. The values `av` are
+option numbers (several of a checkbox, joined by commas) or, for a text, the text. Segments in time
+(no `xy`) are no boxes.
 """
 
 from __future__ import annotations
 
 import csv
-import json
-from collections.abc import Iterator
-from dataclasses import dataclass
-from fractions import Fraction
+import io
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from data.converters.marks import Box, Choice, LeftOut, Mark, named
-from data.converters.media import Media, video_name
-from data.converters.via2 import parse_json
-from utils.ava_csv import parse_number
+from data.converters.marks import Box, Choice, Mark, Reading
+from data.converters.media import Media
+from data.converters.names import VideoNames, clean_name, named
+from data.converters.values import parse_pixels, parse_time, shown
+from data.converters.via2 import parse_cell, person_of
+from data.folders import printable
+from external.files import parsing, read_text
+from utils.formats.schema import check_shape
 
 RECTANGLE, EXTREME_RECTANGLE = 2, 8
 TEXT, CHECKBOX = 1, 2
+BY_URL = (2, 3)
+"""`loc` of files that are named by a URL, on the web or on the disk."""
+
 CSV_COLUMNS = 6
 ATTRIBUTE_LINE = "# ATTRIBUTE ="
 SHAPES = {1: "point", 3: "circle", 4: "ellipse", 5: "line", 6: "polyline", 7: "polygon"}
 
+Value = str | int | float | None
+
+
+@dataclass
+class Attribute:
+    """An entry of `attribute`."""
+
+    aname: str
+    type: int = TEXT
+    options: dict[str, str | int | float] | None = None
+
+
+@dataclass
+class File:
+    """An entry of `file`: its name or URL, and by which of them it is found."""
+
+    fname: str | None = None
+    src: Any = None
+    loc: int | None = None
+
+
+@dataclass
+class View:
+    """An entry of `view`: the files that are shown side by side."""
+
+    fid_list: list[str | int] = field(default_factory=list)
+
+
+@dataclass
+class Metadata:
+    """An entry of `metadata`."""
+
+    vid: str | int
+    z: list[Any] | None = None
+    xy: list[Any] | None = None
+    av: dict[str, Value] | None = None
+
+
+@dataclass
+class Project:
+    """A project file; its parts are checked one by one, for messages that name them."""
+
+    metadata: dict[str, Any]
+    attribute: dict[str, Any]
+    file: dict[str, Any]
+    view: dict[str, Any] | None = None
+
 
 @dataclass(frozen=True)
 class Region:
-    """One entry of `metadata`, as either file has it."""
+    """One entry of `metadata`, as either file has it. by_url: `file` is part of a URL."""
 
     where: str
     file: str
+    by_url: bool
     times: list[Any]
     shape: list[Any]
-    values: dict[str, str]
+    values: Mapping[str, Value]
 
 
-def is_via3(content: Any) -> bool:
+def is_via3(content: dict[str, Any]) -> bool:
     """Whether this JSON document is a VIA 3 project."""
-    return isinstance(content, dict) and {"metadata", "attribute", "file"} <= set(content)
+    return "metadata" in content and ("attribute" in content or "file" in content)
 
 
-def read_via3_json(
-    path: Path, content: dict[str, Any], media: Media, choice: Choice
-) -> tuple[list[Mark], LeftOut]:
+def read_via3_json(path: Path, content: dict[str, Any], media: Media, choice: Choice) -> Reading:
     """The marks of a project. Raises `ValueError` naming file and region."""
-    return _marks(_project_regions(path, content), content["attribute"], media, choice)
+    project = check_shape(content, Project, path, "a project of VIA 3")
+    attributes = _attributes(project.attribute, str(path))
+    return _read(_project_regions(path, project), attributes, media, choice)
 
 
-def read_via3_csv(path: Path, media: Media, choice: Choice) -> tuple[list[Mark], LeftOut]:
+def read_via3_csv(path: Path, media: Media, choice: Choice) -> Reading:
     """The marks of a CSV export. Raises `ValueError` naming file and line."""
-    attributes: dict[str, Any] = {}
-    with open(path, encoding="utf-8-sig") as file:
-        for number, line in enumerate(file, start=1):
-            if line.startswith(ATTRIBUTE_LINE):
-                text = line.removeprefix(ATTRIBUTE_LINE).strip()
-                attributes = parse_json(text, f"{path}, line {number}")
+    lines = io.StringIO(read_text(path, "CSV export of VIA 3"), newline=None).readlines()
+    comments = next((i for i, line in enumerate(lines) if not line.startswith("#")), len(lines))
+    attributes: dict[str, Attribute] = {}
+    for number, line in enumerate(lines[:comments], start=1):
+        if line.startswith(ATTRIBUTE_LINE):
+            where = f"{path}, line {number}"
+            content = parse_cell(line.removeprefix(ATTRIBUTE_LINE), where)
+            attributes = _attributes(
+                check_shape(content, dict[str, Any], where, "attributes"), where
+            )
     if not attributes:
         raise ValueError(
             f"{path}: no line '{ATTRIBUTE_LINE} ...' with the names of the options: export it with "
             "a newer VIA 3, or convert the project (JSON)"
         )
-    return _marks(_csv_regions(path), attributes, media, choice)
+    return _read(_csv_regions(path, lines, comments), attributes, media, choice)
 
 
-def _project_regions(path: Path, content: dict[str, Any]) -> Iterator[Region]:
-    for key, entry in content["metadata"].items():
-        where = f"{path}, region {key}"
-        view = str(entry.get("vid"))
+def _attributes(content: Mapping[str, Any], where: str) -> dict[str, Attribute]:
+    return {
+        key: check_shape(entry, Attribute, f"{where}, attribute {shown(key)}", "an attribute")
+        for key, entry in content.items()
+    }
+
+
+def _project_regions(path: Path, project: Project) -> Iterator[Region]:
+    for key, content in project.metadata.items():
+        where = f"{path}, region {printable(key[:80])}"
+        entry = check_shape(content, Metadata, where, "a region of VIA 3")
+        number = str(entry.vid)
         # Without views (old and generated projects) a view is the file of the same number.
-        files = content.get("view", {}).get(view, {}).get("fid_list") or [view]
-        file = content["file"].get(str(files[0]))
-        if file is None:
-            raise ValueError(f"{where}: no file {files[0]!r} in this project")
-        name = file.get("fname") or file.get("src") or ""
-        yield Region(where, name, entry.get("z") or [], entry.get("xy") or [], entry.get("av", {}))
+        if project.view and number in project.view:
+            view = check_shape(project.view[number], View, f"{path}, view {number}", "a view")
+            number = str(view.fid_list[0]) if view.fid_list else number
+        if number not in project.file:
+            raise ValueError(f"{where}: no file {shown(number)} in this project")
+        file = check_shape(project.file[number], File, f"{path}, file {number}", "a file")
+        name = file.fname or (file.src if isinstance(file.src, str) else "")
+        by_url = file.loc in BY_URL
+        yield Region(where, name, by_url, entry.z or [], entry.xy or [], entry.av or {})
 
 
-def _csv_regions(path: Path) -> Iterator[Region]:
-    with open(path, newline="", encoding="utf-8-sig") as file:
-        reader = csv.reader(file)
-        for cells in reader:
-            if not cells or cells[0].startswith("#"):
-                continue
-            where = f"{path}, line {reader.line_num}"
-            if len(cells) < CSV_COLUMNS:
-                raise ValueError(f"{where}: expected {CSV_COLUMNS} columns, got {len(cells)}")
-            files, times, shape, values = (
-                parse_json(cells[i], where) for i in (1, 3, 4, CSV_COLUMNS - 1)
-            )
-            yield Region(where, files[0], times, shape, values)
+def _csv_regions(path: Path, lines: list[str], comments: int) -> Iterator[Region]:
+    rows = csv.reader(lines[comments:], strict=True)
+    while True:
+        with parsing(f"{path}, line {comments + rows.line_num + 1}", "CSV"):
+            cells = next(rows, None)
+        if cells is None:
+            return
+        if not cells or cells[0].startswith("#"):
+            continue
+        where = f"{path}, line {comments + rows.line_num}"
+        if len(cells) < CSV_COLUMNS:
+            raise ValueError(f"{where}: expected {CSV_COLUMNS} columns, got {len(cells)}")
+        files = check_shape(parse_cell(cells[1], where), list[str], where, "a list of files")
+        content = {
+            "vid": "",
+            "z": parse_cell(cells[3], where),
+            "xy": parse_cell(cells[4], where),
+            "av": parse_cell(cells[5], where),
+        }
+        entry = check_shape(content, Metadata, where, "times, a shape and values of attributes")
+        if not files:
+            raise ValueError(f"{where}: expected the name of a file, got none")
+        yield Region(where, files[0], False, entry.z or [], entry.xy or [], entry.av or {})
 
 
-def _marks(
-    regions: Iterator[Region], attributes: dict[str, Any], media: Media, choice: Choice
-) -> tuple[list[Mark], LeftOut]:
-    marks, left_out = [], LeftOut()
+def _read(
+    regions: Iterator[Region], attributes: dict[str, Attribute], media: Media, choice: Choice
+) -> Reading:
+    reading, names = Reading(), VideoNames(choice.video)
     for region in regions:
-        if not region.shape:
-            left_out.add("segments in time, without a box", region.where)
-        elif region.shape[0] not in (RECTANGLE, EXTREME_RECTANGLE):
-            kind = SHAPES.get(region.shape[0], f"shape {region.shape[0]}")
-            left_out.add(f"shapes that are no boxes ({kind})", region.where)
+        kind = region.shape[0] if region.shape else None
+        if kind is None:
+            reading.left_out.add("segments in time, without a box", region.where)
+        elif kind not in (RECTANGLE, EXTREME_RECTANGLE):
+            name = SHAPES.get(kind) if isinstance(kind, int) else None
+            name = name or f"shape {shown(kind)}"
+            reading.left_out.add(f"shapes that are no boxes ({name})", region.where)
+        elif len(region.times) > 1:
+            reading.left_out.add("boxes for a stretch of time, not a moment", region.where)
         else:
-            marks.append(_mark(region, attributes, media, choice))
-    return marks, left_out
+            reading.marks.append(_mark(region, attributes, media, choice, names, reading))
+    return reading
 
 
-def _mark(region: Region, attributes: dict[str, Any], media: Media, choice: Choice) -> Mark:
-    where = region.where
+def _mark(
+    region: Region,
+    attributes: dict[str, Attribute],
+    media: Media,
+    choice: Choice,
+    names: VideoNames,
+    reading: Reading,
+) -> Mark:
+    where, picture = region.where, None
     if region.times:
-        time = Fraction(str(parse_number(str(region.times[0]), "time", where)))
-        video, picture = choice.video_of(video_name(region.file)), None
+        video = names.of(region.file, where, region.by_url)
+        time = media.since_first_frame(video, parse_time(_plain(region.times[0]), "time", where))
     else:
-        video, time = media.picture_moment(region.file, where, choice.video_of)
+        video, time = media.picture_moment(region.file, where, names)
         picture = region.file
-    values: list[str] = []
-    person = None
+    labels: list[str] = []
+    persons: list[str] = []
     for number, value in region.values.items():
         if number not in attributes:
-            raise ValueError(f"{where}: no attribute {number!r} in this file")
-        attribute = attributes[number]
-        texts = _texts(attribute, str(value), where)
-        if attribute.get("aname") == choice.person:
-            person = next(iter(named(texts)), None)
-        if choice.is_action(attribute.get("aname", "")):
-            values += texts
+            raise ValueError(f"{where}: no attribute {shown(number)} in this file")
+        name = clean_name(attributes[number].aname)
+        texts = _texts(attributes[number], value, where)
+        if name == choice.person:
+            persons += texts
+        else:
+            reading.attributes.add(name)
+        if choice.is_action(name):
+            labels += texts
     size = media.frame_size(video, where, picture)
-    return Mark(where, video, time, _corners(region.shape, where), size, named(values), person)
+    box = _corners(region.shape, where)
+    return Mark(where, video, time, box, size, named(labels), person_of(persons, where))
 
 
-def _texts(attribute: dict[str, Any], value: str, where: str) -> list[str]:
+def _texts(attribute: Attribute, value: Value, where: str) -> list[str]:
     """What the value of an attribute says: the text, or the names of the options."""
-    if attribute.get("type") == TEXT:
-        return [value]
-    numbers = value.split(",") if attribute.get("type") == CHECKBOX else [value]
-    options = attribute.get("options") or {}
+    if value is None:
+        return []
+    if attribute.type == TEXT:
+        return [str(value)]
+    numbers = str(value).split(",") if attribute.type == CHECKBOX else [str(value)]
+    options = attribute.options or {}
     for number in numbers:
         if number and number not in options:
             raise ValueError(
-                f"{where}: option {number!r} of {attribute.get('aname')!r}, expected one of "
-                f"{', '.join(options)}"
+                f"{where}: option {shown(number)} of {shown(attribute.aname)}, expected one of "
+                f"{', '.join(list(options)[:20])}"
             )
-    return [options[number] for number in numbers if number]
+    return [str(options[number]) for number in numbers if number]
 
 
 def _corners(shape: list[Any], where: str) -> Box:
     if len(shape) != 5:
-        raise ValueError(f"{where}: expected [2, x, y, width, height], got {json.dumps(shape)}")
-    x, y, width, height = (parse_number(str(value), "xy", where) for value in shape[1:])
+        raise ValueError(f"{where}: expected [2, x, y, width, height], got {shown(shape)}")
+    x, y, width, height = (parse_pixels(_plain(value), "xy", where) for value in shape[1:])
     return x, y, x + width, y + height
+
+
+def _plain(value: Any) -> str | int | float:
+    """A number or a text; anything else as a text that is no number."""
+    return value if isinstance(value, int | float) else str(value)
