@@ -19,6 +19,7 @@ from data.folders import name_of
 # What CVAT writes where an attribute was left open.
 UNDEFINED = ("", "__undefined__")
 SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+://")
+HOST_ALONE = re.compile(r"(?!file:)[^/:]+://[^/]*/*$")
 # Controls, lone halves of characters beyond 16 bits, and separators of lines and paragraphs.
 UNWRITABLE = {"Cc", "Cs", "Zl", "Zp"}
 LONGEST = 255
@@ -57,9 +58,14 @@ def check_alike(names: Mapping[str, str], what: str, hint: str) -> None:
         other = known.setdefault("".join(name.casefold().split()), name)
         if other != name:
             raise ValueError(
-                f"{what} {other!r} ({names[other]}) and {name!r} ({where}) differ only in case or "
-                f"blanks: {hint}"
+                f"{what} {_blanks_shown(other)} ({names[other]}) and {_blanks_shown(name)} "
+                f"({where}) differ only in case or blanks: {hint}"
             )
+
+
+def _blanks_shown(name: str) -> str:
+    """A name for a message, in which several blanks would become one."""
+    return shown(name).replace("  ", "␣␣")
 
 
 @dataclass
@@ -150,6 +156,7 @@ def plain_path(text: str, is_url: bool) -> tuple[str, str]:
     text, query = unicodedata.normalize("NFC", text).strip(), ""
     if is_url:
         text, _, query = text.partition("#")[0].partition("?")
+        text = HOST_ALONE.sub("", text)
         text = unicodedata.normalize("NFC", unquote(text))
     return text.replace("\\", "/"), query
 

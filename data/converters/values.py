@@ -83,14 +83,13 @@ def is_time(text: str) -> bool:
 
 def parse_rate(text: str) -> Fraction:
     """A number from 1/10,000 to 10,000, also as a fraction: `30000/1001`. Raises `ValueError`."""
-    upper, slash, lower = text.strip().partition("/")
-    value = parse_decimal(upper, "number", repr(text[:40]))
-    if slash:
-        divisor = parse_decimal(lower, "number", repr(text[:40]))
-        value = value / divisor if divisor else Fraction(0)
-    if not Fraction(1, 10_000) <= value <= 10_000:
-        raise ValueError(f"expected a number from 1/10,000 to 10,000, got {shown(text)}")
-    return value
+    upper, slash, lower = (part.strip() for part in text.partition("/"))
+    if _NUMBER.fullmatch(upper) and (_NUMBER.fullmatch(lower) if slash else not lower):
+        divisor = Fraction(lower or 1)
+        value = Fraction(upper) / divisor if divisor else Fraction(0)
+        if Fraction(1, 10_000) <= value <= 10_000:
+            return value
+    raise ValueError(f"expected a number from 1/10,000 to 10,000, got {shown(text)}")
 
 
 def shown(value: object) -> str:

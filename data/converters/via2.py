@@ -111,7 +111,7 @@ class _Reader:
             self.reading.left_out.add(f"shapes that are no boxes ({kind})", where)
             return
         video, time = self._media.picture_moment(name, where, self._names)
-        texts = {clean_name(key): _texts(value) for key, value in attributes.items()}
+        texts = {clean_name(key): _texts(key, value) for key, value in attributes.items()}
         self.reading.attributes |= texts.keys() - {self._choice.person}
         labels = named(v for key, vs in texts.items() if self._choice.is_action(key) for v in vs)
         size = self._media.frame_size(video, where, name)
@@ -129,10 +129,12 @@ def person_of(texts: list[str], where: str) -> str | None:
     return names[0] if names else None
 
 
-def _texts(value: Value) -> list[str]:
-    """What an attribute says: the options that are ticked, or its text."""
-    if value is None:
+def _texts(name: str, value: Value) -> list[str]:
+    """What an attribute says: the options that are ticked, its text, or that it holds."""
+    if value is None or value is False:
         return []
+    if value is True:
+        return [name]
     if isinstance(value, dict):
         return [key for key, ticked in value.items() if ticked is True]
     if isinstance(value, float) and value.is_integer():

@@ -20,7 +20,7 @@ ROOT = "annotations"
 TRACK = "track"
 CHUNK = 1 << 16
 DEEPEST = 16
-MOST_ELEMENTS = 1_000_000
+MOST_ELEMENTS = 500_000
 """Elements that are kept at a time: the head of the file, or one shape."""
 
 LONGEST_TEXT = 1 << 20
