@@ -45,6 +45,28 @@ def box(frame: int, corners: tuple[float, ...], attributes: str = "", outside: i
     return f'<box frame="{frame}" outside="{outside}" {sides}>{attributes}</box>'
 
 
+WALKER = '<track id="0" label="walk">{}</track>'
+
+
+def task(number: int, source: str, size: int = 300, **fields: object) -> str:
+    """A task of a project, its pictures 200 x 100 pixels; `fields` are other elements of it."""
+    others = "".join(f"<{name}>{value}</{name}>" for name, value in fields.items())
+    return (
+        f"<task><id>{number}</id><name>t{number}</name><size>{size}</size>{others}<original_size>"
+        f"<width>200</width><height>100</height></original_size><source>{source}</source></task>"
+    )
+
+
+def project(*tasks: str) -> str:
+    return f"<meta><project><tasks>{''.join(tasks)}</tasks></project></meta>"
+
+
+def track_of(number: int, *frames: int) -> str:
+    """A track of the task `number` with a box on these frames."""
+    boxes = "".join(box(frame, (20, 10, 60, 90)) for frame in frames)
+    return f'<track id="0" label="walk" task_id="{number}">{boxes}</track>'
+
+
 def attribute(name: str, value: object) -> str:
     return f'<attribute name="{name}">{value}</attribute>'
 

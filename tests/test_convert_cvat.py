@@ -98,3 +98,60 @@ def test_cvat_needs_a_rate(tmp_path: Path) -> None:
     path = cvat(tmp_path, f'<track id="3" label="wave">{box(30, (0, 0, 20, 90))}</track>')
     with pytest.raises(ValueError, match=r"track 3, frame 30: when is frame 30\? Say --fps"):
         convert(path, Media())
+
+
+@pytest.mark.parametrize(
+    ("angle", "expected"),
+    [
+        # 40 x 20 around (100, 50): at 90 degrees 20 x 40, at 30 degrees (40 cos + 20 sin) wide.
+        (90, (90, 30, 110, 70)),
+        (-270, (90, 30, 110, 70)),
+        (180, (80, 40, 120, 60)),
+        (30, (77.679, 31.340, 122.321, 68.660)),
+    ],
+)
+def test_of_a_turned_box_the_upright_one_around_it_counts(
+    tmp_path: Path, angle: float, expected: tuple[float, ...]
+) -> None:
+    turned = box(30, (80, 40, 120, 60)).replace(" xtl", f' rotation="{angle}" xtl')
+    (row,) = convert(cvat(tmp_path, f'<track id="0" label="walk">{turned}</track>')).rows
+    pixels = [value * side for value, side in zip(row[2], (200, 100, 200, 100), strict=True)]
+    assert pixels == pytest.approx(expected, abs=1e-3)
+
+
+def test_a_turned_box_is_cut_at_the_border(tmp_path: Path) -> None:
+    turned = box(30, (0, 0, 200, 20)).replace(" xtl", ' rotation="90" xtl')
+    (row,) = convert(cvat(tmp_path, f'<track id="0" label="walk">{turned}</track>')).rows
+    assert row[2] == (0.45, 0, 0.55, 1)
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "persons"),
+    [
+        ("", "", [0, 1]),  # as JAAD's files
+        ('id="4"', "", [0, 1]),
+        ('id="4"', 'id="4"', [0, 1]),
+        ('id="4"', 'id="2"', [2, 4]),
+        ('id="4"', f'id="{2**63}"', [0, 1]),
+        ('id="4"', 'id="²"', [0, 1]),
+    ],
+)
+def test_each_track_is_a_person(
+    tmp_path: Path, first: str, second: str, persons: list[int]
+) -> None:
+    one = f'<track {first} label="walk">{box(30, (0, 0, 20, 90))}</track>'
+    two = f'<track {second} label="walk">{box(30, (50, 0, 70, 90))}</track>'
+    converted = convert(cvat(tmp_path, one, two))
+    assert [row[4] for row in converted.rows] == persons
+    assert converted.numbered == (persons == [0, 1])
+
+
+def test_cvat_counts_shapes_that_are_no_boxes(tmp_path: Path) -> None:
+    shapes = '<polygon frame="30" points="1,2;3,4"/><skeleton frame="30"><points/></skeleton>'
+    track = f'<track id="0" label="walk">{box(30, (0, 0, 20, 90))}{shapes}</track>'
+    converted = convert(cvat(tmp_path, track))
+    assert len(converted.rows) == 1
+    assert list(converted.left_out.reasons) == [
+        "shapes that are no boxes (polygon)",
+        "shapes that are no boxes (skeleton)",
+    ]

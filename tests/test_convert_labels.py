@@ -6,8 +6,9 @@ from pathlib import Path
 
 import pytest
 
+from data.records import read_records
 from tests.conversion import METADATA, via3, written
-from tests.entries import Script
+from tests.entries import Script, snapshot
 from utils.labels import read_label_map
 
 
@@ -44,3 +45,74 @@ def test_several_files_become_one(
     assert lines[-1] == "w,0001,0.000000,0.000000,1.000000,1.000000,6,0"
     assert len(lines) == 4
     assert not (tmp_path / "labels.pbtxt").exists()
+
+
+def test_nothing_of_the_users_is_replaced(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture
+) -> None:
+    script = Script("scripts/convert_labels", monkeypatch, capsys)
+    path = written(tmp_path, "t.csv", "v,1,0,0,1,1,run,Anna\n")
+    (tmp_path / "link.csv").symlink_to(path)
+    for output in (path, tmp_path / "link.csv"):
+        assert "would overwrite the input" in script.refuses(path, "--force", "-o", output)
+    names = written(tmp_path, "out.csv", "1,run\n")
+    said = script.refuses(path, "--label-map", names, "--force", "-o", names)
+    assert "would overwrite the input" in said
+    names.unlink()
+    written(tmp_path, "out.pbtxt", "mine")
+    before = snapshot(tmp_path)
+    said = script.refuses(path, "-o", tmp_path / "out.csv")
+    assert said.endswith("out.pbtxt: is there already; --force replaces it")
+    assert "is there already" in script.refuses(path, "-o", written(tmp_path, "b.csv", "mine"))
+    (tmp_path / "b.csv").unlink()
+    assert "y2 is not a number" in script.refuses(
+        written(tmp_path, "bad.csv", "v,1,0,0,1,x,run\n"), "--force", "-o", tmp_path / "out.csv"
+    )
+    (tmp_path / "bad.csv").unlink()
+    assert snapshot(tmp_path) == before
+    assert script(path, "--force", "-o", tmp_path / "out.csv").code == 0
+    assert read_label_map(tmp_path / "out.pbtxt") == {1: "run"}
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        *(("--fps", "1e-300"), ("--fps", "nan"), ("--tolerance", "1e-999999999"), ("--fps", "1/0")),
+        *(("--video", ".."), ("--video", ""), ("--size", "0x5"), ("--size", "9x99999999")),
+        *(("--picture-name", "("), ("--labels", "walk"), ("--actions", "pose")),
+    ],
+)
+def test_options_that_make_no_sense_are_refused(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture,
+    arguments: tuple[str, str],
+) -> None:
+    script = Script("scripts/convert_labels", monkeypatch, capsys)
+    path = written(tmp_path, "t.csv", "v,1,0,0,1,1,run\n")
+    assert arguments[0] in script.refuses(path, *arguments, "-o", tmp_path / "out.csv")
+    assert not (tmp_path / "out.csv").exists()
+
+
+def test_the_next_command_reads_what_was_written(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture
+) -> None:
+    """Names with commas, quotes and blanks, from every tool, with the boxes as they were."""
+    script = Script("scripts/convert_labels", monkeypatch, capsys)
+    entry = {"1_a": METADATA["1_a"] | {"z": [3.0]}}
+    rows = 'x,1,0.125,0.25,0.5,1,"say ""hi"", you",2\n"a, ""b"" c",7,0.1,0,0.9,1,run; stop,1\n'
+    inputs = (via3(tmp_path, entry, "..;, d\"é'.mp4"), written(tmp_path, "t.csv", rows))
+    outcome = script(*inputs, "--size", "1920x1080", "-o", tmp_path / "out.csv")
+    assert outcome.code == 0, outcome.err
+    records = read_records(tmp_path / "out.csv")
+    names = read_label_map(tmp_path / "out.pbtxt")
+    read = {
+        (key.video, key.timestamp, person.box, *(names[action] for action in person.actions))
+        for key, persons in records.images.items()
+        for person in persons
+    }
+    assert read == {
+        ("..;, d\"é'", 3, (0.1, 0.1, 0.3, 0.6), "talk, loudly", "walk"),
+        ("x", 1, (0.125, 0.25, 0.5, 1.0), 'say "hi", you'),
+        ('a, "b" c', 7, (0.1, 0.0, 0.9, 1.0), "run; stop"),
+    }

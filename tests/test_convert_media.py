@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import json
+from fractions import Fraction
 from pathlib import Path
 
+import av
+import cv2
 import numpy as np
 import pytest
 
@@ -82,3 +85,72 @@ def test_frames_past_the_end_of_a_real_video_are_named(tmp_path: Path) -> None:
     path = cvat(tmp_path, track, meta=meta)
     with pytest.raises(ValueError, match=r"track 1, frame 3000: frame 3000, .*mp4 has \d+"):
         convert(path, Media(folder=SHARED / "data/real"))
+
+
+def late_video(path: Path) -> None:
+    """A second of sound before 3 s of video at 10 frames a second."""
+    with av.open(str(path), "w") as container:
+        sound = container.add_stream("pcm_s16le", rate=8000, layout="mono")
+        video = container.add_stream("mpeg4", rate=10, width=64, height=48, pix_fmt="yuv420p")
+        silence = av.AudioFrame.from_ndarray(np.zeros((1, 32000), np.int16), "s16", "mono")
+        silence.sample_rate, silence.pts = 8000, 0
+        container.mux(sound.encode(silence))
+        for i in range(30):
+            frame = av.VideoFrame.from_ndarray(np.zeros((48, 64, 3), np.uint8), format="rgb24")
+            frame.pts = 10 + i
+            container.mux(video.encode(frame))
+        container.mux([*video.encode(), *sound.encode()])
+
+
+def test_the_clock_of_via3_starts_with_the_file(tmp_path: Path) -> None:
+    """The player shows 3.0 s where the picture, one second late, is 2.0 s old."""
+    late_video(tmp_path / "late.mkv")
+    entry = {"vid": "1", "xy": [2, 0, 0, 32, 48], "av": {"3": "0"}}
+    regions = {"1_a": entry | {"z": [3.0]}, "1_b": entry | {"z": [0.2]}}
+    converted = convert(via3(tmp_path, regions, "late.mkv"), Media(folder=tmp_path))
+    assert [row[:3] for row in converted.rows] == [("late", 2, (0, 0, 0.5, 1))]
+    assert list(converted.left_out.reasons) == ["boxes before the video's first frame"]
+
+
+def test_seconds_past_the_end_are_counted_or_refused(tmp_path: Path) -> None:
+    """2 s at 10 Hz: the last frame begins at 1.9 s."""
+    write_video(tmp_path / "v.mp4", [np.zeros((48, 64, 3), np.uint8)] * 20, 10)
+    media = Media(folder=tmp_path)
+    converted = convert(written(tmp_path, "t.csv", "v,1,0,0,1,1,run\nv,2,0,0,1,1,run\n"), media)
+    assert [row[1] for row in converted.rows] == [1]
+    assert list(converted.left_out.reasons) == ["boxes past the video's last frame"]
+    with pytest.raises(ValueError, match=r"line 2: 5\.000 s, .*v\.mp4 ends at 1\.900 s"):
+        convert(written(tmp_path, "t.csv", "v,1,0,0,1,1,run\nv,5,0,0,1,1,run\n"), media)
+
+
+def test_names_in_the_folder_are_found_in_either_unicode_form(tmp_path: Path) -> None:
+    write_video(tmp_path / "cafe\u0301.mp4", [np.zeros((48, 64, 3), np.uint8)] * 20, 10)
+    path = written(tmp_path, "t.csv", "caf\xe9,1,0,0,32,48,run\n")
+    media = Media(folder=tmp_path)
+    reading = read_marks(path, media, Choice(), pixels=True)
+    assert to_ava(reading, media).rows[0][:3] == ("caf\xe9", 1, (0, 0, 0.5, 1))
+
+
+def test_two_files_of_one_name_and_near_names_are_told(tmp_path: Path) -> None:
+    for name in ("Kitchen.mp4", "Kitchen.avi"):
+        write_video(tmp_path / name, [np.zeros((48, 64, 3), np.uint8)] * 2, 10)
+    (tmp_path / "._Kitchen.mp4").write_bytes(b"x")
+    path = written(tmp_path, "t.csv", "Kitchen,1,0,0,32,48,run\n")
+    media = Media(folder=tmp_path)
+    with pytest.raises(ValueError, match=r"Kitchen\.avi and Kitchen\.mp4 are both videos called"):
+        read_marks(path, media, Choice(), pixels=True)
+    path = written(tmp_path, "t.csv", "kitchen,1,0,0,32,48,run\n")
+    with pytest.raises(ValueError, match=r"there is 'Kitchen': --video names it"):
+        read_marks(path, media, Choice(), pixels=True)
+
+
+def test_a_picture_named_outside_of_the_folder_is_not_opened(tmp_path: Path) -> None:
+    region = {"shape_attributes": {"name": "rect", "x": 0, "y": 0, "width": 9, "height": 9}}
+    region["region_attributes"] = {"action": "run"}
+    cv2.imwrite(str(tmp_path / "a_10.png"), np.zeros((90, 90, 3), np.uint8))
+    (tmp_path / "media").mkdir()
+    entry = {"x": {"filename": "../a_10.png", "regions": [region]}}
+    path = written(tmp_path, "v.json", json.dumps(entry))
+    with pytest.raises(ValueError, match="of a picture of which size"):
+        convert(path, Media(fps=Fraction(10), folder=tmp_path / "media"))
+    assert convert(path, Media(fps=Fraction(10), folder=tmp_path)).rows[0][2] == (0, 0, 0.1, 0.1)

@@ -77,7 +77,7 @@ class Media:
         A player starts with the first of the file's streams, which may be the sound.
         """
         file = self.video_file(video)
-        return time if file is None else time - getattr(file, "start", Fraction(0))
+        return time if file is None else time - file.start
 
     def frame_size(self, video: str, where: str, picture: str | None = None) -> tuple[int, int]:
         """(height, width) of the annotated picture, or of the frames of `video`, in pixels."""
@@ -143,7 +143,7 @@ class Media:
         return f" (there is {folded[near[0]]!r}: --video names it)" if near else ""
 
     def _read_size(self, video: str, picture: str | None) -> tuple[int, int] | None:
-        """Height and width from the picture or the video's first frame; None if there is none."""
+        """Height and width of the picture, else of the video; None if there is neither."""
         if picture is not None and self.folder is not None:
             posix = PurePosixPath(plain_path(picture, is_url(picture))[0])
             for path in (self.folder / posix, self.folder / posix.name):
@@ -151,10 +151,7 @@ class Media:
                     height, width = read_image(path).shape[:2]
                     return height, width
         file = self.video_file(video)
-        if file is None:
-            return None
-        frame = next(iter(file.frames()))
-        return frame.image.shape[0], frame.image.shape[1]
+        return None if file is None else (file.height, file.width)
 
 
 def _composed(name: str) -> str:

@@ -22,6 +22,9 @@ SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+://")
 HOST_ALONE = re.compile(r"(?!file:)[^/:]+://[^/]*/*$")
 # Controls, lone halves of characters beyond 16 bits, and separators of lines and paragraphs.
 UNWRITABLE = {"Cc", "Cs", "Zl", "Zp"}
+LONGEST_LABEL = 1000
+"""Longest name [characters] that a label map may have."""
+
 LONGEST = 255
 """Longest name of a video [bytes]: it becomes the name of a folder."""
 
@@ -38,7 +41,11 @@ def named(values: Iterable[str]) -> tuple[str, ...]:
 
 
 def check_writable(name: str, what: str, where: str) -> str:
-    """`name`, unless it holds a character that would not come back from a text file."""
+    """`name`, unless it would not come back from a text file or label map."""
+    if len(name) > LONGEST_LABEL:
+        raise ValueError(
+            f"{where}: {what} has {len(name):,} characters, expected {LONGEST_LABEL:,} at most"
+        )
     bad = next((c for c in name if unicodedata.category(c) in UNWRITABLE), None)
     if bad is not None:
         raise ValueError(

@@ -28,7 +28,7 @@ def read_marks(path: Path, media: Media, choice: Choice, pixels: bool = False) -
         return read_cvat(path, media, choice)
     if ending == ".json":
         return _read_json(path, media, choice)
-    with open_regular(path, "annotation file") as file:
+    with open_regular(path, "file of annotation") as file:
         head = file.read(HEAD_BYTES).decode("utf-8-sig", errors="replace")
     if ending != ".csv":
         raise ValueError(

@@ -116,7 +116,7 @@ def open_annotation(path: Path) -> Iterator[Readable]:
 
     Raises `ValueError` naming the file.
     """
-    with open_regular(path, "annotation file") as file:
+    with open_regular(path, "file of annotation") as file:
         if path.suffix.lower() != ".zip":
             yield file
             return
