@@ -1,0 +1,37 @@
+"""Annotations as segments of untrimmed videos: actions with a start, an end and a class."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+
+@dataclass(frozen=True)
+class Segment:
+    """An action. start, end: seconds from the video's start. label: an index into the classes."""
+
+    start: float
+    end: float
+    label: int
+
+
+@dataclass(frozen=True)
+class SegmentAnnotations:
+    """The segments of the videos of one subset.
+
+    classes: names, by label. durations: of every known video, in seconds. segments: of each video
+    that has any, in the order of the files. dropped: what was left out, number by reason.
+    """
+
+    classes: list[str]
+    durations: dict[str, float]
+    segments: dict[str, list[Segment]]
+    dropped: dict[str, int] = field(default_factory=dict)
+
+    def counts(self) -> str:
+        """Return one line with the numbers of videos, segments, and what was left out."""
+        total = sum(map(len, self.segments.values()))
+        left_out = ", ".join(f"{count} {reason}" for reason, count in self.dropped.items() if count)
+        return (
+            f"{len(self.segments)} videos with {total} segments of {len(self.classes)} classes"
+            f" (of {len(self.durations)} videos)" + (f"; left out: {left_out}" if left_out else "")
+        )

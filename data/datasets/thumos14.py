@@ -1,0 +1,115 @@
+"""THUMOS14: temporal annotation, durations, and the pairs of video and class to be skipped.
+
+CliffDiving is contained in Diving: all its segments are also Diving's. Classes are taken in sorted
+order, so that a proposal that overlaps both equally is named CliffDiving on every machine.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from pathlib import Path
+
+from data.datasets.segment_annotations import Segment, SegmentAnnotations
+from utils.formats.reading import check_regular, read_text
+
+AMBIGUOUS = "Ambiguous"
+SUFFIXES = {"validation": "val", "test": "test"}
+
+
+def read_thumos14(folder: str | Path, subset: str) -> SegmentAnnotations:
+    """Read `temporal_annotations_<subset>/`, `<subset>_durations.txt`, `<subset>_avoid_videos.txt`.
+
+    subset: `validation`, with which one trains, or `test`. Left out are the ambiguous segments,
+    those of a pair to be skipped, and those that start after their video ends.
+
+    Raises `ValueError` naming file and line for what cannot be read, a video without duration, and
+    a segment that does not end after its start.
+    """
+    if subset not in SUFFIXES:
+        raise ValueError(f"subset: expected validation or test, got {subset!r}")
+    folder = Path(folder)
+    durations = read_durations(folder / f"{subset}_durations.txt")
+    skipped = read_pairs(folder / f"{subset}_avoid_videos.txt")
+    files = _class_files(folder / f"temporal_annotations_{subset}", SUFFIXES[subset])
+    classes = sorted(name for name in files if name != AMBIGUOUS)
+    segments: dict[str, list[Segment]] = {}
+    dropped = {"ambiguous": 0, "of skipped pairs": 0, "after the video's end": 0}
+    for name in sorted(files):
+        for where, video, start, end in _rows(files[name]):
+            if name == AMBIGUOUS:
+                dropped["ambiguous"] += 1
+            elif (video, name) in skipped:
+                dropped["of skipped pairs"] += 1
+            elif video not in durations:
+                raise ValueError(f"{where}: video {video} has no duration")
+            elif start > durations[video]:
+                dropped["after the video's end"] += 1
+            else:
+                found = Segment(start, end, classes.index(name))
+                segments.setdefault(video, []).append(found)
+    return SegmentAnnotations(classes, durations, dict(sorted(segments.items())), dropped)
+
+
+def _class_files(folder: Path, suffix: str) -> dict[str, Path]:
+    """The file of each class; raises `ValueError` where the folder has none."""
+    if not folder.is_dir():
+        raise ValueError(f"{folder}: no such folder of annotation")
+    ending = f"_{suffix}.txt"
+    files = {p.name.removesuffix(ending): p for p in folder.iterdir() if p.name.endswith(ending)}
+    files = {name: path for name, path in files.items() if not name.startswith(".")}
+    if not files:
+        raise ValueError(f"{folder}: expected files such as Diving{ending}, found none")
+    return files
+
+
+def _rows(path: Path) -> Iterator[tuple[str, str, float, float]]:
+    """Yield place, video, start and end [s] of each line."""
+    for number, line in enumerate(read_text(path).splitlines(), start=1):
+        cells, where = line.split(), f"{path}, line {number}"
+        if not cells:
+            continue
+        if len(cells) != 3:
+            raise ValueError(f"{where}: expected video, start and end, got {line!r}")
+        start, end = (_number(text, where) for text in cells[1:])
+        if end <= start:
+            raise ValueError(f"{where}: expected an end after the start, got {start:g} to {end:g}")
+        yield where, cells[0], start, end
+
+
+def read_durations(path: str | Path) -> dict[str, float]:
+    """Read a file of two lines a video, its file name and its length: ids to seconds.
+
+    Raises `ValueError` naming file and line for a length that is none, and for a line too many.
+    """
+    lines = [line.strip() for line in read_text(path, "file of durations").splitlines()]
+    rows = [(number, line) for number, line in enumerate(lines, start=1) if line]
+    if len(rows) % 2:
+        raise ValueError(f"{path}, line {rows[-1][0]}: expected a length after {rows[-1][1]!r}")
+    return {
+        Path(name).stem: _number(length, f"{path}, line {number}")
+        for (_, name), (number, length) in zip(rows[::2], rows[1::2], strict=True)
+    }
+
+
+def read_pairs(path: str | Path) -> set[tuple[str, str]]:
+    """Read lines `video Class`. Raises `ValueError` naming file and line for any other line."""
+    pairs = set()
+    for number, line in enumerate(read_text(check_regular(path)).splitlines(), start=1):
+        cells = line.split()
+        if len(cells) == 2:
+            pairs.add((cells[0], cells[1]))
+        elif cells:
+            raise ValueError(f"{path}, line {number}: expected a video and a class, got {line!r}")
+    return pairs
+
+
+def _number(text: str, where: str) -> float:
+    """`text` as a number of 0 or more; raises `ValueError` naming `where`."""
+    try:
+        value = float(text)
+    except ValueError:
+        value = math.nan
+    if not 0 <= value < math.inf:
+        raise ValueError(f"{where}: expected seconds, got {text!r}")
+    return value
