@@ -9,6 +9,9 @@ import re
 from dataclasses import dataclass
 from pathlib import Path, PurePath
 
+from utils.system.outputs import made_here
+from utils.system.terminal import printable
+
 VIDEO_SUFFIXES = (
     *(".mp4", ".m4v", ".mov", ".3gp", ".3g2", ".mkv", ".webm", ".avi", ".divx", ".wmv", ".asf"),
     *(".flv", ".f4v", ".mpg", ".mpeg", ".m2v", ".ts", ".mts", ".m2ts", ".mxf", ".vob", ".ogv"),
@@ -50,9 +53,12 @@ def list_folder(path: str | Path) -> FolderContent:
     """Look into a folder, not below its folders of frames.
 
     Where there are videos they are what the user means, and pictures beside them, such as a cover,
-    are skipped; a GIF beside pictures shows what they show and is skipped. Raises `OSError`.
+    are skipped; a GIF beside pictures shows what they show and is skipped; what the demo wrote
+    there is no input and in none of the lists. Raises `OSError`.
     """
-    entries = sorted((e for e in os.scandir(path) if not is_clutter(e.name)), key=lambda e: e.name)
+    ours = set(made_here(Path(path)).get("demo", []))
+    found = (e for e in os.scandir(path) if not is_clutter(e.name) and e.name not in ours)
+    entries = sorted(found, key=lambda entry: entry.name)
     files = [entry.name for entry in entries if not _is_folder(entry)]
     frames = sorted(filter(is_image_name, files), key=_natural)
     videos = [name for name in files if is_video_name(name)]
@@ -90,11 +96,6 @@ def is_video_name(name: str) -> bool:
 def name_of(path: PurePath) -> str:
     """The name of the video in a file: without a video's ending (`b.1` of `b.1.mp4`)."""
     return path.stem if path.suffix.lower() in VIDEO_SUFFIXES else path.name
-
-
-def printable(text: str) -> str:
-    """`text` with control characters as escapes: a file's name must not command the terminal."""
-    return "".join(c if c.isprintable() else ascii(c)[1:-1] for c in text)
 
 
 def _is_folder(entry: os.DirEntry[str]) -> bool:

@@ -12,6 +12,10 @@ from data.folders import list_folder, name_of
 from data.images import read_image
 from data.video import FrameFolder, VideoFile, open_source
 from external.files import check_regular
+from utils.stall import STEP_LIMIT, each_within
+
+# A film's table of contents is read as a whole, and so are all frames of a folder.
+OPENING = 10
 
 
 @dataclass
@@ -27,11 +31,16 @@ class Sources:
     skipped: list[str] = field(default_factory=list)
 
 
-def find_sources(paths: Sequence[str | Path], source_fps: float | Fraction = 30) -> Sources:
+def find_sources(
+    paths: Sequence[str | Path],
+    source_fps: float | Fraction = 30,
+    step_limit: float = STEP_LIMIT,
+) -> Sources:
     """Open every video of `paths`, each file once, by its name: the file's or folder's.
 
     A path is a video file, a folder of frames, or a folder of either. source_fps: the rate at which
-    frames were taken; video files know theirs.
+    frames were taken; video files know theirs. step_limit: seconds that reading a frame may take;
+    a file's table of contents may take `OPENING` times that.
 
     Raises `ValueError` naming the path that is missing, holds nothing or is a pipe or device, the
     name that two videos share, and the only video if it cannot be read.
@@ -40,15 +49,20 @@ def find_sources(paths: Sequence[str | Path], source_fps: float | Fraction = 30)
     named = _by_name([file for path in paths for file in _expand(Path(path), sources.skipped)])
     for name, path in named.items():
         try:
-            opened = open_source(path, source_fps)
-            if isinstance(opened, FrameFolder):
-                _check_frames(opened)
-            sources.opened[name] = opened
+            opening = (_open(path, source_fps) for _ in range(1))
+            sources.opened[name] = next(each_within(opening, str(path), OPENING * step_limit))
         except (ValueError, OSError) as error:
             if len(named) == 1:
                 raise
             sources.failed[name] = str(error)
     return sources
+
+
+def _open(path: Path, source_fps: float | Fraction) -> FrameFolder | VideoFile:
+    opened = open_source(path, source_fps)
+    if isinstance(opened, FrameFolder):
+        _check_frames(opened)
+    return opened
 
 
 def _by_name(found: Sequence[Path]) -> dict[str, Path]:

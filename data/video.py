@@ -6,28 +6,32 @@ Either is read once, in order, and only what the windows at hand need is kept.
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from fractions import Fraction
 from pathlib import Path
 from typing import NamedTuple
 
+import av
 import numpy as np
 import torch
 from torch import Tensor
 
-from data.clips import as_rate, nearest_frames, window_times
+from data.clips import SAME_DISTANCE, as_rate, nearest_frames, window_times
 from data.folders import image_names
 from data.images import read_image
 from data.transforms import resize_frame
 from data.video_file import TimedFrame, VideoFile
 from data.video_writer import write_video
+from utils.stall import each_within
 
 __all__ = [
     "FrameFolder",
     "VideoFile",
     "Window",
     "iter_windows",
+    "key_times",
     "open_source",
     "read_window",
     "write_video",
@@ -76,6 +80,20 @@ def open_source(path: str | Path, source_fps: float | Fraction = 30) -> FrameFol
     return FrameFolder(path, source_fps) if Path(path).is_dir() else VideoFile(path)
 
 
+def pixel_aspect(source: FrameFolder | VideoFile) -> Fraction:
+    """Width over height of a pixel of the upright frames; 1 where the source does not say."""
+    if isinstance(source, FrameFolder):
+        return Fraction(1)
+    with av.open(str(source.path)) as container:
+        stream = container.streams.best("video")
+        assert isinstance(stream, av.VideoStream)
+        aspect = stream.sample_aspect_ratio or Fraction(1)
+        if not Fraction(1, 16) < aspect < 16:  # damaged
+            return Fraction(1)
+        turned = next((frame.rotation % 180 for frame in container.decode(stream)), 0)
+    return 1 / aspect if turned else aspect
+
+
 def read_window(
     source: FrameFolder | VideoFile, time: Fraction, length: int, fps: int, image_size: int
 ) -> Tensor:
@@ -100,31 +118,36 @@ def iter_windows(
     source: str | Path | FrameFolder | VideoFile,
     frames: int,
     fps: int,
-    stride: int,
+    stride: int | Sequence[Fraction],
     image_size: int,
     source_fps: float | Fraction = 30,
     on_frame: Callable[[TimedFrame], object] | None = None,
+    step_limit: float | None = None,
 ) -> Iterator[Window]:
-    """The window of `frames` frames at `fps` around every `stride`-th frame of a video.
+    """The window of `frames` frames at `fps` around every key frame of a video.
 
     Each place of a window takes the frame nearest in time (the earlier of two); past the ends of
     the video its first or last frame is repeated. Every frame is read once; what is held at a time
     is a window's length of small frames, and the original key frames of half that time.
 
-    source: a path, or what `open_source` gives. source_fps: the rate of a folder of frames.
-    on_frame: is handed every frame as it is read, before any window that ends with it.
+    source: a path, or what `open_source` gives. stride: every `stride`-th frame is a key frame, or
+    the first from each of these times [s] on (`key_times`). source_fps: the rate of a folder of
+    frames. on_frame: is handed every frame as it is read, before any window that ends with it.
+    step_limit: seconds that reading a frame may take, `None` is any number.
     """
-    if stride < 1:
-        raise ValueError(f"stride: expected 1 or more, got {stride}")
+    is_key = _KeyFrames(stride)
     opened = open_source(source, source_fps) if isinstance(source, str | Path) else source
     around = window_times(Fraction(0), frames, fps)
     seen = _RecentFrames(image_size)
     pending: deque[tuple[int, TimedFrame]] = deque()
-    for index, frame in enumerate(opened.frames()):
+    read = opened.frames()
+    if step_limit is not None:
+        read = each_within(read, str(opened.path), step_limit)
+    for index, frame in enumerate(read):
         if on_frame is not None:
             on_frame(frame)
         seen.add(frame)
-        if index % stride == 0:
+        if is_key(index, frame.time):
             pending.append((index, frame))
         while pending and pending[0][1].time + around[-1] <= frame.time:
             yield seen.window(*pending.popleft(), around)
@@ -132,6 +155,47 @@ def iter_windows(
         seen.forget_before((pending[0][1].time if pending else frame.time) + around[0])
     while pending:
         yield seen.window(*pending.popleft(), around)
+
+
+def key_times(times: Sequence[Fraction], per_second: int) -> list[Fraction]:
+    """Times [s] of key frames, about `per_second` of them, whatever the rate of the frames.
+
+    Each is the frame nearest to `1 / per_second` after the one before, the later of two: at 25
+    frames a second every 6th, at 30 every 8th; of fewer than `per_second` all.
+    times: of the frames [s], ascending; the first one is a key frame.
+    """
+    chosen, index = [times[0]], 0
+    while True:
+        wanted = times[index] + Fraction(1, per_second)
+        after = bisect_left(times, wanted, index + 1)
+        before = after - 1
+        if after == len(times):
+            late = wanted - times[before]
+            if before == index or late > (times[before] - times[before - 1]) / 2:
+                return chosen
+            index = before
+        elif before == index or times[after] - wanted <= wanted - times[before] + SAME_DISTANCE:
+            index = after
+        else:
+            index = before
+        chosen.append(times[index])
+
+
+class _KeyFrames:
+    """Which frames of a stream are key frames; asked for each frame, in order."""
+
+    def __init__(self, stride: int | Sequence[Fraction]) -> None:
+        if isinstance(stride, int) and stride < 1:
+            raise ValueError(f"stride: expected 1 or more, got {stride}")
+        self.stride, self._coming = stride, 0
+
+    def __call__(self, index: int, time: Fraction) -> bool:
+        if isinstance(self.stride, int):
+            return index % self.stride == 0
+        before = self._coming
+        while self._coming < len(self.stride) and self.stride[self._coming] <= time:
+            self._coming += 1
+        return self._coming > before
 
 
 class _RecentFrames:

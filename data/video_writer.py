@@ -70,6 +70,13 @@ def clock_of(times: Sequence[Fraction]) -> Fraction:
     return Fraction(1, parts)
 
 
+def rate_of(times: Sequence[Fraction], otherwise: Fraction) -> Fraction:
+    """Frames per second, by the `times` [s] of all frames; `otherwise` for a single one."""
+    if len(times) < 2:
+        return as_rate(otherwise)
+    return as_rate(max((len(times) - 1) / (times[-1] - times[0]), Fraction(1, 1000)))
+
+
 class _Writer:
     """Encodes a frame once the next one tells how long it is shown."""
 

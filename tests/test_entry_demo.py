@@ -1,10 +1,15 @@
 """demo.py, run as its users run it, on a few frames and a detector with random weights."""
 
 import json
+import os
 import re
 import signal
+import subprocess
+import sys
 import threading
+import time
 from collections.abc import Iterator
+from fractions import Fraction
 from functools import partial
 from itertools import islice
 from pathlib import Path
@@ -14,10 +19,13 @@ import numpy as np
 import pytest
 
 from data.video import VideoFile, write_video
+from data.video_file import TimedFrame
+from data.video_writer import write_timed
 from external.ava_evaluation import read_boxes
 from models import StepDetector
 from tests.entries import CLASSES, Script, snapshot, write_checkpoint
-from utils.person_files import KeyFrame, follow_persons
+from tests.helpers import ROOT
+from utils.person_files import KeyFrame, PersonTrack
 from utils.postprocess import Person
 
 SCRIPT = "demo"
@@ -56,7 +64,7 @@ def test_frames_and_videos_become_annotated_videos_and_tables(
     outcome = script(*named, "--input", folder.parent, "--stride", 4, *SHOWN)
     assert outcome.code == 0, outcome.err
     for name in ("film", "play"):
-        drawn = VideoFile(tmp_path / "out" / f"{name}.mp4")
+        drawn = VideoFile(tmp_path / "out" / f"{name}_detected.mp4")
         images = [frame.image for frame in drawn.frames()]
         assert (len(images), drawn.fps) == (FRAMES, FPS)
         assert images[0].shape == (HEIGHT, WIDTH, 3)
@@ -88,16 +96,16 @@ def test_nothing_found_still_gives_all_files(
     assert (tmp_path / "out" / "play.csv").read_text() == ""
     document = json.loads((tmp_path / "out" / "play.json").read_text())
     assert [key["persons"] for key in document["key_frames"]] == [[], []]  # 30 fps: stride 8
-    assert len(VideoFile(tmp_path / "out" / "play.mp4")) == FRAMES
+    assert len(VideoFile(tmp_path / "out" / "play_detected.mp4")) == FRAMES
 
 
 def test_boxes_between_key_frames_lie_in_between() -> None:
     first, last = (Person((x, 0.0, x + 20.0, 20.0), [(0, 0.9)]) for x in (0.0, 8.0))
-    shown = list(islice(follow_persons([KeyFrame(0, 0.0, [first]), KeyFrame(4, 0.4, [last])]), 7))
-    assert shown[0] == [first]
-    assert shown[1][0].box == (2.0, 0.0, 22.0, 20.0)
-    assert shown[4:] == [[last]] * 3
-    assert list(islice(follow_persons([]), 3)) == [[], [], []]
+    track = PersonTrack([KeyFrame(0, 0.0, [first]), KeyFrame(3, 0.5, [last])])
+    assert track.at(0.0) == [first]
+    assert track.at(0.125)[0].box == (2.0, 0.0, 22.0, 20.0)  # by time, whatever the frames' rate
+    assert [track.at(time) for time in (0.5, 0.6, 9.0)] == [[last]] * 3
+    assert [PersonTrack([]).at(time) for time in (0.0, 1.0)] == [[], []]
 
 
 def test_a_key_frame_is_asked_for_when_a_frame_needs_it() -> None:
@@ -108,17 +116,20 @@ def test_a_key_frame_is_asked_for_when_a_frame_needs_it() -> None:
             asked.append(frame)
             yield KeyFrame(frame, frame / 10, [])
 
-    shown = follow_persons(key_frames())
-    assert [(next(shown), asked[-1])[1] for _ in range(8)] == [0, 3, 3, 3, 6, 6, 6, 6]
+    track = PersonTrack(key_frames())
+    needed = [(track.at(frame / 10), asked[-1])[1] for frame in range(8)]
+    assert needed == [0, 3, 3, 3, 6, 6, 6, 6]
 
 
-def test_how_fast_it_was_is_said(script: Script, checkpoint: Path, folder: Path) -> None:
-    named = ["--checkpoint", checkpoint, "--input", folder, "--output", folder.parent / "out"]
+def test_what_was_found_is_said_in_plain_words(
+    script: Script, checkpoint: Path, folder: Path
+) -> None:
+    named = ["--checkpoint", checkpoint, folder, "--output", folder.parent / "out"]
     line = script(*named, "--stride", 4, *SHOWN).out.splitlines()[-1]
     number = r"[\d.]+"
     assert re.fullmatch(
-        f"play: {number} clips per second, latency {number} s \\(median\\), "
-        f"the model waited {number}% of the time",
+        r"play: (one person|up to \d+ persons) at a time, 4 key frames: "
+        rf"\S+/out/play_detected\.mp4, \.csv, \.json \({number} s, {number} key frames a second\)",
         line,
     )
 
@@ -150,7 +161,7 @@ def test_what_ends_a_video_halfway_leaves_earlier_results(
     if what == "damaged video":
         spoil(tmp_path / "v.mp4")
     elif what == "full disk":
-        monkeypatch.setattr("data.video.write_video", full)
+        monkeypatch.setattr("data.video_writer.write_timed", full)
     elif what == "full disk later":
         monkeypatch.setattr("utils.person_files.write_json", full)
     else:
@@ -225,3 +236,192 @@ def test_mistakes_are_named_and_earlier_results_stay(
     message = script.refuses("--checkpoint", checkpoint, "--output", output, *more)
     assert said in message
     assert snapshot(output) == {"play.csv": b"earlier"}
+
+
+def test_an_input_in_the_output_s_folder_stays_and_is_not_taken_twice(
+    script: Script, checkpoint: Path, tmp_path: Path
+) -> None:
+    """The second call finds its own annotated video beside the source, and leaves it alone."""
+    write_video(tmp_path / "a,b.mp4", pictures(), FPS)
+    before = (tmp_path / "a,b.mp4").read_bytes()
+    for _ in range(2):
+        outcome = script("--checkpoint", checkpoint, tmp_path, "--output", tmp_path, *SHOWN)
+        assert outcome.code == 0, outcome.err
+        assert set(snapshot(tmp_path)) == {"a,b.mp4", "a,b_detected.mp4", "a,b.csv", "a,b.json"}
+    assert (tmp_path / "a,b.mp4").read_bytes() == before
+    assert {row.split('",')[0] for row in (tmp_path / "a,b.csv").read_text().splitlines()} == {
+        '"a,b'
+    }
+    assert {key[0] for key in read_boxes(tmp_path / "a,b.csv").keys} == {"a,b"}
+
+
+@pytest.mark.parametrize("name", ["film_detected.mp4", "film.csv", "film.json"])
+def test_a_user_s_file_in_the_place_of_a_result_is_refused_before_work(
+    script: Script, checkpoint: Path, tmp_path: Path, name: str
+) -> None:
+    write_video(tmp_path / "film.mp4", pictures(), FPS)
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out" / name).write_text("mine")
+    message = script.refuses(
+        "--checkpoint", checkpoint, tmp_path / "film.mp4", "--output", tmp_path / "out"
+    )
+    assert f"{name}: is there already and was not made by this command" in message
+    assert snapshot(tmp_path / "out") == {name: b"mine"}
+
+
+def test_an_input_named_like_a_result_of_another_is_refused(
+    script: Script, checkpoint: Path, tmp_path: Path
+) -> None:
+    for name in ("film.mp4", "film_detected.mp4"):
+        write_video(tmp_path / name, pictures(), FPS)
+    earlier = snapshot(tmp_path)
+    message = script.refuses("--checkpoint", checkpoint, tmp_path, "--output", tmp_path)
+    assert "would overwrite the input" in message
+    assert snapshot(tmp_path) == earlier
+
+
+def test_a_second_demo_on_one_folder_is_refused(
+    script: Script, checkpoint: Path, folder: Path, tmp_path: Path
+) -> None:
+    holder = (
+        "import sys, pathlib, utils.system.locks as l\n"
+        "with l.folder_lock(pathlib.Path(sys.argv[1]), 'demo.py'):\n"
+        "    print('held', flush=True); sys.stdin.read()"
+    )
+    command = [sys.executable, "-c", holder, str(tmp_path / "out")]
+    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE}
+    with subprocess.Popen(command, cwd=ROOT, **pipes) as other:  # type: ignore[call-overload]
+        assert other.stdout.readline() == b"held\n"
+        message = script.refuses("--checkpoint", checkpoint, folder, "--output", tmp_path / "out")
+        assert f"is in use by demo.py, process {other.pid}" in message
+        other.stdin.close()
+
+
+def test_one_bad_video_of_several_is_named_in_a_table(
+    script: Script, checkpoint: Path, folder: Path, tmp_path: Path
+) -> None:
+    """One cannot be opened, one fails halfway; what is between them is whole."""
+    (folder.parent / "a\x1b[31m.mp4").write_text("no video")
+    spoil(folder.parent / "b.mp4")
+    outcome = script(
+        "--checkpoint", checkpoint, folder.parent, "--output", tmp_path / "out", *SHOWN
+    )
+    assert outcome.code == 1
+    assert set(snapshot(tmp_path / "out")) == {"play_detected.mp4", "play.csv", "play.json"}
+    table = {line.split("  ")[0].strip(): line for line in outcome.out.splitlines()[-3:]}
+    assert list(table) == ["a\\x1b[31m", "b", "play"]
+    assert "failed: " in table["a\\x1b[31m"]
+    assert "b.mp4: damaged" in table["b"]
+    assert "2 key frames" in table["play"]
+    assert "\x1b" not in outcome.out + outcome.err
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_what_is_found_before_a_signal_is_kept(
+    script: Script,
+    checkpoint: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    number: signal.Signals,
+) -> None:
+    write_video(tmp_path / "v.mp4", pictures(17) * 6, FPS)
+    forward, calls = StepDetector.forward, []
+
+    def interrupted(*arguments: object) -> object:
+        calls.append(1)
+        if len(calls) == 6:
+            signal.raise_signal(number)
+        time.sleep(0.1)  # what was detected is shown meanwhile
+        return forward(*arguments)
+
+    monkeypatch.setattr(StepDetector, "forward", interrupted)
+    threads = threading.active_count()
+    outcome = script(
+        *("--checkpoint", checkpoint, tmp_path / "v.mp4", "--output", tmp_path / "out"),
+        *("--stride", 2, *SHOWN),
+    )
+    assert outcome.code == 128 + number
+    assert "interrupted; partial results of v, to " in outcome.err.splitlines()[-1]
+    document = json.loads((tmp_path / "out" / "v.json").read_text())
+    assert document["partial"] is True
+    ready = len(document["key_frames"])
+    assert 2 <= ready < 51
+    frames = list(VideoFile(tmp_path / "out" / "v_detected.mp4").frames())
+    assert 2 * ready - 1 <= len(frames) <= 2 * ready
+    rows = read_boxes(tmp_path / "out" / "v.csv")
+    assert rows.score.tolist() == [
+        action["score"]
+        for key in document["key_frames"]
+        for person in key["persons"]
+        for action in person["actions"]
+    ]
+    assert threading.active_count() == threads
+    monkeypatch.undo()
+    assert not list((tmp_path / "out").glob(".unfinished*"))
+
+
+def test_a_decoder_that_hangs_is_given_up(
+    script: Script, checkpoint: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write_video(tmp_path / "v.mp4", pictures(), FPS)
+    release = threading.Event()
+    frames = VideoFile.frames
+
+    def hang(self: VideoFile, *arguments: object) -> Iterator[TimedFrame]:
+        yield from islice(frames(self), 5)
+        release.wait(60)
+
+    monkeypatch.setattr(VideoFile, "frames", hang)
+    message = script.refuses(
+        *("--checkpoint", checkpoint, tmp_path / "v.mp4", "--output", tmp_path / "out"),
+        *("--step-limit", 0.3, *SHOWN),
+    )
+    release.set()
+    assert "v.mp4: no progress for 0.3 s" in message
+    assert snapshot(tmp_path / "out") == {}
+
+
+def test_a_frame_rate_that_changes_keeps_its_times_and_four_key_frames_a_second(
+    script: Script, checkpoint: Path, tmp_path: Path
+) -> None:
+    """A second at 20 frames, then a second at 5, and a header that claims 1000."""
+    times = [Fraction(i, 20) for i in range(20)] + [1 + Fraction(i, 5) for i in range(6)]
+    frames = (TimedFrame(t, image) for t, image in zip(times, pictures(13) * 2, strict=True))
+    write_timed(tmp_path / "v.mkv", frames, Fraction(1, 1000), Fraction(1000))
+    outcome = script(
+        "--checkpoint", checkpoint, tmp_path / "v.mkv", "--output", tmp_path / "out", *SHOWN
+    )
+    assert outcome.code == 0, outcome.err
+    assert VideoFile(tmp_path / "out" / "v_detected.mp4").times == times
+    document = json.loads((tmp_path / "out" / "v.json").read_text())
+    assert [key["time"] for key in document["key_frames"]] == [
+        *(0, 0.25, 0.5, 0.75, 1.0, 1.2, 1.4, 1.6, 1.8, 2.0)
+    ]
+    assert document["key_frames_per_second"] == 4
+
+
+def test_a_toy_detector_on_other_videos_says_so(
+    script: Script, folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from data.toy.actors import ACTIONS
+
+    for names, said in (
+        ([a.name for a in ACTIONS[:3]], True),
+        (["walk", "sit", "fly"], False),
+    ):
+        monkeypatch.setattr("tests.entries.CLASSES", dict(enumerate(names, start=1)))
+        checkpoint = write_checkpoint(tmp_path / "best.pt", dataset="toy")
+        outcome = script("--checkpoint", checkpoint, folder, "--output", tmp_path / "out", *SHOWN)
+        assert ("knows drawn figures only" in outcome.err) == said
+
+
+@pytest.mark.parametrize("what", ["--input", "--checkpoint"])
+def test_pipes_and_devices_are_refused_at_once(
+    script: Script, checkpoint: Path, folder: Path, tmp_path: Path, what: str
+) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    for path in (tmp_path / "pipe", Path("/dev/zero")):
+        chosen = {"--input": folder, "--checkpoint": checkpoint, what: path}
+        message = script.refuses(*(part for pair in chosen.items() for part in pair))
+        assert f"{path}: expected a " in message
+        assert "this is a pipe or a device" in message

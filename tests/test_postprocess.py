@@ -119,25 +119,42 @@ def make_detections(*rows: tuple[list[float], int, float]) -> Detections:
     return Detections(torch.tensor(boxes), torch.tensor(classes), torch.tensor(scores))
 
 
-def test_merging_joins_labels_and_averages_boxes() -> None:
+def test_merging_joins_labels_and_weighs_boxes_by_score() -> None:
     # 10 x 10, and the same moved by 1: 90 / 110 = 0.818. The third is elsewhere.
     found = make_detections(
-        ([1.0, 0.0, 11.0, 10.0], 4, 0.5),
+        ([1.0, 0.0, 11.0, 10.0], 4, 0.25),
         ([0.0, 0.0, 10.0, 10.0], 2, 0.75),
         ([50.0, 0.0, 60.0, 10.0], 4, 0.625),
     )
     assert merge_detections(found, 0.8) == [
-        Person((0.5, 0.0, 10.5, 10.0), [(2, 0.75), (4, 0.5)]),
+        Person((0.25, 0.0, 10.25, 10.0), [(2, 0.75), (4, 0.25)]),
         Person((50.0, 0.0, 60.0, 10.0), [(4, 0.625)]),
     ]
     assert len(merge_detections(found, 0.82)) == 3
 
 
-def test_merging_never_gives_a_person_one_label_twice() -> None:
+def test_merging_joins_boxes_of_one_class_and_keeps_the_best_score() -> None:
     same = [0.0, 0.0, 10.0, 10.0]
     found = make_detections((same, 1, 0.75), (same, 1, 0.5), (same, 2, 0.25))
-    labels = [person.labels for person in merge_detections(found, 0.5)]
-    assert labels == [[(1, 0.75), (2, 0.25)], [(1, 0.5)]]
+    assert merge_detections(found, 0.5) == [Person((*same,), [(1, 0.75), (2, 0.25)])]
+
+
+def test_no_two_merged_persons_overlap_by_more_than_the_threshold() -> None:
+    generator = torch.Generator().manual_seed(0)
+    corners = torch.rand(200, 2, generator=generator) * 40
+    boxes = torch.cat([corners, corners + 15 + 10 * torch.rand(200, 2, generator=generator)], 1)
+    scores = torch.rand(200, generator=generator)
+    found = Detections(boxes, torch.arange(200) % 5, scores)
+    persons = merge_detections(found, 0.5)
+    merged = torch.tensor([person.box for person in persons])
+    overlaps = box_iou(merged, merged).fill_diagonal_(0)
+    assert 1 < len(persons) < 40
+    assert overlaps.max() <= 0.5
+    assert max(person.labels[0][1] for person in persons) == pytest.approx(float(scores.max()))
+    for person in persons:
+        shown = [score for _, score in person.labels]
+        assert shown == sorted(shown, reverse=True)
+        assert len({label for label, _ in person.labels}) == len(shown)
 
 
 def test_merging_compares_with_the_best_box_not_with_a_chain() -> None:

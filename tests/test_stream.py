@@ -19,7 +19,7 @@ from data.stream import StreamTimes, VideoStream
 from data.video import FrameFolder, VideoFile, Window, iter_windows, open_source, write_video
 from data.video_file import TimedFrame
 from utils.drawing import draw_persons
-from utils.person_files import KeyFrame, follow_persons
+from utils.person_files import KeyFrame, PersonTrack
 from utils.postprocess import Person, interpolate_persons
 
 LENGTH, FPS, SIZE = 12, 12, 16
@@ -80,16 +80,16 @@ def detect(windows: list[Window]) -> list[KeyFrame]:
     return found
 
 
-def persons_at(key_frames: list[KeyFrame], frame: int) -> list[Person]:
+def persons_at(key_frames: list[KeyFrame], time: float) -> list[Person]:
     """The plain way, with all key frames at hand."""
-    after = bisect_left(key_frames, frame, key=lambda key: key.frame)
+    after = bisect_left(key_frames, time, key=lambda key: key.time)
     if after == len(key_frames):
         return key_frames[-1].persons
     last = key_frames[after]
-    if after == 0 or last.frame == frame:
+    if after == 0 or last.time == time:
         return last.persons
     first = key_frames[after - 1]
-    weight = (frame - first.frame) / (last.frame - first.frame)
+    weight = (time - first.time) / (last.time - first.time)
     return interpolate_persons(first.persons, last.persons, weight)
 
 
@@ -105,8 +105,8 @@ def test_a_stream_gives_what_two_passes_give(
     source = make(tmp_path)  # type: ignore[operator]
     keys = detect(list(iter_windows(source, LENGTH, FPS, stride, SIZE)))
     expected = [
-        draw_persons(frame.image, persons_at(keys, index), NAMES)
-        for index, frame in enumerate(source.frames())
+        draw_persons(frame.image, persons_at(keys, float(frame.time)), NAMES)
+        for frame in source.frames()
     ]
     found: list[KeyFrame] = []
     shown: list[np.ndarray] = []
@@ -117,8 +117,9 @@ def test_a_stream_gives_what_two_passes_give(
         return found[-len(windows) :]
 
     def show(frames: Iterator[TimedFrame], results: Iterator[KeyFrame]) -> None:
-        for frame, persons in zip(frames, follow_persons(results), strict=False):
-            shown.append(draw_persons(frame.image, persons, NAMES))
+        track = PersonTrack(results)
+        for frame in frames:
+            shown.append(draw_persons(frame.image, track.at(float(frame.time)), NAMES))
 
     times = stream(source, stride, batch_size).run(find, show)
     assert found == keys
@@ -157,7 +158,12 @@ def nobody(windows: list[Window]) -> list[KeyFrame]:
 
 
 def look(frames: Iterator[TimedFrame], results: Iterator[KeyFrame], pause: float = 0) -> int:
-    return sum(1 + bool(time.sleep(pause)) for _ in zip(frames, follow_persons(results)))  # noqa: B905
+    track, count = PersonTrack(results), 0
+    for frame in frames:
+        track.at(float(frame.time))
+        time.sleep(pause)
+        count += 1
+    return count
 
 
 @pytest.mark.parametrize("slow", ["nobody", "detecting", "showing"])
@@ -210,7 +216,9 @@ def test_an_error_anywhere_ends_the_stream(who: str) -> None:
         return nobody(windows)
 
     def show(frames: Iterator[TimedFrame], results: Iterator[KeyFrame]) -> None:
-        for index, _ in enumerate(zip(frames, follow_persons(results), strict=False)):
+        track = PersonTrack(results)
+        for index, frame in enumerate(frames):
+            track.at(float(frame.time))
             if who == "showing" and index == 30:
                 raise OSError(28, "No space left on device")
 
@@ -222,9 +230,7 @@ def test_an_error_anywhere_ends_the_stream(who: str) -> None:
 
 def test_times_are_reported() -> None:
     times = StreamTimes(total=4.0, detecting=3.0, latencies=[1.0, 0.25, 0.5, 9.0, 0.75, 0.1])
-    assert str(times) == (
-        "1.5 clips per second, latency 0.625 s (median), the model waited 25% of the time"
-    )
+    assert str(times) == "4 s, 1.5 key frames a second"
 
 
 def test_a_latency_is_from_the_window_s_last_frame_to_the_result() -> None:

@@ -15,6 +15,7 @@ from pathlib import Path
 from utils.allocator import keep_freed_memory
 from utils.interrupt import Interrupted
 from utils.system.staging import staging_folder
+from utils.system.terminal import printable
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -66,7 +67,7 @@ def _message(error: Exception) -> str:
     marker = f"{type(error).__name__}: "
     if text.startswith("Caught ") and marker in text:
         text = text.rpartition(marker)[2]
-    return " ".join(text.split())
+    return printable(" ".join(text.split()))
 
 
 def default_checkpoint() -> Path:

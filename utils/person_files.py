@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from itertools import count
 from pathlib import Path
 from typing import Any
 
+from external.files import read_json
 from utils.ava_csv import quote_cell
 from utils.postprocess import Person, interpolate_persons
 
@@ -26,7 +26,7 @@ class KeyFrame:
 class VideoPersons:
     """Everything detected in one video of `height x width` pixels; boxes are in those pixels.
 
-    key_frames: in order of time.
+    key_frames: in order of time. partial: it was stopped before the video's end.
     """
 
     name: str
@@ -34,27 +34,39 @@ class VideoPersons:
     width: int
     fps: float
     key_frames: list[KeyFrame] = field(default_factory=list)
+    partial: bool = False
+
+    def most_persons(self) -> int:
+        """The largest number of persons on one key frame."""
+        return max((len(key.persons) for key in self.key_frames), default=0)
+
+    def keep_until(self, time: float) -> None:
+        """Drop the key frames after `time` [s]: the video ends there."""
+        self.key_frames = [key for key in self.key_frames if key.time <= time]
 
 
-def follow_persons(key_frames: Iterable[KeyFrame]) -> Iterator[list[Person]]:
-    """The persons on frame 0, 1, 2, ... without end, from `key_frames` in order of time.
+class PersonTrack:
+    """The persons at any moment, from key frames in order of time, which may still be to come."""
 
-    Between two key frames in between, before the first and past the last as there. A key frame is
-    taken only when the first frame after the one before it is asked for: they may still be in the
-    making.
-    """
-    coming = iter(key_frames)
-    before: KeyFrame | None = None
-    after = next(coming, None)
-    for frame in count():
-        if after is not None and after.frame < frame:
-            before, after = after, next(coming, None)
+    def __init__(self, key_frames: Iterable[KeyFrame]) -> None:
+        self._coming = iter(key_frames)
+        self._before: KeyFrame | None = None
+        self._after: KeyFrame | None = next(self._coming, None)
+
+    def at(self, time: float) -> list[Person]:
+        """The persons at `time` [s], no earlier than the one asked for before.
+
+        Between two key frames in between, before the first and past the last as there. A key frame
+        is taken only when the first moment after the one before it is asked for.
+        """
+        while self._after is not None and self._after.time < time:
+            self._before, self._after = self._after, next(self._coming, None)
+        before, after = self._before, self._after
         if before is None or after is None:
             nearest = after or before
-            yield nearest.persons if nearest else []
-        else:
-            weight = (frame - before.frame) / (after.frame - before.frame)
-            yield interpolate_persons(before.persons, after.persons, weight)
+            return nearest.persons if nearest else []
+        weight = (time - before.time) / (after.time - before.time)
+        return interpolate_persons(before.persons, after.persons, weight)
 
 
 def write_csv(video: VideoPersons, classes: Mapping[int, str], path: Path) -> None:
@@ -62,7 +74,7 @@ def write_csv(video: VideoPersons, classes: Mapping[int, str], path: Path) -> No
 
     A row for each label of each person. classes: id to name, ascending ids.
     """
-    ids, name = list(classes), quote_cell(video.name)
+    ids, name = list(classes), quote_cell(_as_text(video.name))
     rows = []
     for key in video.key_frames:
         for person in key.persons:
@@ -72,16 +84,31 @@ def write_csv(video: VideoPersons, classes: Mapping[int, str], path: Path) -> No
     path.write_text("".join(rows), encoding="utf-8")
 
 
+def is_whole(path: Path) -> bool:
+    """Whether `path` holds the results of a whole video, as `write_json` writes them."""
+    if not path.is_file():
+        return False
+    content = read_json(path)
+    return isinstance(content, dict) and content.get("partial") is False
+
+
+def _as_text(name: str) -> str:
+    """A file's name as text that can be written: bytes that are no UTF-8 become escapes."""
+    return name.encode("utf-8", "backslashreplace").decode("utf-8")
+
+
 def write_json(
     video: VideoPersons, classes: Mapping[int, str], settings: Mapping[str, Any], path: Path
 ) -> None:
     """The video's size and rate, `settings`, and for each key frame its time and its persons.
 
-    A person has `box` in pixels, `box_fraction`, and `actions`, each with `id`, `name`, `score`.
+    `partial` is true if the demo was stopped before the video's end. A person has `box` in pixels,
+    `box_fraction`, and `actions`, each with `id`, `name`, `score`.
     """
     items = list(classes.items())
     document = {
-        "video": video.name,
+        "video": _as_text(video.name),
+        "partial": video.partial,
         "width": video.width,
         "height": video.height,
         "fps": round(video.fps, 6),
@@ -95,7 +122,7 @@ def write_json(
             for key in video.key_frames
         ],
     }
-    path.write_text(json.dumps(document, indent=1) + "\n", encoding="utf-8")
+    path.write_text(json.dumps(document, indent=1, allow_nan=False) + "\n", encoding="utf-8")
 
 
 def _person(

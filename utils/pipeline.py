@@ -28,13 +28,17 @@ class Pipeline:
         self.changed = Condition()
         self.stopped = False
         self._error: BaseException | None = None
-        self._threads: list[Thread] = []
+        self._threads: list[tuple[Thread, float | None]] = []
 
-    def start(self, stage: Callable[[], object]) -> None:
-        """Run `stage` in a thread of its own."""
+    def start(self, stage: Callable[[], object], patience: float | None = None) -> None:
+        """Run `stage` in a thread of its own.
+
+        patience: seconds that it may take to end when the job is given up; then it is left behind.
+        A stage without it is waited for.
+        """
         # Daemons: whoever presses Ctrl-C twice does not wait for a disk that hangs.
         thread = Thread(target=self._run, args=(stage,), daemon=True)
-        self._threads.append(thread)
+        self._threads.append((thread, patience))
         thread.start()
 
     def stop(self, error: BaseException | None = None) -> None:
@@ -59,8 +63,11 @@ class Pipeline:
             self.stop(error)
 
     def _join(self) -> None:
-        for thread in self._threads:
-            thread.join()
+        for thread, patience in self._threads:
+            while thread.is_alive():
+                thread.join(0.1 if patience is None or not self.stopped else patience)
+                if patience is not None and self.stopped:
+                    break
 
     def __enter__(self) -> Pipeline:
         return self

@@ -89,26 +89,53 @@ def _detect_clip(
 
 
 def merge_detections(detections: Detections, merge_threshold: float) -> list[Person]:
-    """Join detections that show the same person: one box, all its labels.
+    """Join detections that show the same person: one box, all its labels, each with its best score.
 
-    From the best score down, a detection takes in those of *other* classes whose IoU with it is
-    strictly above `merge_threshold`; the person's box is the mean of theirs. A class stands once in
-    a person: what overlaps with the same class again begins a person of its own.
+    From the best score down, a detection takes in all, of its own class and others, whose IoU with
+    it is strictly above `merge_threshold`. The person's box is the mean of theirs, each counting
+    by its score. Repeats that until nothing is left to join.
+    Law: no two persons overlap by more than `merge_threshold`.
     """
-    order = detections.scores.argsort(descending=True, stable=True).tolist()
-    overlaps = box_iou(detections.boxes, detections.boxes) > merge_threshold
-    classes, scores = detections.classes.tolist(), detections.scores.tolist()
-    persons = []
-    while order:
-        first = order[0]
-        members = {classes[first]: first}
-        for other in order[1:]:
-            if overlaps[first, other]:
-                members.setdefault(classes[other], other)
-        x1, y1, x2, y2 = detections.boxes[list(members.values())].mean(dim=0).tolist()
-        persons.append(Person((x1, y1, x2, y2), [(c, scores[i]) for c, i in members.items()]))
-        order = [i for i in order if i not in members.values()]
-    return persons
+    boxes, classes = detections.boxes.tolist(), detections.classes.tolist()
+    rows = zip(boxes, classes, detections.scores.tolist(), strict=True)
+    merged = [(Person(tuple(box), [(label, score)]), score) for box, label, score in rows]
+    count = len(merged) + 1
+    while len(merged) < count:
+        count = len(merged)
+        merged = _merge_once(merged, merge_threshold)
+    return [person for person, _ in merged]
+
+
+def _merge_once(
+    persons: list[tuple[Person, float]], merge_threshold: float
+) -> list[tuple[Person, float]]:
+    """Join persons, each with the sum of the scores in it, that overlap with a better one."""
+    order = sorted(persons, key=lambda pair: -pair[0].labels[0][1])
+    boxes = torch.tensor([person.box for person, _ in order]).reshape(-1, 4)
+    overlaps = (box_iou(boxes, boxes) > merge_threshold).tolist()
+    left, joined = list(range(len(order))), []
+    while left:
+        first, *others = left
+        members = [first, *(other for other in others if overlaps[first][other])]
+        joined.append(_join([order[i] for i in members]))
+        left = [i for i in left if i not in members]
+    return joined
+
+
+def _join(members: Sequence[tuple[Person, float]]) -> tuple[Person, float]:
+    """One person of several: the mean box by weight, the best score of each label."""
+    weights = [weight for _, weight in members]
+    total = sum(weights) or 1.0
+    columns = zip(*(person.box for person, _ in members), strict=True)
+    x1, y1, x2, y2 = (
+        sum(w * v for w, v in zip(weights, column, strict=True)) / total for column in columns
+    )
+    best: dict[int, float] = {}
+    for person, _ in members:
+        for label, score in person.labels:
+            best[label] = max(score, best.get(label, score))
+    labels = sorted(best.items(), key=lambda item: -item[1])
+    return Person((x1, y1, x2, y2), labels), sum(weights)
 
 
 def interpolate_persons(

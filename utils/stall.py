@@ -18,6 +18,9 @@ T = TypeVar("T")
 STEP_LIMIT = 60.0
 """Seconds that one step of work, such as decoding a frame, may take."""
 
+# Seconds that are waited for the thread to end; one that is stuck is left behind.
+LEAVE_WITHIN = 0.5
+
 _END = object()
 
 
@@ -35,7 +38,8 @@ def each_within(items: Iterable[T], what: str, limit: float = STEP_LIMIT) -> Ite
     """
     handed: queue.Queue[tuple[Any, BaseException | None]] = queue.Queue(maxsize=1)
     left = Event()
-    Thread(target=_hand_over, args=(items, handed, left), daemon=True).start()
+    thread = Thread(target=_hand_over, args=(items, handed, left), daemon=True)
+    thread.start()
     try:
         while True:
             try:
@@ -49,6 +53,7 @@ def each_within(items: Iterable[T], what: str, limit: float = STEP_LIMIT) -> Ite
             yield cast(T, item)
     finally:
         left.set()
+        thread.join(LEAVE_WITHIN)
 
 
 def _hand_over(

@@ -10,6 +10,7 @@ from __future__ import annotations
 import errno
 import json
 import os
+import shutil
 import tempfile
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
@@ -53,6 +54,29 @@ def check_replaceable(folder: Path, names: Iterable[str], option: str = "--outpu
                 f"{path}: is there already and was not made by this command; move it away or "
                 f"give another {option}"
             )
+
+
+@contextmanager
+def staged(folder: Path, kind: str) -> Iterator[Path]:
+    """A hidden folder whose files move into `folder` when the block ends without an error.
+
+    They are noted as made by the command `kind`; otherwise they vanish. What an earlier call left
+    behind that was killed is removed, for which the caller holds `folder` (`folder_lock`). Raises
+    `ValueError` if something that we did not make has its name.
+    """
+    staging = folder / f".unfinished-{kind}"
+    check_replaceable(folder, [staging.name])
+    note_made(folder, kind, [staging.name])
+    shutil.rmtree(staging, ignore_errors=True)
+    try:
+        staging.mkdir()
+        yield staging
+        names = sorted(path.name for path in staging.iterdir())
+        note_made(folder, kind, names)
+        for name in names:
+            (staging / name).replace(folder / name)
+    finally:
+        shutil.rmtree(staging, ignore_errors=True)
 
 
 def check_apart(outputs: Iterable[Path], inputs: Iterable[Path]) -> None:
