@@ -109,9 +109,13 @@ class StepDetector(nn.Module):
         return Features(maps, context, images.shape[-2], images.shape[-1])
 
     def next_tubes(self, step: int, previous: StepOutput, features: Features) -> Tensor:
-        """The proposals `[N, T', 4]` of `step` from the step before: valid, extended if due."""
+        """The proposals `[N, T', 4]` of `step` from the step before: extended if due, then valid.
+
+        Tubes are extended as regressed: a line through boxes cut at the image's border has another
+        slope than the person's motion.
+        """
         size = (features.height, features.width)
-        tubes = make_valid(previous.tubes, *size)
+        tubes = previous.tubes
         for _ in range(self.chunks[step - 1], self.chunks[step], 2):
             tubes = extend_tubes(
                 tubes, previous.before, previous.after, self.extension, self.clip_steps, *size

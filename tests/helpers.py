@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import copy
 import json
 import sys
 import types
@@ -104,14 +105,26 @@ def install_apex(monkeypatch: pytest.MonkeyPatch) -> list[str]:
 
 
 @cache
-def released_checkpoint() -> dict:
-    """The reference's checkpoint in the release's layout (shared/reference/README.md)."""
+def released_checkpoint(
+    steps: int = 3, schedule: str = "temporal", extension: str = "predict", context: bool = True
+) -> dict:
+    """The reference's checkpoint in the release's layout (shared/reference/README.md).
+
+    A fourth step's head has the third's shapes. Without context the classifier lacks the context's
+    1024 inputs.
+    """
     keys = json.loads((SHARED / "reference/step_release_checkpoint_keys.json").read_text())
+    for step in range(3, steps):
+        keys[f"det_net{step}"] = copy.deepcopy(keys["det_net2"])
+    if not context:
+        del keys["context_net"]
+        for step in range(steps):
+            keys[f"det_net{step}"]["global_cls.weight"][1] -= 1024
     checkpoint: dict = {
         key: {name: _seeded_weight(key, name, shape) for name, shape in entries.items()}
         for key, entries in keys.items()
     }
-    checkpoint["cfg"] = argparse.Namespace(T=3, iterative_mode="temporal", temporal_mode="predict")
+    checkpoint["cfg"] = argparse.Namespace(T=3, iterative_mode=schedule, temporal_mode=extension)
     return checkpoint
 
 

@@ -90,14 +90,18 @@ def test_a_step_starts_from_the_valid_extended_tubes_of_the_one_before():
 
 
 @pytest.mark.parametrize("mode", ["extrapolate", "mean"])
-def test_tubes_are_valid_before_they_are_extended_without_anticipation(mode):
+def test_tubes_are_extended_as_regressed_and_then_made_valid(mode):
+    # The box leaves the image at the top: y1 is 4, -2, -8. From what is left of it inside, 4, 0, 0,
+    # the line and the mean would be others.
     detector = tiny_detector(extension=mode)
     outputs = detect(detector)
-    features = detector.extract(random_clips(detector, 1))
-    handed_on = detector.next_tubes(2, outputs[1], features)
-    valid = make_valid(outputs[1].tubes, 32, 32)
-    expected = make_valid(extend_tubes(valid, None, None, mode, 3, 32, 32), 32, 32)
-    assert torch.equal(handed_on, expected)
+    tubes = outputs[1].tubes
+    tubes[:] = torch.tensor([[8.0, y, 24, y + 16] for y in (4, -2, -8)])
+    handed_on = detector.next_tubes(2, outputs[1], detector.extract(random_clips(detector, 1)))
+    extended = extend_tubes(tubes, None, None, mode, 3, 32, 32)
+    assert torch.equal(handed_on, make_valid(extended, 32, 32))
+    cut_first = extend_tubes(make_valid(tubes, 32, 32), None, None, mode, 3, 32, 32)
+    assert not torch.equal(handed_on, make_valid(cut_first, 32, 32))
 
 
 def test_a_tube_looks_at_the_centre_of_the_window():

@@ -54,13 +54,18 @@ def detector(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def features(detector, reference):
-    frames = np.random.RandomState(7).uniform(-1, 1, (1, 36, 25, 25, 3)).astype(np.float32)[0]
-    frames = [cv2.resize(f, (400, 400), interpolation=cv2.INTER_LINEAR) for f in frames]
-    images = torch.from_numpy(np.stack(frames).clip(-1, 1)).permute(0, 3, 1, 2)[None]
+    images = seeded_frames(36)
     assert np.allclose(images[0, ::9, :, ::80, ::80], reference["images_slice"], atol=1e-6)
     # Without oneDNN, as the reference was recorded: see `test_losses_and_gradients`.
     with torch.no_grad(), without_onednn():
         return detector.extract(images)
+
+
+def seeded_frames(count: int) -> torch.Tensor:
+    """The reference's images `[1, count, 3, 400, 400]`."""
+    frames = np.random.RandomState(7).uniform(-1, 1, (1, count, 25, 25, 3)).astype(np.float32)[0]
+    frames = [cv2.resize(f, (400, 400), interpolation=cv2.INTER_LINEAR) for f in frames]
+    return torch.from_numpy(np.stack(frames).clip(-1, 1)).permute(0, 3, 1, 2)[None]
 
 
 def relative_error(a: torch.Tensor, b: np.ndarray) -> float:
@@ -90,6 +95,30 @@ def test_every_step(detector, features, reference):
             assert error < tolerance, f"step {step + 1} {ours}: {error}"
         if step < 2:
             tubes = detector.next_tubes(step + 1, output, features)
+
+
+@pytest.mark.parametrize(
+    ("steps", "schedule", "extension", "context"),
+    [
+        (4, "temporal", "mean", True),
+        (4, "temporal2", "extrapolate", True),
+        (3, "spatial", "predict", False),
+    ],
+)
+def test_other_schedules_and_extensions(steps, schedule, extension, context, tmp_path):
+    """Detectors of other settings end to end, on six of the proposals."""
+    recorded = np.load(SHARED / "reference/step_release_modes.npz")
+    case = f"s{steps}_{schedule}_{extension if context else 'no_context'}"
+    torch.save(released_checkpoint(steps, schedule, extension, context), tmp_path / "step.pth")
+    detector = load_detector(tmp_path / "step.pth")
+    proposals = torch.from_numpy(recorded["proposals"])
+    with torch.no_grad(), without_onednn():
+        outputs = detector(seeded_frames(detector.window_frames), [proposals])
+    for step, output in enumerate(outputs, start=1):
+        scores, tubes = (recorded[f"{case}/step{step}_{part}"] for part in ("prob", "tubes"))
+        assert output.tubes.shape == tubes.shape
+        assert np.abs(output.scores.numpy() - scores).max() < 1e-4, f"step {step}"
+        assert np.abs(output.tubes.numpy() - tubes).max() < 0.05, f"step {step}"
 
 
 def test_losses_and_gradients(detector, features, reference):

@@ -58,9 +58,9 @@ def test_extrapolation_clips_to_the_last_pixel():
     assert extended[0, -1].tolist() == [199, 20, 199, 30]
 
 
-def test_mean_repeats_the_mean_box():
+def test_mean_puts_the_mean_box_before_and_after_the_tube():
     extended = extend_tubes(moving_tube(40, 50, 90), None, None, "mean", 3, 100, 200)
-    assert lefts(extended) == pytest.approx([60] * 9)
+    assert lefts(extended) == pytest.approx([60, 60, 60, 40, 50, 90, 60, 60, 60])
 
 
 def test_replicated_boxes_do_not_move():

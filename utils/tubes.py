@@ -83,7 +83,7 @@ def extend_tubes(
     """Extend `[N, L, 4]` tubes by one clip to either side: `[N, L + 2 T, 4]`.
 
     `predict` joins the anticipated tubes `before` and `after` `[N, T, 4]` in time order,
-    `extrapolate` follows a line, `mean` repeats the tube's mean box everywhere.
+    `extrapolate` follows a line, `mean` puts the tube's mean box before and after it.
     """
     if mode == "predict":
         assert before is not None, "this head does not anticipate"
@@ -92,4 +92,5 @@ def extend_tubes(
     if mode == "extrapolate":
         return extrapolate_tubes(tubes, clip_steps, height, width)
     assert mode == "mean", f"extension {mode!r}, expected one of {EXTENSIONS}"
-    return replicate_boxes(tubes.mean(dim=1), tubes.shape[1] + 2 * clip_steps)
+    mean = replicate_boxes(tubes.mean(dim=1), clip_steps)
+    return torch.cat([mean, tubes, mean], dim=1)
