@@ -4,6 +4,10 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
+# Where to take torch and torchvision from, such as an index of PyTorch's CPU builds: the ones of
+# PyPI bring 3 GB of CUDA libraries. Everything else comes from where pip looks by default.
+TORCH_INDEX ?=
+TORCH_PINS := $(shell grep -E '^(torch|torchvision)==' requirements.txt)
 PACKAGES := models data utils external scripts train.py test.py demo.py setup.py
 
 .PHONY: quickstart test lint bench soak cuda build clean
@@ -13,6 +17,7 @@ $(READY): requirements.txt setup.py pyproject.toml $(shell find csrc -type f)
 	$(PYTHON) -c "import sys; assert sys.version_info >= (3, 10), 'Python 3.10 or newer is needed, this is ' + sys.version"
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --upgrade "pip>=24" "setuptools>=77" wheel
+	$(if $(TORCH_INDEX),$(BIN)/python -m pip install --no-deps --index-url "$(TORCH_INDEX)" $(TORCH_PINS))
 	$(BIN)/python -m pip install -r requirements.txt
 	$(BIN)/python -m pip install --quiet --no-build-isolation --no-deps --editable .
 	touch $(READY)
