@@ -10,7 +10,7 @@ TORCH_INDEX ?=
 TORCH_PINS := $(shell grep -E '^(torch|torchvision)==' requirements.txt)
 PACKAGES := models data utils external scripts train.py test.py demo.py setup.py
 
-.PHONY: quickstart test lint bench soak cuda build clean
+.PHONY: quickstart test test-slow lint bench soak cuda build clean
 
 # The environment, with pinned dependencies and the compiled operators.
 $(READY): requirements.txt setup.py pyproject.toml $(shell find csrc -type f)
@@ -29,6 +29,10 @@ quickstart: $(READY)
 
 test: $(READY)
 	$(BIN)/python -m pytest tests
+
+# What takes minutes: whole networks against recorded outputs.
+test-slow: $(READY)
+	$(BIN)/python -m pytest tests -m slow
 
 lint: $(READY)
 	$(BIN)/ruff check .

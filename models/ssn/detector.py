@@ -1,0 +1,84 @@
+"""The network of SSN: a backbone for snippets, pooling over proposals, three linear heads."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from torch import Tensor, nn
+
+from models.ssn.stpp import Pyramid, pool_snippets, pool_ticks, stack_heads
+
+# Letters: n snippets, P proposals, S snippets of a proposal, D channels, K classes, T ticks.
+
+
+class SegmentOutput(NamedTuple):
+    """Scores of P proposals.
+
+    activity: `[P, K+1]`, background first. completeness: `[P, K]`. regression: `[P, K, 2]`,
+    location and log size, normalised as in training.
+    """
+
+    activity: Tensor
+    completeness: Tensor
+    regression: Tensor
+
+
+class SegmentDetector(nn.Module):
+    """Scores segments of videos; module names are those of the public checkpoints.
+
+    backbone: images of a snippet `[n, C, H, W]` to features `[n, D]`; its `channels` is D.
+    classes: K. pyramid: of the pooling. dropout: of the features, in training.
+    """
+
+    def __init__(
+        self,
+        backbone: nn.Module,
+        channels: int,
+        classes: int,
+        pyramid: Pyramid | None = None,
+        dropout: float = 0.8,
+    ) -> None:
+        super().__init__()
+        self.pyramid, self.classes = pyramid or Pyramid(), classes
+        self.base_model = backbone
+        self.dropout = nn.Dropout(dropout)
+        self.activity_fc = nn.Linear(channels, classes + 1)
+        self.completeness_fc = nn.Linear(self.pyramid.parts * channels, classes)
+        self.regressor_fc = nn.Linear(self.pyramid.parts * channels, 2 * classes)
+        for layer in (self.activity_fc, self.completeness_fc, self.regressor_fc):
+            nn.init.normal_(layer.weight, 0, 0.001)
+            nn.init.zeros_(layer.bias)
+
+    def features(self, snippets: Tensor) -> Tensor:
+        """Features of snippets `[n, C, H, W]`, `[n, D]`."""
+        return self.dropout(self.base_model(snippets))
+
+    def heads(self, features: Tensor, scaling: Tensor) -> SegmentOutput:
+        """Scores of proposals by their snippets' features `[P, S, D]` and scaling `[P, 2]`."""
+        activity, completeness = pool_snippets(features, scaling, self.pyramid)
+        regression = self.regressor_fc(completeness)
+        return SegmentOutput(
+            self.activity_fc(activity),
+            self.completeness_fc(completeness),
+            regression.reshape(-1, self.classes, 2),
+        )
+
+    def forward(self, snippets: Tensor, scaling: Tensor) -> SegmentOutput:
+        """Scores of P proposals by their snippets `[P, S, C, H, W]` and scaling `[P, 2]`."""
+        count, length = snippets.shape[:2]
+        features = self.features(snippets.flatten(0, 1))
+        return self.heads(features.reshape(count, length, -1), scaling)
+
+    def dense(self, snippets: Tensor, release: bool = False) -> Tensor:
+        """All scores of ticks `[n, C, H, W]`, `[n, W]`: what `pool` takes; see `stack_heads`."""
+        layers = (self.activity_fc, self.completeness_fc, self.regressor_fc)
+        weights = [(layer.weight, layer.bias) for layer in layers]
+        weight, bias = stack_heads(weights[0], weights[1], weights[2], self.pyramid, release)
+        return nn.functional.linear(self.features(snippets), weight, bias)
+
+    def pool(self, dense: Tensor, ticks: Tensor, scaling: Tensor) -> SegmentOutput:
+        """Scores of proposals by the scores of all ticks; see `stpp.pool_ticks`."""
+        activity, completeness, regression = pool_ticks(
+            dense, ticks, scaling, self.classes, self.pyramid
+        )
+        return SegmentOutput(activity, completeness, regression.reshape(-1, self.classes, 2))
