@@ -7,7 +7,6 @@ one that has more than `fps` some are left out, so that frames keep their place 
 
 from __future__ import annotations
 
-import shutil
 from bisect import bisect_right
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict
@@ -18,14 +17,26 @@ from pathlib import Path
 import cv2
 import numpy as np
 
+from data.frame_folders import (
+    REPLACED,
+    UNFINISHED,
+    check_replaceable,
+    discard_unfinished,
+    folder_of,
+)
 from data.manifest import ExtractSettings, Record, decoder_version, write_record
 from data.video_file import TimedFrame, VideoFile
+from utils.processes import tell_progress
+from utils.system.outputs import MARKER
 
 # Matroska rounds times to milliseconds: which of two frames is taken must not hang on that.
 ROUNDING = Fraction(1, 1000)
 # What decodes may be this many frames older than what the file's index announces: VP8's invisible
 # frames and DivX's empty ones are in the index, but never on the screen.
 LATE_FRAMES = Fraction(3, 2)
+
+MAX_GAP = Fraction(60)
+"""Longest time [s] that a single frame may be shown: what is written is bounded by what is read."""
 
 
 def frame_duration(times: Sequence[Fraction]) -> Fraction:
@@ -77,16 +88,20 @@ def seconds_to_extract(file: VideoFile, settings: ExtractSettings) -> range:
     return range(settings.start, end)
 
 
-def extract_video(file: VideoFile, folder: Path, settings: ExtractSettings) -> Record:
-    """Write frames and record (`data/manifest.py`) of one video into the new `folder`.
+def extract_video(
+    file: VideoFile, folder: Path, settings: ExtractSettings, max_gap: Fraction = MAX_GAP
+) -> Record:
+    """Write frames and record (`data/manifest.py`) of one video into `folder`, new or empty.
+
+    max_gap: the longest time [s] that a single frame may be shown.
 
     A last second that the video does not fill is filled with its last frame. Raises `ValueError`
     naming the file where it is damaged or has no frame in these seconds.
     """
     seconds = seconds_to_extract(file, settings)
-    folder.mkdir(parents=True)
-    slots = [s + Fraction(i, settings.fps) for s in seconds for i in range(settings.fps)]
-    chosen = _decode(file, slots, settings)
+    check_gaps(file, seconds, max_gap)
+    folder.mkdir(parents=True, exist_ok=True)
+    chosen = _decode(file, seconds, settings)
     writer = FrameWriter(file.path, settings)
     distinct, late = [], []
     for second in seconds:
@@ -114,57 +129,70 @@ def extract_video(file: VideoFile, folder: Path, settings: ExtractSettings) -> R
     return record
 
 
-def extract_whole(video: Path, output: Path, settings: ExtractSettings) -> Record:
+def extract_whole(
+    video: Path, output: Path, settings: ExtractSettings, max_gap: Fraction = MAX_GAP
+) -> Record:
     """Extract a video into `<output>/<its name>`: whole, in the place of what is there, or not.
 
-    What a process that dies leaves are hidden folders, which `discard_unfinished` removes.
+    What a process that dies leaves are hidden folders, which `discard_unfinished` removes. Raises
+    `ValueError` also if what is there is not of an extraction.
     """
     cv2.setNumThreads(1)  # the other processors have other videos
-    folder, unfinished, replaced = _folders(video, output)
+    folder = folder_of(video, output)
+    unfinished = output / f"{UNFINISHED}{folder.name}"
     discard_unfinished(video, output)
     try:
-        record = extract_video(VideoFile(video), unfinished, settings)
+        unfinished.mkdir()
+        (unfinished / MARKER).touch()
+        record = extract_video(VideoFile(video), unfinished, settings, max_gap)
         if folder.exists():
-            folder.rename(replaced)
+            check_replaceable(folder)
+            folder.rename(output / f"{REPLACED}{folder.name}")
+        (unfinished / MARKER).unlink()
         unfinished.rename(folder)
     finally:
         discard_unfinished(video, output)
     return record
 
 
-def discard_unfinished(video: Path, output: Path) -> None:
-    """Remove what is not whole of a video's extraction, which has ended, wherever that was."""
-    folder, unfinished, replaced = _folders(video, output)
-    if replaced.exists() and not folder.exists():
-        replaced.rename(folder)  # it ended between its two renames
-    for leftover in (unfinished, replaced):
-        shutil.rmtree(leftover, ignore_errors=True)
-
-
-def _folders(video: Path, output: Path) -> tuple[Path, Path, Path]:
-    """A video's frames, those that are being made, and those that they replace."""
-    return (
-        output / video.stem,
-        output / f".unfinished-{video.stem}",
-        output / f".replaced-{video.stem}",
-    )
-
-
-def _decode(
-    file: VideoFile, slots: Sequence[Fraction], settings: ExtractSettings
-) -> Iterator[TimedFrame]:
+def _decode(file: VideoFile, seconds: range, settings: ExtractSettings) -> Iterator[TimedFrame]:
     """The frame of every slot, decoded; refuses a file whose frames do not come as announced."""
     duration = frame_duration(file.times)
     ahead = early(duration, settings.fps)
-    announced = [max(bisect_right(file.times, s + ahead) - 1, 0) for s in slots]
     # Two early: what is announced first may be one of those that never come.
-    start = file.times[max(announced[0] - 2, 0)]
-    decoded = shown(file.frames(start, strict=not settings.allow_damaged), slots, ahead)
-    for expected in (file.times[i] for i in announced):
+    first = _announced(file, Fraction(seconds.start), ahead)
+    start = file.times[max(first - 2, 0)]
+    frames = file.frames(start, strict=not settings.allow_damaged)
+    decoded = shown(frames, _slots(seconds, settings.fps), ahead)
+    for slot in _slots(seconds, settings.fps):
+        expected = file.times[_announced(file, slot, ahead)]
         frame = next(decoded, None)
         if frame is None or abs(expected - frame.time) > LATE_FRAMES * duration:
             raise ValueError(f"{file.path}: damaged: no frame decodes at {float(expected):.3f} s")
         yield frame
+
+
+def _slots(seconds: range, fps: int) -> Iterator[Fraction]:
+    """The times [s] of the frames that are written."""
+    return (second + Fraction(i, fps) for second in seconds for i in range(fps))
+
+
+def _announced(file: VideoFile, slot: Fraction, ahead: Fraction) -> int:
+    """Which frame of the file should be on the screen at `slot` [s]."""
+    return max(bisect_right(file.times, slot + ahead) - 1, 0)
+
+
+def check_gaps(file: VideoFile, seconds: range, max_gap: Fraction) -> None:
+    """Raise `ValueError` naming a frame that is shown for more than `max_gap` seconds.
+
+    Such a jump is mostly a broken clock; each second of it would cost a second's images.
+    """
+    for before, after in pairwise(file.times):
+        if after - before > max_gap and before < seconds.stop and after > seconds.start:
+            raise ValueError(
+                f"{file.path}: its time jumps from {float(before):.3f} s to {float(after):.3f} s, "
+                f"expected a frame at least every {float(max_gap):g} s (--max-gap)"
+            )
 
 
 class FrameWriter:
@@ -188,6 +216,7 @@ class FrameWriter:
             if frame.time != self._time:
                 self._time, self._jpeg = frame.time, self._encode(frame.image)
             (folder / f"{index:03d}.jpg").write_bytes(self._jpeg)
+            tell_progress()
             times.append(frame.time)
         return times
 

@@ -7,15 +7,23 @@ interruption nor be torn by several processes. `manifest.json` is gathered from 
 from __future__ import annotations
 
 import json
-import os
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
 
 import av
 
+from external.files import read_json
+from utils.formats.schema import Count, check_shape
+from utils.system.outputs import write_whole
+
 RECORD = "extraction.json"
 MANIFEST = "manifest.json"
+
+FASTEST = 1000
+"""Most frames of a second; their names have three digits."""
+
+LARGEST = 2**16
+"""Most pixels of an image's shorter side."""
 
 
 @dataclass(frozen=True)
@@ -38,10 +46,10 @@ class ExtractSettings:
     def __post_init__(self) -> None:
         if self.start < 0 or (self.end is not None and self.end <= self.start):
             raise ValueError(f"start, end: expected 0 <= start < end, got {self.start}, {self.end}")
-        if self.fps < 1:
-            raise ValueError(f"fps: expected 1 or more, got {self.fps}")
-        if self.short_side < 0:
-            raise ValueError(f"short side: expected 0 or more pixels, got {self.short_side}")
+        if not 1 <= self.fps <= FASTEST:
+            raise ValueError(f"fps: expected 1 to {FASTEST}, got {self.fps}")
+        if not 0 <= self.short_side <= LARGEST:
+            raise ValueError(f"short side: expected 0 to {LARGEST} pixels, got {self.short_side}")
         if not 1 <= self.quality <= 100:
             raise ValueError(f"quality: expected 1 to 100, got {self.quality}")
 
@@ -61,18 +69,18 @@ class Record:
     """
 
     file: str
-    bytes: int
+    bytes: Count
     codec: str
     rate: float
-    source_frames: int
+    source_frames: Count
     length: float
     decoder: str
-    settings: dict[str, Any]
-    height: int
-    width: int
-    first_second: int
-    frames: list[int]
-    distinct: list[int]
+    settings: dict[str, int | bool | None]
+    height: Count
+    width: Count
+    first_second: Count
+    frames: list[Count]
+    distinct: list[Count]
     key_late_ms: list[int]
 
     def seconds(self) -> range:
@@ -98,7 +106,7 @@ def decoder_version() -> str:
 
 def write_record(record: Record, folder: Path) -> None:
     """Write a video's record into its folder of frames."""
-    (folder / RECORD).write_text(json.dumps(asdict(record)) + "\n", encoding="utf-8")
+    write_whole(folder / RECORD, json.dumps(asdict(record)) + "\n")
 
 
 def read_record(folder: Path) -> Record | None:
@@ -107,31 +115,40 @@ def read_record(folder: Path) -> Record | None:
     Raises `ValueError` naming the file if it is not such a record.
     """
     path = folder / RECORD
-    if not path.is_file():
+    if not path.exists():
         return None
-    try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-        record = Record(**{f.name: content[f.name] for f in fields(Record)})
-        lists = (record.frames, record.distinct, record.key_late_ms)
-        if len({len(values) for values in lists}) != 1:
-            raise ValueError("its lists are not equally long")
-    except (ValueError, TypeError, KeyError) as error:
-        raise ValueError(f"{path}: not a record of scripts/extract_clips.py: {error}") from error
+    expected = "a record of scripts/extract_clips.py"
+    record = check_shape(read_json(path, "record of frames"), Record, path, expected)
+    lists = (record.frames, record.distinct, record.key_late_ms)
+    if len({len(values) for values in lists}) != 1:
+        raise ValueError(f"{path}: expected {expected}: its lists are not equally long")
     return record
 
 
-def write_manifest(frames: Path) -> Path:
-    """Gather the records of all videos in `frames/manifest.json`; returns its path.
+@dataclass
+class Manifest:
+    """What `manifest.json` holds."""
 
-    Hidden folders are unfinished ones, perhaps another process's.
-    """
-    folders = sorted(path for path in frames.iterdir() if not path.name.startswith("."))
-    videos = {f.name: asdict(r) for f in folders if (r := read_record(f)) is not None}
+    videos: dict[str, Record]
+
+
+def check_manifest(frames: Path) -> None:
+    """Raise `ValueError` naming a `manifest.json` in `frames` that is not ours, or a bad record."""
     path = frames / MANIFEST
-    partial = path.with_name(f".{MANIFEST}.{os.getpid()}")
-    try:
-        partial.write_text(json.dumps({"videos": videos}, indent=1) + "\n", encoding="utf-8")
-        partial.replace(path)
-    finally:
-        partial.unlink(missing_ok=True)
-    return path
+    if path.exists():
+        content = read_json(path, "manifest of frames")
+        check_shape(content, Manifest, path, "a manifest of scripts/extract_clips.py")
+    read_records(frames)
+
+
+def read_records(frames: Path) -> dict[str, Record]:
+    """The records of all videos in `frames`, by name; hidden folders are unfinished ones."""
+    folders = sorted(path for path in frames.iterdir() if not path.name.startswith("."))
+    return {f.name: r for f in folders if f.is_dir() and (r := read_record(f)) is not None}
+
+
+def write_manifest(frames: Path) -> Path:
+    """Gather the records of all videos in `frames/manifest.json`; returns its path."""
+    videos = {name: asdict(record) for name, record in read_records(frames).items()}
+    write_whole(frames / MANIFEST, json.dumps({"videos": videos}, indent=1) + "\n")
+    return frames / MANIFEST

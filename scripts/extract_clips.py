@@ -8,7 +8,8 @@ the screen t seconds after the video's first frame. Stopped (Ctrl-C, SIGTERM) or
 command goes on: a video's folder appears when it is complete. One that is there is skipped, but if
 it was made with other settings or from another file, it is named and the exit code is 1; --replace
 makes it anew. A video that is corrupt or truncated, or on which a decoder crashes, is named, the
-others are extracted, and the exit code is 1.
+others are extracted, and the exit code is 1; so is one on which nothing happens for --step-limit
+seconds, or whose time jumps by more than --max-gap. Only what this command made is ever replaced.
 
 `<output>/manifest.json` tells for each video the decoder's version, settings, size, and for each
 second the number of frames and of different ones.
@@ -17,11 +18,12 @@ second the number of frames and of different ones.
 from __future__ import annotations
 
 import argparse
+import math
 import os
 import sys
-from collections import Counter
 from collections.abc import Iterable, Iterator
 from contextlib import closing
+from fractions import Fraction
 from pathlib import Path
 
 from tqdm import tqdm
@@ -29,22 +31,31 @@ from tqdm import tqdm
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
 
-from data.extract import (  # noqa: E402, ROOT must be on the path first
+from data.extract import MAX_GAP, extract_whole  # noqa: E402, ROOT must be on the path first
+from data.folders import VIDEO_SUFFIXES, list_folder, name_of, printable  # noqa: E402
+from data.frame_folders import (  # noqa: E402
+    check_places,
+    check_replaceable,
+    discard_leftovers,
     discard_unfinished,
-    extract_whole,
+    folder_of,
 )
 from data.manifest import (  # noqa: E402
+    MANIFEST,
     ExtractSettings,
     Record,
+    check_manifest,
     decoder_version,
     read_record,
     write_manifest,
 )
+from external.files import check_regular  # noqa: E402
 from utils.cli import run_main  # noqa: E402
 from utils.interrupt import Interrupted, StopSignals  # noqa: E402
-from utils.processes import ProcessDied, call_each  # noqa: E402
+from utils.processes import ProcessDied, ProcessHung, call_each  # noqa: E402
+from utils.stall import STEP_LIMIT  # noqa: E402
+from utils.system.locks import folder_lock  # noqa: E402
 
-SUFFIXES = {".mp4", ".m4v", ".mkv", ".webm", ".avi", ".mov", ".mpg", ".mpeg", ".flv", ".ts", ".wmv"}
 Outcome = tuple[Path, Record | Exception]
 
 
@@ -58,6 +69,14 @@ def at_least_one(text: str) -> int:
     if not text.isdecimal() or int(text) < 1:
         raise argparse.ArgumentTypeError(f"expected 1 or more, got {text!r}")
     return int(text)
+
+
+def positive(text: str) -> float:
+    """Seconds, more than 0 and finite: the type of an argument."""
+    value = float(text)
+    if not 0 < value < math.inf:
+        raise argparse.ArgumentTypeError(f"expected seconds, more than 0, got {text!r}")
+    return value
 
 
 def parse_arguments() -> argparse.Namespace:
@@ -95,30 +114,58 @@ def parse_arguments() -> argparse.Namespace:
         default=min(4, os.cpu_count() or 1),
         help="videos at a time, each in a process (4)",
     )
+    add(
+        "--step-limit",
+        type=positive,
+        default=STEP_LIMIT,
+        help="seconds without any progress after which a video is given up (60)",
+    )
+    add(
+        "--max-gap",
+        type=positive,
+        default=float(MAX_GAP),
+        help="longest time in seconds that a single frame may be shown (60)",
+    )
     return parser.parse_args()
 
 
-def find_videos(inputs: list[Path]) -> list[Path]:
-    """The files among `inputs` and the videos of its folders, each once.
+def find_videos(inputs: list[Path], output: Path) -> list[Path]:
+    """The files among `inputs` and the videos of its folders, each once; says what it skips.
 
     Raises `ValueError` for what is neither, and for two videos that would share a folder.
     """
-    videos: dict[Path, None] = {}
+    videos: dict[Path, Path] = {}
     for path in inputs:
         if path.is_dir():
-            found = sorted(p for p in path.iterdir() if p.suffix.lower() in SUFFIXES)
-            if not found:
-                raise ValueError(f"{path}: no video in this folder ({', '.join(sorted(SUFFIXES))})")
-            videos |= dict.fromkeys(found)
-        elif path.is_file():
-            videos[path] = None
+            for video in videos_of(path, output):
+                videos.setdefault(video.resolve(), video)
         else:
-            raise ValueError(f"{path}: no such video or folder")
-    for name, count in Counter(video.stem for video in videos).items():
-        if count > 1:
-            same = ", ".join(str(video) for video in videos if video.stem == name)
-            raise ValueError(f"{same}: expected different names, their frames would be mixed")
-    return list(videos)
+            videos.setdefault(path.resolve(), check_regular(path, "video file"))
+    named: dict[str, list[Path]] = {}
+    for video in videos.values():
+        named.setdefault(name_of(video), []).append(video)
+    for same in named.values():
+        if len(same) > 1:
+            raise ValueError(
+                f"{', '.join(map(str, same))}: expected different names, their frames would be "
+                "mixed"
+            )
+    return list(videos.values())
+
+
+def videos_of(folder: Path, output: Path) -> list[Path]:
+    """The videos in a folder, not below; says what it skips, but for what this command made."""
+    content = list_folder(folder)
+    if not content.videos:
+        raise ValueError(f"{folder}: no video in this folder ({', '.join(VIDEO_SUFFIXES)})")
+    videos = [folder / name for name in content.videos]
+    made = {MANIFEST, *map(name_of, videos)} if folder.resolve() == output.resolve() else set()
+    skipped = [*content.frames, *content.folders, *content.skipped]
+    if others := sorted(name for name in skipped if name not in made):
+        named = ", ".join(map(printable, others[:5]))
+        more = f" and {len(others) - 5} more" if len(others) > 5 else ""
+        print(f"note: {folder}: skipped {named}{more}: no videos", file=sys.stderr)
+    return videos
 
 
 def differences(
@@ -131,7 +178,7 @@ def differences(
     """
     wrong, uncertain = {}, {}
     for video in videos:
-        record = read_record(output / video.stem)
+        record = read_record(folder_of(video, output))
         if record is None:
             uncertain[video] = "no record of how they were made"
         elif found := record.differences(settings, video):
@@ -142,44 +189,56 @@ def differences(
 
 
 def extract_all(
-    videos: list[Path], output: Path, settings: ExtractSettings, workers: int, stop: StopSignals
+    videos: list[Path],
+    output: Path,
+    settings: ExtractSettings,
+    options: argparse.Namespace,
+    stop: StopSignals,
 ) -> Iterator[Outcome]:
     """Each video with its record, or with why there is none, as they are finished.
 
     Also one at a time in a child process: a decoder that crashes on a file must not take along the
     videos after it, the list of what failed and the manifest. That costs a third of a second, once.
+    One that hangs is killed. options: `workers`, `step_limit` and `max_gap`.
     Raises `Interrupted` soon after a signal to `stop`.
     """
-    tasks = [(video, output, settings) for video in videos]
+    max_gap = Fraction(options.max_gap)
+    tasks = [(video, output, settings, max_gap) for video in videos]
     unfinished = set(videos)
+    calls = call_each(extract_whole, tasks, options.workers, stop, options.step_limit)
     try:
-        with closing(call_each(extract_whole, tasks, workers, stop)) as outcomes:
+        with closing(calls) as outcomes:
             for index, result in outcomes:
                 video = videos[index]
                 unfinished.remove(video)
                 if isinstance(result, ProcessDied):
                     discard_unfinished(video, output)
                     result = RuntimeError(f"{video}: the process that decoded it died ({result})")
+                elif isinstance(result, ProcessHung):
+                    discard_unfinished(video, output)
+                    result = RuntimeError(f"{video}: the decoder hangs: {result} (--step-limit)")
                 yield video, result
     finally:
         for video in unfinished:  # their processes were killed
             discard_unfinished(video, output)
 
 
-def run(videos: list[Path], output: Path, settings: ExtractSettings, workers: int) -> int:
-    """Extract `videos`, telling what goes wrong; returns how many failed.
+def run(
+    videos: list[Path], output: Path, settings: ExtractSettings, options: argparse.Namespace
+) -> list[Path]:
+    """Extract `videos`, telling what goes wrong; returns those that failed.
 
     Raises `Interrupted` after a signal, with the manifest written and nothing left half done.
     """
-    done = failed = 0
+    done, failed = 0, []
     with StopSignals() as stop:
-        outcomes = extract_all(videos, output, settings, workers, stop)
+        outcomes = extract_all(videos, output, settings, options, stop)
         try:
             with tqdm(total=len(videos), unit="video", disable=None) as bar, closing(outcomes):
                 for video, result in outcomes:
                     bar.update()
                     if isinstance(result, Exception):
-                        failed += 1
+                        failed.append(video)
                         bar.write(f"error: {result}", file=sys.stderr)
                         continue
                     done += 1
@@ -188,8 +247,8 @@ def run(videos: list[Path], output: Path, settings: ExtractSettings, workers: in
         except Interrupted as end:
             raise Interrupted(
                 end.signum,
-                f"{output}: stopped: {done} extracted, {failed} failed, "
-                f"{len(videos) - done - failed} to go; run the same command again to go on",
+                f"{output}: stopped: {done} extracted, {len(failed)} failed, "
+                f"{len(videos) - done - len(failed)} to go; run the same command again to go on",
             ) from None
         finally:
             write_manifest(output)
@@ -199,7 +258,7 @@ def run(videos: list[Path], output: Path, settings: ExtractSettings, workers: in
 def tell(kept: dict[Path, str], output: Path, kind: str) -> None:
     """A line for each reason: that video, or how many of them."""
     for reason in dict.fromkeys(kept.values()):
-        first, *more = [output / video.stem for video in kept if kept[video] == reason]
+        first, *more = [folder_of(video, output) for video in kept if kept[video] == reason]
         others = f" and {len(more)} more" if more else ""
         print(f"{kind}: {first}{others}: kept, though {reason}", file=sys.stderr)
 
@@ -215,23 +274,40 @@ def main() -> None:
         arguments.quality,
         arguments.allow_damaged,
     )
-    videos = find_videos(arguments.inputs)
-    output.mkdir(parents=True, exist_ok=True)
-    kept = [video for video in videos if (output / video.stem).exists()]
+    videos = find_videos(arguments.inputs, output)
+    with folder_lock(output, "scripts/extract_clips.py"):
+        if not extract_missing(videos, output, settings, arguments):
+            sys.exit(1)
+
+
+def extract_missing(
+    videos: list[Path], output: Path, settings: ExtractSettings, options: argparse.Namespace
+) -> bool:
+    """Extract those of `videos` that are not there, or with `options.replace` are there otherwise.
+
+    Returns whether all is well. Raises `ValueError`, before any work, where it would have to touch
+    what it did not make.
+    """
+    check_places(videos, output)
+    check_manifest(output)
+    discard_leftovers(output)
+    kept = [video for video in videos if folder_of(video, output).exists()]
     wrong, uncertain = differences(kept, output, settings)
-    if arguments.replace:
+    if options.replace:
+        for video in wrong | uncertain:
+            check_replaceable(folder_of(video, output))
         kept = [video for video in kept if video not in wrong | uncertain]
         wrong, uncertain = {}, {}
     todo = [video for video in videos if video not in set(kept)]
-    failed = run(todo, output, settings, arguments.workers)
+    failed = run(todo, output, settings, options)
     tell(uncertain, output, "note")
     tell(wrong, output, "error")
     if wrong:
         print("--replace makes them anew", file=sys.stderr)
-    done = len(todo) - failed
-    print(f"{output}: {done} extracted, {len(kept)} there already, {failed} failed")
-    if failed or wrong:
-        sys.exit(1)
+    names = f": {', '.join(printable(video.name) for video in failed)}" if failed else ""
+    done = len(todo) - len(failed)
+    print(f"{output}: {done} extracted, {len(kept)} there already, {len(failed)} failed{names}")
+    return not (failed or wrong)
 
 
 if __name__ == "__main__":

@@ -119,7 +119,7 @@ def test_frames_of_several_decoders_are_a_warning(extracted: Path) -> None:
     assert "another (1, such as a)" in text
     path.write_text("[]")
     _, problems = check(extracted)
-    assert "extraction.json: not a record" in problems.errors["frames and their record"][0]
+    assert "extraction.json: expected a record" in problems.errors["frames and their record"][0]
 
 
 def test_images_are_sampled_from_every_video_the_first_included(root: Path) -> None:

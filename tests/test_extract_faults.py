@@ -15,10 +15,12 @@ import numpy as np
 import pytest
 
 from data import extract
-from data.extract import discard_unfinished, extract_whole
+from data.extract import extract_whole
+from data.frame_folders import discard_unfinished
 from data.manifest import ExtractSettings
 from data.video_writer import write_video
 from tests.runs import start, wait_for
+from utils.system.locks import LOCK
 
 OPTIONS = ("--start", 0, "--end", "auto", "--short-side", 0)
 SMALL = ExtractSettings(start=0, end=None, fps=2)
@@ -58,12 +60,13 @@ def finish(videos: Path, output: Path) -> str:
 
 
 def listed(folder: Path) -> list[str]:
-    return sorted(path.name for path in folder.iterdir())
+    """Names of what is in a folder, but for the lock, which stays."""
+    return sorted(path.name for path in folder.iterdir() if path.name != LOCK)
 
 
 def same_files(a: Path, b: Path) -> bool:
     def contents(folder: Path) -> dict[Path, bytes]:
-        files = (path for path in folder.rglob("*") if path.is_file())
+        files = (path for path in folder.rglob("*") if path.is_file() and path.name != LOCK)
         return {path.relative_to(folder): path.read_bytes() for path in files}
 
     return contents(a) == contents(b)

@@ -104,7 +104,7 @@ def test_overfitting_leaves_dataset_checkpoint_metrics_and_video(tmp_path):
     command += ["--csv", str(csv), "--output", str(out), "epochs=1", "image_size=32", "workers=0"]
     result = subprocess.run(command, capture_output=True, text=True, check=False)
     assert result.returncode == 0, result.stderr
-    for name in ("train/latest.pt", "test/metrics.json", "demo/v.mp4", "demo/v.csv"):
+    for name in ("train/latest.pt", "test/metrics.json", "demo/v_detected.mp4", "demo/v.csv"):
         assert (out / name).is_file(), name
     metrics = json.loads((out / "test/metrics.json").read_text())
     assert metrics["steps"][0]["per_class"].keys() == {"crouch/kneel", "walk"}

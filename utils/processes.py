@@ -67,7 +67,7 @@ def call_each(
     """Call `function(*task)` for each of `tasks`, at most `workers` at a time, in child processes.
 
     limit: seconds in which a child must call `tell_progress` again, or else it is killed; its start
-    and its imports count. `None`: it may take as long as it likes.
+    and its imports do not count. `None`: it may take as long as it likes.
 
     Yields each task's index and what came of it, as they are finished: its result, the `ValueError`
     or `OSError` that it raised, `ProcessDied` or `ProcessHung`; the others go on. Any other
@@ -133,7 +133,7 @@ class _Child:
 
     def __init__(self, function: Callable[..., Any]) -> None:
         self.index = -1
-        self.silent, self._looked = 0.0, time.monotonic()
+        self.started, self.silent, self._looked = False, 0.0, time.monotonic()
         self.connection, theirs = SPAWN.Pipe()
         self.process = SPAWN.Process(target=_serve, args=(function, theirs), daemon=True)
         # Starting with a child it would, before Python 3.12, let through the signals that are held.
@@ -151,6 +151,7 @@ class _Child:
     def finish(self) -> Any:
         """Return the next thing that it sent: `_Working` or its result; `ProcessDied`."""
         self._heard()
+        self.started = True
         try:
             return self.connection.recv()
         except (EOFError, OSError):
@@ -165,7 +166,7 @@ class _Child:
         now = time.monotonic()
         self.silent += min(now - self._looked, 10 * LOOK_EVERY)
         self._looked = now
-        if limit is None or self.silent < limit:
+        if limit is None or not self.started or self.silent < limit:
             return _Working()
         self.kill()
         return ProcessHung(limit)
@@ -183,6 +184,7 @@ def _serve(function: Callable[..., Any], tasks: Connection) -> None:
     global _tell_parent
     Thread(target=_end_with_parent, daemon=True).start()
     _tell_parent = lambda: tasks.send(_Working())  # noqa: E731
+    _tell_parent()
     while True:
         try:
             task = tasks.recv()
