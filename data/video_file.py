@@ -14,7 +14,7 @@ from typing import NamedTuple, cast
 import av
 import numpy as np
 from av.container import InputContainer
-from av.stream import Disposition
+from av.stream import Disposition, Stream
 from av.video.stream import VideoStream
 
 from data.containers import DEMUXERS, check_complete
@@ -179,8 +179,7 @@ class VideoFile:
 
     def _packets(self, container: InputContainer, stream: VideoStream) -> Iterator[av.Packet]:
         """The stream's packets that hold anything: empty ones would end the decoder's work."""
-        for packet in container.demux(stream):
-            tell_progress()
+        for packet in _demux(container, [stream]):
             if packet.size:
                 yield packet
 
@@ -190,8 +189,7 @@ class VideoFile:
             check_complete(self.path, container.format.name)
             self._check_index(stream)
             packets, ends = [], [Fraction(0)]
-            for p in container.demux():
-                tell_progress()
+            for p in _demux(container, list(container.streams)):
                 if p.size and p.pts is not None and p.time_base:
                     ends.append((p.pts + (p.duration or 0)) * p.time_base)
                 if p.size and p.stream.index == stream.index:
@@ -316,6 +314,24 @@ class VideoFile:
                     f"{self.path}: truncated: ends after {float(end):.1f} s, "
                     f"expected {float(promised):.1f} s"
                 )
+
+
+def _demux(container: InputContainer, streams: list[Stream]) -> Iterator[av.Packet]:
+    """The packets of `streams`.
+
+    After the last one PyAV also gives an empty one for every stream, and fails on a stream that
+    appeared after the file was opened.
+    """
+    packets = container.demux(*streams)
+    while True:
+        try:
+            packet = next(packets, None)
+        except IndexError:
+            return
+        if packet is None:
+            return
+        tell_progress()
+        yield packet
 
 
 def _stamps(packets: list[Packet], reorders: bool) -> tuple[list[int | None], bool]:

@@ -34,16 +34,20 @@ def number(image: np.ndarray) -> int:
     return sum(int(bar) << bit for bit, bar in enumerate(bars))
 
 
-def write(path: Path, codec: str = "libx264", options: dict[str, str] = B_FRAMES) -> Path:
-    """COUNT numbered frames at 25 a second."""
+def write(
+    path: Path, codec: str = "libx264", options: dict[str, str] = B_FRAMES, count: int = COUNT
+) -> Path:
+    """Numbered frames at 25 a second."""
     if codec not in av.codecs_available:
         pytest.skip(f"this FFmpeg has no encoder {codec}")
     with av.open(str(path), "w") as container:
         stream = container.add_stream(codec, rate=25, options=dict(options))
         stream.width, stream.height = 96, 48
         stream.pix_fmt = "yuvj420p" if codec == "mjpeg" else "yuv420p"
-        for index in range(COUNT):
-            container.mux(stream.encode(av.VideoFrame.from_ndarray(coded(index), format="rgb24")))
+        for index in range(count):
+            container.mux(
+                stream.encode(av.VideoFrame.from_ndarray(coded(index % 64), format="rgb24"))
+            )
         container.mux(stream.encode())
     return path
 
@@ -309,3 +313,12 @@ def clear(path: Path) -> Iterator[None]:
         if str(path) not in str(error):
             raise AssertionError("an error that does not name the file") from error
         raise
+
+
+def test_a_stream_that_appears_late_is_left_out(tmp_path: Path) -> None:
+    """An FLV whose header announces no sound, and which has some all the same."""
+    path = write(tmp_path / "v.flv", count=200)  # more than FFmpeg looks at on opening
+    content = path.read_bytes()
+    sound = bytes([8, 0, 0, 2, 0, 0, 0, 0, 0, 0, 0, 0x2F, 0xFF])  # a tag of two bytes of MP3
+    path.write_bytes(content + sound + (13).to_bytes(4, "big"))
+    assert len(VideoFile(path)) == 200
