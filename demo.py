@@ -181,7 +181,9 @@ def annotate_video(
     length = detect_persons.detector.window_frames
     stream = VideoStream(source, length, data.fps, stride, data.image_size, batch_size, step_limit)
     video = VideoPersons(name, 0, 0, float(source.fps))
-    sound = Sound(source.path) if isinstance(source, VideoFile) else None
+    sound = None
+    if isinstance(source, VideoFile):
+        sound = Sound(source.path, source.start, step_limit or STEP_LIMIT)
     last_shown = 0.0
 
     def detect_batch(windows: list[Window]) -> list[KeyFrame]:

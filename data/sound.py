@@ -10,8 +10,11 @@ import av
 from av.audio.stream import AudioStream
 from av.container import InputContainer, OutputContainer
 from av.packet import Packet
-from av.video.stream import VideoStream
 
+from utils.stall import STEP_LIMIT, each_within
+
+# Seconds without a packet of sound after which its clock is taken to have jumped.
+LONGEST_SILENCE = 10
 # What players expect in an MP4 file; all else is decoded and encoded as AAC.
 COPIED = {"aac", "mp3", "ac3", "eac3", "alac", "opus"}
 
@@ -23,26 +26,32 @@ class Sound:
     video is cut short, and the sound ends with it.
     """
 
-    def __init__(self, path: str | Path) -> None:
-        """path: a video file; one without sound gives none."""
+    def __init__(
+        self, path: str | Path, start: Fraction = Fraction(0), step_limit: float = STEP_LIMIT
+    ) -> None:
+        """path: a video file; one without sound gives none.
+
+        start: time [s] of its first frame after the container's start. step_limit: seconds that
+        reading a packet may take.
+        """
         self.path, self.problem, self.whole = Path(path), "", True
+        self.start, self.step_limit = start, step_limit
+        self._written = Fraction(0)
         self._output: AudioStream | None = None
         self._waiting: Iterator[tuple[Fraction, Packet]] = iter(())
         self._next: tuple[Fraction, Packet] | None = None
 
-    def attach(self, container: OutputContainer, start: Fraction | None = None) -> None:
-        """Add a stream for the sound to `container`, whose header is not written yet.
-
-        start: time [s] in the source of the frame that is the output's first; None: where the
-        source's first video stream begins.
-        """
+    def attach(self, container: OutputContainer) -> None:
+        """Add a stream for the sound to `container`, whose header is not written yet."""
         try:
-            source = av.open(str(self.path))
+            # As an address, or FFmpeg takes what is before a colon in the name for a protocol.
+            only_files = {"protocol_whitelist": "file"}
+            source = av.open(f"file:{self.path}", options=only_files, metadata_errors="replace")
             stream = source.streams.best("audio")
             if not isinstance(stream, AudioStream):
                 source.close()
                 return
-            begin = _video_start(source) if start is None else start
+            begin = Fraction(source.start_time or 0, av.time_base) + self.start
             if stream.codec_context.codec.canonical_name in COPIED and _describes_itself(stream):
                 self._output = container.add_stream_from_template(stream)
                 self._waiting = self._copied(source, stream, begin)
@@ -62,8 +71,11 @@ class Sound:
                 self._next = self._next or next(self._waiting, None)
                 if self._next is None or (until is not None and self._next[0] >= until):
                     return
-                packet, self._next = self._next[1], None
+                (time, packet), self._next = self._next, None
+                if time - self._written > LONGEST_SILENCE:
+                    raise ValueError("the clock of the sound jumps")
                 container.mux(packet)
+                self._written = time
         except (av.FFmpegError, ValueError) as error:
             self._lose(error)
 
@@ -80,7 +92,7 @@ class Sound:
         base = stream.time_base or Fraction(1, av.time_base)
         shift, last = round(begin / base), None
         with source:
-            for packet in source.demux(stream):
+            for packet in each_within(source.demux(stream), str(self.path), self.step_limit):
                 if packet.pts is None or packet.dts is None or not packet.size:
                     continue
                 if packet.pts < shift or (last is not None and packet.dts <= last):
@@ -96,7 +108,7 @@ class Sound:
         assert self._output is not None
         last = None
         with source:
-            for frame in source.decode(stream):
+            for frame in each_within(source.decode(stream), str(self.path), self.step_limit):
                 base = frame.time_base or Fraction(1, stream.codec_context.sample_rate)
                 if frame.pts is None or (last is not None and frame.pts <= last):
                     continue
@@ -124,10 +136,3 @@ def _describes_itself(stream: AudioStream) -> bool:
 def _layout(stream: AudioStream) -> str:
     """Stereo, or mono where that is all there is: what each player and AAC encoder takes."""
     return "mono" if stream.codec_context.channels == 1 else "stereo"
-
-
-def _video_start(source: InputContainer) -> Fraction:
-    video = source.streams.best("video")
-    if not isinstance(video, VideoStream) or video.start_time is None:
-        return Fraction(0)
-    return video.start_time * (video.time_base or Fraction(0))

@@ -13,7 +13,6 @@ from fractions import Fraction
 from pathlib import Path
 from typing import NamedTuple
 
-import av
 import numpy as np
 import torch
 from torch import Tensor
@@ -84,9 +83,7 @@ def pixel_aspect(source: FrameFolder | VideoFile) -> Fraction:
     """Width over height of a pixel of the upright frames; 1 where the source does not say."""
     if isinstance(source, FrameFolder):
         return Fraction(1)
-    with av.open(str(source.path)) as container:
-        stream = container.streams.best("video")
-        assert isinstance(stream, av.VideoStream)
+    with source._open() as (container, stream):
         aspect = stream.sample_aspect_ratio or Fraction(1)
         if not Fraction(1, 16) < aspect < 16:  # damaged
             return Fraction(1)

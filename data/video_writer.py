@@ -50,7 +50,7 @@ def write_timed(
     path = Path(path)
     partial = path.with_name(f".{path.stem}.partial{path.suffix}")
     try:
-        with av.open(str(partial), "w") as container:
+        with av.open(f"file:{partial}", "w") as container:
             writer = _Writer(container, clock, rate, pixel_aspect, sound, path)
             for frame in frames:
                 writer.add(frame)

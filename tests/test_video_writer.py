@@ -57,8 +57,8 @@ def hear(path: Path) -> tuple[str, float, float]:
 def test_every_frame_keeps_its_time(clock: Fraction, tmp_path: Path) -> None:
     ticks = np.random.default_rng(0).integers(1, 90, 40).cumsum()
     times = [int(tick - ticks[0]) * clock for tick in ticks]
-    write_timed(tmp_path / "v.mp4", frames(times), clock_of(times), Fraction(20))
-    video = VideoFile(tmp_path / "v.mp4")
+    write_timed(tmp_path / "http:v.mp4", frames(times), clock_of(times), Fraction(20))
+    video = VideoFile(tmp_path / "http:v.mp4")
     assert video.times == times
     shown = [(frame.time, round(frame.image.mean() / 2)) for frame in video.frames()]
     assert [time for time, _ in shown] == times
@@ -104,7 +104,8 @@ def test_pixels_keep_their_shape(tmp_path: Path) -> None:
 )
 def test_sound_stays_in_step(name: str, codec: str, becomes: str, tmp_path: Path) -> None:
     source = write_with_sound(tmp_path / name, codec)
-    video, sound = VideoFile(source), Sound(source)
+    video = VideoFile(source)
+    sound = Sound(source, video.start)
     write_timed(
         tmp_path / "o.mp4", video.frames(), clock_of(video.times), Fraction(10), sound=sound
     )
@@ -142,3 +143,20 @@ def test_sound_that_cannot_be_read_is_said_and_the_video_written(tmp_path: Path)
         )
         assert "its sound is not in the annotated video" in sound.problem
         assert len(VideoFile(tmp_path / "o.mp4")) == 1
+
+
+def test_sound_whose_clock_jumps_ends_there(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Two recordings joined: an hour of silence would not fit the video."""
+    sound = Sound(write_with_sound(tmp_path / "v.mp4", "aac"))
+    copied = Sound._copied
+
+    def jump(*arguments: object) -> Iterator[tuple[Fraction, av.Packet]]:
+        for time, packet in copied(*arguments):
+            yield (time if time < 1 else time + 3600), packet
+
+    monkeypatch.setattr(Sound, "_copied", jump)
+    write_timed(tmp_path / "o.mp4", frames([Fraction(0)]), Fraction(1, 5), Fraction(5), sound=sound)
+    assert "the clock of the sound jumps" in sound.problem
+    assert len(VideoFile(tmp_path / "o.mp4")) == 1
