@@ -24,8 +24,14 @@ from utils.structures import ClipKey, ClipSample, ClipTargets
 
 # Frames per feature step: the temporal stride of I3D up to Mixed_4f.
 FRAMES_PER_STEP = 4
+# Seconds of a video that may be tested: a folder of frames is named by five digits.
+MOST_SECONDS = 100_000
 NO_BOXES = np.zeros((0, 4), dtype=np.float32)
 WHOLE_IMAGE = np.array([[0.0, 0.0, 1.0, 1.0]], dtype=np.float32)
+
+
+class TooManySecondsError(ValueError):
+    """More seconds of a video are to be tested than any has."""
 
 
 class AvaClips(Dataset[ClipSample]):
@@ -238,7 +244,9 @@ def testing_keys(
 
 
 def tested_seconds(folder: Path, first: int, last: int) -> range:
-    """The seconds tested of the video with frames in `folder`; raises `ValueError` without it.
+    """The seconds tested of the video with frames in `folder`.
+
+    Raises `ValueError` without the folder where it is asked, and `TooManySecondsError`.
 
     -1 stands for the first, or the last, second that there is a folder of frames for.
     """
@@ -246,6 +254,11 @@ def tested_seconds(folder: Path, first: int, last: int) -> range:
         there = SecondFolders(folder)
         first = there.first if first < 0 else first
         last = there.last if last < 0 else last
+    if last - first >= MOST_SECONDS:
+        raise TooManySecondsError(
+            f"{folder}: expected at most {MOST_SECONDS:,} seconds to test, got {first} to {last} "
+            "(data.first_second, data.last_second; -1: a second for which there are frames)"
+        )
     return range(first, last + 1)
 
 

@@ -4,17 +4,16 @@
     python scripts/analyze.py runs/toy_step/test
     python scripts/analyze.py step1.csv step2.csv -l LABELMAP -g GROUNDTRUTH [-e EXCLUSIONS]
 
-A folder of results knows its ground truth; detections of others are named one file per step, with
-the files that they are compared with. Printed, and written to `<folder>/analysis` as Markdown,
-JSON, CSV and pictures: AP of each class with counts; error types (duplicate, wrong class, wrong
-box, background, missed) and what each costs; which classes are taken for which; AP against the size
-and the displacement of persons; recall of every step's proposals.
+A folder of results (or that of its run) knows its ground truth; detections of others are named one
+file per step, with the files that they are compared with. Printed, and written to
+`<folder>/analysis` as Markdown, JSON, CSV and pictures: AP of each class with counts; error types
+(duplicate, wrong class, wrong box, background, missed) and what each costs; which classes are taken
+for which; AP against the size and the displacement of persons; recall of every step's proposals.
 """
 
 from __future__ import annotations
 
 import argparse
-import json
 import sys
 from dataclasses import dataclass
 from pathlib import Path
@@ -26,9 +25,26 @@ from external.ava_evaluation import PROTOCOLS, read_boxes, read_exclusions
 from external.ava_evaluation.protocol import find_protocol
 from utils.analysis import StepAnalysis, analyze, make_tables, write_tables
 from utils.analysis.persons import has_person_column
-from utils.analysis.pictures import draw_pictures, has_matplotlib
+from utils.analysis.pictures import PICTURES, draw_pictures, has_matplotlib
+from utils.analysis.report import TABLES
+from utils.analysis.results import (
+    Known,
+    detection_files,
+    find_results,
+    read_known,
+    read_overlaps,
+)
 from utils.cli import run_main, staged_results
 from utils.labels import read_label_map
+from utils.system.outputs import check_replaceable, note_made
+
+# Everything that it may write.
+FILES = (
+    "report.md",
+    "analysis.json",
+    *(f"{name}.csv" for name in TABLES),
+    *(f"{name}.png" for name in PICTURES),
+)
 
 PRINTED = (
     "steps",
@@ -60,7 +76,9 @@ def parse_arguments() -> argparse.Namespace:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     add = parser.add_argument
-    add("results", type=Path, nargs="+", help="test.py's folder, or detections, a CSV each step")
+    add(
+        "results", type=Path, nargs="+", help="test.py's folder or the run's, or a CSV of each step"
+    )
     add("-l", "--labelmap", type=Path, help="classes: .pbtxt, .yaml or .csv")
     add("-g", "--groundtruth", type=Path, help="annotation CSV, 7 or 8 columns")
     add("-e", "--exclusions", type=Path, help="CSV video,timestamp of images to leave out")
@@ -77,17 +95,14 @@ def find_inputs(arguments: argparse.Namespace) -> Inputs:
     Raises `ValueError` where one is missing.
     """
     results: list[Path] = arguments.results
-    folder = results[0] if results[0].is_dir() else None
+    folder = None if results[0].is_file() else find_results(results[0])
     if folder is not None and len(results) > 1:
         raise ValueError(f"expected one folder of results, or CSV files, got {len(results)} names")
-    known: dict[str, Any] = {}
+    known: Known = {}
     overlaps, detections = None, results
     if folder is not None:
-        detections = sorted(folder.glob("detections_step*.csv"), key=lambda p: (len(p.name), p))
-        if not detections:
-            raise ValueError(f"{folder}: no detections_step*.csv in this folder, run test.py first")
-        known = _read_json(folder / "metrics.json") or {}
-        overlaps = _read_json(folder / "proposals.json")
+        detections = detection_files(folder)
+        known, overlaps = read_known(folder), read_overlaps(folder)
     protocol = find_protocol(arguments.protocol or known.get("protocol", "2018"))
     if arguments.exclusions and not protocol.exclusions:
         raise ValueError(f"protocol {protocol.name} has no exclusions, but some were given")
@@ -136,6 +151,7 @@ def run(inputs: Inputs, iou_threshold: float) -> list[StepAnalysis]:
 def main() -> None:
     arguments = parse_arguments()
     inputs = find_inputs(arguments)
+    check_replaceable(inputs.output, FILES)
     steps = run(inputs, arguments.iou_threshold)
     tables = make_tables(steps, inputs.overlaps)
     about = {
@@ -150,25 +166,13 @@ def main() -> None:
         write_tables(tables, folder, about)
         if not arguments.no_pictures and has_matplotlib():
             draw_pictures(steps, inputs.overlaps, folder)
+    note_made(inputs.output, "analyze", FILES)
     for table in tables:
         if table.name in PRINTED:
             print(f"\n{table.to_markdown()}", end="")
     print(f"\nreport: {inputs.output / 'report.md'}, pictures: {inputs.output / '*.png'}")
     if not arguments.no_pictures and not has_matplotlib():
         print("no pictures: matplotlib is not installed (pip install matplotlib)")
-
-
-def _read_json(path: Path) -> dict[str, Any] | None:
-    """The content of a results file; None if it is not there."""
-    if not path.is_file():
-        return None
-    try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-    except json.JSONDecodeError as error:
-        raise ValueError(f"{path}: not JSON: {error}") from error
-    if not isinstance(content, dict):
-        raise ValueError(f"{path}: expected what test.py writes")
-    return content
 
 
 def _as_path(text: str | None) -> Path | None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import os
 from pathlib import Path
 
 import pytest
@@ -14,6 +15,7 @@ from tests.analysis_helpers import LABELS, random_tables
 from tests.entries import Script
 
 SCRIPT = "scripts/analyze"
+FOUND = ["test/detections_step1.csv"]
 
 
 def write_results(folder: Path, persons: bool = True) -> dict[str, Path]:
@@ -96,7 +98,13 @@ def test_2020_leaves_the_exclusions_of_a_folder_alone(script: Script, tmp_path: 
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
-        (["empty"], r"empty: no detections_step*.csv in this folder, run test.py first"),
+        (["empty"], "empty: no results of test.py there (looked for empty/detections_step*.csv or"),
+        (["runs/nosuch"], "runs/nosuch: no such folder or file; no results of test.py there"),
+        (["pipe"], "pipe: no results of test.py there"),
+        (
+            [*FOUND, "pipe", "-g", "test/groundtruth.csv", "-l", "test/label_map.csv"],
+            "pipe: expected a file, this is a pipe or a device",
+        ),
         (["test", "test"], "expected one folder of results"),
         (["test", "-g", "none.csv"], "none.csv: no such file (say -g GROUNDTRUTH)"),
         (["test", "--iou-threshold", "2"], "--iou-threshold is 2.0, expected a number in (0, 1]"),
@@ -111,5 +119,57 @@ def test_mistakes_are_named(
 ) -> None:
     write_results(tmp_path / "test")
     (tmp_path / "empty").mkdir()
+    os.mkfifo(tmp_path / "pipe")
     monkeypatch.chdir(tmp_path)
     assert said in script.refuses(*arguments)
+
+
+def test_a_run_s_folder_stands_for_its_test(script: Script, tmp_path: Path) -> None:
+    write_results(tmp_path / "run/test")
+    outcome = script(tmp_path / "run", "--no-pictures")
+    assert outcome.code == 0, outcome.err
+    assert (tmp_path / "run/test/analysis/report.md").is_file()
+
+
+STAGE = {"name": "a", "recall": 0.5, "mean_iou": 0.4, "persons": [1], "boxes": [1]}
+
+
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [
+        ("metrics.json", "[" * 100_000),
+        ("metrics.json", '{"protocol": "2019"}'),
+        ("metrics.json", '{"groundtruth": ["a"]}'),
+        ("metrics.json", "[]"),
+        ("metrics.json", "\x00"),
+        ("proposals.json", "{"),
+        ("proposals.json", "3"),
+        ("proposals.json", '{"iou_edges": [0, 1]}'),
+        ("proposals.json", json.dumps({"iou_edges": [0, 1], "stages": []})),
+        ("proposals.json", json.dumps({"iou_edges": [1, 0], "stages": [STAGE]})),
+        ("proposals.json", json.dumps({"iou_edges": [0, 0.5, 1], "stages": [STAGE]})),
+        ("proposals.json", json.dumps({"iou_edges": [0, 1], "stages": [STAGE | {"boxes": [-1]}]})),
+        ("proposals.json", json.dumps({"iou_edges": [0, 1], "stages": [STAGE | {"name": None}]})),
+        ("proposals.json", json.dumps({"iou_edges": [0, float("nan")], "stages": [STAGE]})),
+        (
+            "proposals.json",
+            json.dumps({"iou_edges": [0, 1], "stages": [STAGE | {"boxes": [2**70]}]}),
+        ),
+    ],
+)
+def test_damaged_results_are_named(script: Script, tmp_path: Path, name: str, content: str) -> None:
+    write_results(tmp_path)
+    (tmp_path / name).write_text(content)
+    assert f"{tmp_path / name}: " in script.refuses(tmp_path, "--no-pictures")
+
+
+def test_files_that_it_did_not_make_stay(script: Script, tmp_path: Path) -> None:
+    write_results(tmp_path / "test")
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine/report.md").write_text("mine")
+    options = ("--no-pictures", "--output", tmp_path / "mine")
+    assert "was not made by this command" in script.refuses(tmp_path / "test", *options)
+    assert (tmp_path / "mine/report.md").read_text() == "mine"
+    (tmp_path / "mine/report.md").unlink()
+    for _ in range(2):  # its own are replaced
+        assert script(tmp_path / "test", *options).code == 0

@@ -11,7 +11,13 @@ from data.check.frames import TESTED, VideoFrames, check_decoders, check_frames,
 from data.check.labels import PERSONS, LabelFile, read_label_file
 from data.check.problems import Problems
 from data.check.rules import check_actions, check_boxes, check_repetitions, count_neighbors
-from data.dataset import FRAMES_PER_STEP, dataset_root, tested_seconds
+from data.dataset import (
+    FRAMES_PER_STEP,
+    MOST_SECONDS,
+    TooManySecondsError,
+    dataset_root,
+    tested_seconds,
+)
 from utils.config import Config
 from utils.labels import read_label_map
 from utils.proposals import read_proposals
@@ -144,8 +150,11 @@ def _choose_val_keys(split: CheckedSplit, root: Path, config: Config, problems: 
         first, last = data.first_second, data.last_second
         try:
             seconds = tested_seconds(root / data.frames / video, first, last)
+        except TooManySecondsError as error:
+            problems.error(KEYS, str(error))
+            continue
         except ValueError:  # told when its frames are looked for
-            seconds = range(max(first, 0), max(first, last, 0) + 1)
+            seconds = range(max(first, 0), max(first, min(last, first + MOST_SECONDS), 0) + 1)
         for second in seconds:
             key = ClipKey(video, second)
             split.keys[key] = annotated.get(key, TESTED)

@@ -49,6 +49,10 @@ def has_matplotlib() -> bool:
     return True
 
 
+PICTURES = ("classes", "errors", "gains", "confusion", "groups", "proposals")
+"""The pictures that there may be."""
+
+
 def draw_pictures(
     steps: Sequence[StepAnalysis], overlaps: Mapping[str, Any] | None, folder: Path
 ) -> list[Path]:
@@ -63,6 +67,7 @@ def draw_pictures(
     }
     if overlaps is not None:
         drawn["proposals"] = draw_proposals(overlaps)
+    assert set(drawn) <= set(PICTURES), "a picture is not in PICTURES"
     paths = []
     for name, figure in drawn.items():
         paths.append(folder / f"{name}.png")

@@ -18,6 +18,20 @@ from utils.analysis.tables import Cell, Column, Table
 # Of the confusions the most frequent are listed.
 CONFUSIONS = 20
 ALL = "all classes"
+# The tables that there may be.
+TABLES = (
+    "steps",
+    "steps_annotated",
+    "classes",
+    "errors",
+    "errors_all",
+    "annotated",
+    "gains",
+    "confusion",
+    "size",
+    "displacement",
+    "proposals",
+)
 # Thresholds of the recall table; pictures show all.
 RECALL_AT = (0.3, 0.5, 0.7, 0.9)
 
@@ -47,6 +61,7 @@ def make_tables(
         tables.append(_groups_table("displacement", title, steps, motions))
     if overlaps is not None:
         tables.append(_recall_table(overlaps))
+    assert {table.name for table in tables} <= set(TABLES), "a table is not in TABLES"
     return tables
 
 
