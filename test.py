@@ -27,7 +27,7 @@ from utils.cli import default_checkpoint, default_output, run_main, staged_resul
 from utils.config import Config, describe_options, load_config
 from utils.devices import add_device_option
 from utils.distributed import is_main, start_process, stop_process
-from utils.evaluation import StepEvaluator, build_evaluator
+from utils.evaluation import build_evaluator
 from utils.inference import collect_detections
 from utils.labels import check_same_classes
 from utils.metrics_text import format_classes, format_results
@@ -93,27 +93,26 @@ def test(arguments: argparse.Namespace, device: torch.device) -> None:
         )
     if is_main():
         assert len(evaluator) == count, f"{len(evaluator)} of {count} images tested"
-        protocol, exclusions = config.test.protocol, validation.exclusions
-        metrics = evaluator.evaluate(validation.groundtruth, exclusions, protocol)
+        protocol, excluded = config.test.protocol, validation.excluded
+        output = arguments.output or default_output(path, "test")
+        with staged_results(output) as folder:  # before they are judged, which may fail
+            evaluator.write_detections(folder)
+        metrics = evaluator.evaluate(validation.groundtruth, excluded, protocol)
         files: dict[str, Path | None] = {
             "checkpoint": Path(path),
             "groundtruth": validation.labels,
             "label_map": validation.label_map,
-            "exclusions": exclusions,
+            "exclusions": validation.exclusions,
         }
         metrics |= {name: file and str(file.resolve()) for name, file in files.items()}
-        overlaps = evaluator.proposal_overlaps(exclusions, protocol)
-        output = arguments.output or default_output(path, "test")
-        write_results(evaluator, metrics, overlaps, output)
+        overlaps = evaluator.proposal_overlaps(excluded, protocol)
+        write_results(metrics, overlaps, output)
 
 
-def write_results(
-    evaluator: StepEvaluator, metrics: dict[str, Any], overlaps: dict[str, Any], output: Path
-) -> None:
-    """Put all files in place at once, and show the figures."""
+def write_results(metrics: dict[str, Any], overlaps: dict[str, Any], output: Path) -> None:
+    """Put both files in place at once, and show the figures."""
     with staged_results(output) as folder:
         (folder / "proposals.json").write_text(json.dumps(overlaps) + "\n")
-        evaluator.write_detections(folder)
         (folder / "metrics.json").write_text(json.dumps(metrics, indent=2) + "\n")
     print(f"{format_classes(metrics)}\n\n{format_results(metrics)}")
     print(f"results: {output / 'metrics.json'}, {output / 'detections_step*.csv'}")

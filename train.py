@@ -104,7 +104,7 @@ def make_validation(
         metrics = {}
         if is_main():
             metrics = evaluator.evaluate(
-                validation.groundtruth, validation.exclusions, config.test.protocol
+                validation.groundtruth, validation.excluded, config.test.protocol
             )
         return broadcast_object(metrics), pictures.pictures
 

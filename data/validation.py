@@ -9,16 +9,18 @@ from data.dataset import build_dataset, dataset_root
 from data.loader import build_loader
 from utils.config import Config
 from utils.distributed import rank, world_size
+from utils.evaluation import check_judgeable
 from utils.groundtruth import read_groundtruth
 
 
 class ValidationSet:
     """This process's share of the key frames, and what `StepEvaluator.evaluate` wants to know.
 
-    All is read at once, so that nothing is missing when everything has been detected. Raises
+    All is read at once and judged as if nothing had been detected, so that nothing is missing or
+    refused when everything has been. Raises
     `ValueError` for files or folders that are missing or malformed.
 
-    labels, label_map, exclusions: the files, the last one if any.
+    labels, label_map, exclusions: the files, the last one if any. excluded: what that lists.
     """
 
     def __init__(self, config: Config) -> None:
@@ -29,8 +31,8 @@ class ValidationSet:
         self.dataset = build_dataset(config, "val")
         self.classes = self.dataset.classes
         self.groundtruth = read_groundtruth(self.labels, self.dataset.annotations)
-        if self.exclusions is not None:
-            read_exclusions(self.exclusions)
+        self.excluded = read_exclusions(self.exclusions) if self.exclusions is not None else None
+        check_judgeable(self.groundtruth, self.classes, self.excluded, config.test.protocol)
         self.loader = build_loader(
             self.dataset,
             config.test.test_batch_size,

@@ -136,6 +136,35 @@ def test_paths_in_a_checkpoint_are_never_used(script: Script, data: Path, tmp_pa
     assert (config.data.root, config.data.frames, config.data.proposals) == ("", "frames", "34")
 
 
+def test_detections_are_on_disk_before_they_are_judged(
+    script: Script, checkpoint: Path, data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Hours of detection are not lost with an evaluation that fails."""
+
+    def fail(*_: object) -> dict:
+        raise ValueError("judged in vain")
+
+    monkeypatch.setattr("utils.evaluation.StepEvaluator.evaluate", fail)
+    assert "judged in vain" in script.refuses(*arguments(checkpoint, data, tmp_path / "out"))
+    written = sorted(path.name for path in (tmp_path / "out").iterdir())
+    assert written == [f"detections_step{s}.csv" for s in (1, 2, 3)]
+
+
+def test_spellings_of_whole_seconds_are_one(
+    script: Script, checkpoint: Path, data: Path, tmp_path: Path
+) -> None:
+    metrics = []
+    rows = [row.replace(",090", ",90").replace("2,", "2.0,", 1) for row in ROWS]
+    for i, text in enumerate(("\n".join(ROWS) + "\n", "\r".join(rows) + "\r")):
+        (data / "annotations/spelt.csv").write_text(text, newline="")
+        (data / "annotations/left_out.csv").write_text("a,0903.0\n" if i else "a,903\n")
+        files = ["val_labels=annotations/spelt.csv", "val_exclusions=annotations/left_out.csv"]
+        outcome = script(*arguments(checkpoint, data, tmp_path / str(i)), *files)
+        assert outcome.code == 0, outcome.err
+        metrics.append(json.loads((tmp_path / str(i) / "metrics.json").read_text()))
+    assert metrics[0] == metrics[1]
+
+
 @pytest.mark.parametrize(
     ("more", "said"),
     [

@@ -10,7 +10,7 @@ import torch
 
 from external.ava_evaluation import read_boxes
 from external.ava_evaluation.__main__ import main as evaluate_files
-from utils.evaluation import StepEvaluator
+from utils.evaluation import StepEvaluator, check_judgeable
 from utils.groundtruth import read_groundtruth
 from utils.metrics_text import format_classes, format_results
 from utils.structures import ClipBatch, ClipKey, ClipTargets, StepOutput
@@ -117,6 +117,30 @@ def test_excluded_images_count_nowhere(one_person: tuple, tmp_path: Path) -> Non
     assert [step["mAP"] for step in metrics["steps"]] == [None, None]
     # The 2020 state of the evaluation has no exclusions.
     assert evaluator.evaluate(read_boxes(truth), exclusions, "2020")["steps"][1]["mAP"] == 1.0
+
+
+def test_what_the_evaluation_refuses_is_refused_before_anything_is_detected(tmp_path: Path) -> None:
+    truth = tmp_path / "gt.csv"
+    for row, protocol, excluded in (
+        ("v,902,0.5,0.5,0.1,0.1,1", "2018", None),
+        ("v,902.5,0,0,1,1,1", "2018", None),
+        ("v,902,0,0,1,1,1", "2019", None),
+    ):
+        truth.write_text(f"{row[:-1]}{min(CLASSES)}\n")
+        with pytest.raises(ValueError, match=r"gt\.csv, line 1|protocol is '2019'"):
+            check_judgeable(read_boxes(truth), CLASSES, excluded, protocol)
+    truth.write_text("v,902.0,0,0,1,1,1\n")
+    for protocol in ("2018", "2020"):
+        check_judgeable(read_boxes(truth), CLASSES, {ClipKey("v", 902)}, protocol)
+
+
+def test_names_with_commas_and_quotes_are_read_back(tmp_path: Path) -> None:
+    batch, outputs = random_data(images=2)
+    batch.keys = [ClipKey('a, "b"', 902), ClipKey("caf\u00e9/1", 903)]
+    evaluator = StepEvaluator(CLASSES)
+    evaluator.add(batch, outputs)
+    (path, *_) = evaluator.write_detections(tmp_path)
+    assert {video for video, _ in read_boxes(path).keys} == {'a, "b"', "caf\u00e9/1"}
 
 
 @pytest.mark.parametrize("protocol", ["2018", "2020"])

@@ -8,7 +8,7 @@ they are collected, so `python -m external.ava_evaluation` on the CSV gives the 
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -25,6 +25,8 @@ from utils.overlaps import IOU_THRESHOLD, Overlap, describe_stages, measure_over
 from utils.postprocess import Detections, detect
 from utils.structures import ClipBatch, ClipKey, StepOutput
 
+# Images to leave out, or the CSV file that lists them.
+Exclusions = Collection[ClipKey] | str | Path | None
 # Decimals of a coordinate in the files, a fraction of width or height: 0.0004 pixels of 400.
 DECIMALS = 6
 
@@ -123,25 +125,24 @@ class StepEvaluator:
     def evaluate(
         self,
         groundtruth: Boxes,
-        exclusions: str | Path | None = None,
+        exclusions: Exclusions = None,
         protocol: str = "2018",
     ) -> dict[str, Any]:
         """The metrics of every step as plain values, ready for JSON; not a number is `None`.
 
-        groundtruth: what `read_groundtruth` gives. exclusions: the CSV file of images to leave out;
+        groundtruth: what `read_groundtruth` gives. exclusions: images to leave out, or their file;
         the 2020 protocol has none and ignores it. An image that the ground truth names but nobody
         tested counts as one on which nothing was found.
         """
-        if not find_protocol(protocol).exclusions:
-            exclusions = None
-        tested = self._tested(exclusions)
+        excluded = _excluded(exclusions, protocol)
+        tested = self._tested(excluded)
         steps = []
         for step, images in enumerate(self._found.steps):
             result = evaluate(
                 groundtruth,
                 self._table(step),
                 self.classes,
-                exclusions=exclusions,
+                exclusions=_as_pairs(excluded),
                 protocol=protocol,
                 iou_threshold=IOU_THRESHOLD,
             )
@@ -169,22 +170,21 @@ class StepEvaluator:
         }
 
     def proposal_overlaps(
-        self, exclusions: str | Path | None = None, protocol: str = "2018"
+        self, exclusions: Exclusions = None, protocol: str = "2018"
     ) -> dict[str, Any]:
         """How the input proposals of every step, and the last step's boxes, cover the persons.
 
         Counts by IoU, ready for JSON (`utils.overlaps.describe_stages`); arguments as `evaluate`.
         """
-        tested = self._tested(exclusions if find_protocol(protocol).exclusions else None)
+        tested = self._tested(_excluded(exclusions, protocol))
         stages = [[self._found.proposals[key] for key in tested]]
         stages += [[images[key].overlap for key in tested] for images in self._found.steps]
         names = [f"input of step {step}" for step in range(1, len(stages))] + ["output"]
         return describe_stages(zip(names, stages, strict=True))
 
-    def _tested(self, exclusions: str | Path | None) -> list[ClipKey]:
+    def _tested(self, excluded: Collection[ClipKey] | None) -> list[ClipKey]:
         """The images collected, without those left out, sorted."""
-        excluded = _excluded_keys(exclusions)
-        return [key for key in sorted(self._found.proposals) if key not in excluded]
+        return [key for key in sorted(self._found.proposals) if key not in (excluded or ())]
 
     def write_detections(self, folder: str | Path) -> list[Path]:
         """Write `detections_step<s>.csv` of every step into `folder`; returns their paths.
@@ -217,6 +217,21 @@ class StepEvaluator:
             score=_concatenated([r.scores for r in results], np.float64),
             source=f"detections of step {step + 1}",
         )
+
+
+def check_judgeable(
+    groundtruth: Boxes,
+    classes: Mapping[int, str],
+    exclusions: Exclusions = None,
+    protocol: str = "2018",
+) -> None:
+    """Evaluate as if nothing had been detected: what `evaluate` would refuse after hours.
+
+    Arguments as `StepEvaluator` and its `evaluate` take them. Raises `ValueError`.
+    """
+    excluded = _as_pairs(_excluded(exclusions, protocol))
+    nothing = Boxes.from_arrays([], [], [], np.zeros(0, dtype=np.int64))
+    evaluate(groundtruth, nothing, classes, excluded, protocol, IOU_THRESHOLD)
 
 
 def build_evaluator(config: Config, classes: Mapping[int, str]) -> StepEvaluator:
@@ -255,9 +270,17 @@ def _joined(parts: list[dict]) -> dict:
     return {key: value for part in parts for key, value in part.items()}
 
 
-def _excluded_keys(exclusions: str | Path | None) -> set[ClipKey]:
-    rows = read_exclusions(exclusions) if exclusions is not None else set()
-    return {ClipKey(video, int(float(second))) for video, second in rows}
+def _excluded(exclusions: Exclusions, protocol: str) -> Collection[ClipKey] | None:
+    """The images to leave out; None where the protocol knows none, or none are given."""
+    if exclusions is None or not find_protocol(protocol).exclusions:
+        return None
+    if isinstance(exclusions, str | Path):
+        return {ClipKey(*image) for image in read_exclusions(exclusions)}
+    return exclusions
+
+
+def _as_pairs(excluded: Collection[ClipKey] | None) -> list[tuple[str, int]] | None:
+    return None if excluded is None else [(key.video, key.timestamp) for key in excluded]
 
 
 def _concatenated(arrays: list[np.ndarray], dtype: type) -> np.ndarray:
