@@ -7,6 +7,7 @@ holds the same in plain Python types and is read by an unpickler that refuses ev
 
 from __future__ import annotations
 
+import os
 import pickle
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -14,7 +15,7 @@ from typing import Annotated, Any, TypedDict
 
 import msgspec
 
-from external.ava_evaluation.cells import MAX_INTEGER
+from external.ava_evaluation.cells import MAX_INTEGER, MAX_SECOND
 from external.files import open_regular, parsing
 from utils.ava_csv import (
     FractionBox,
@@ -26,12 +27,13 @@ from utils.ava_csv import (
     parse_whole,
     read_rows,
 )
-from utils.formats.schema import Count, check_shape
+from utils.formats.schema import check_shape
 from utils.structures import ClipKey
 from utils.system.outputs import write_whole
 
 FORMAT = "step-annotations-1"
 EXPECTED = "a pickle of scripts/generate_label.py"
+HEAD = 200  # bytes
 HINT = "expected plain data as scripts/generate_label.py writes it"
 
 
@@ -104,6 +106,21 @@ def write_pickle(records: Records, path: str | Path) -> None:
     write_whole(path, pickle.dumps(content, protocol=4))
 
 
+def check_replaceable_pickle(path: Path) -> None:
+    """Raise `ValueError` if something stands at `path` that `write_pickle` did not write.
+
+    The format's name stands at the begin of what it wrote, also of a pickle that was cut short.
+    """
+    if not os.path.lexists(path):
+        return
+    with open_regular(path, "place for a file") as file:
+        if FORMAT.encode() not in file.read(HEAD):
+            raise ValueError(
+                f"{path}: is there already and was not made by this command; move it away or give "
+                "another --output"
+            )
+
+
 class _PlainUnpickler(pickle.Unpickler):
     """Loads numbers, text and containers; any reference to code is refused before it is run."""
 
@@ -111,6 +128,7 @@ class _PlainUnpickler(pickle.Unpickler):
         raise pickle.UnpicklingError(f"it refers to {module}.{name}")
 
 
+_Second = Annotated[int, msgspec.Meta(ge=0, le=MAX_SECOND)]
 _Integer = Annotated[int, msgspec.Meta(ge=-MAX_INTEGER, le=MAX_INTEGER)]
 _Box = tuple[float, float, float, float]
 _Persons = list[tuple[_Box, _Integer | None, list[_Integer]]]
@@ -121,19 +139,38 @@ class _Content(TypedDict):
 
     format: str
     has_persons: bool
-    images: list[tuple[str, Count, list[Any]]]
+    images: list[tuple[str, _Second, list[Any]]]
 
 
 def _read_pickle(path: Path) -> Records:
     content = _unpickled(path)
     if not isinstance(content, dict) or content.get("format") != FORMAT:
         raise ValueError(f"{path}: not of format {FORMAT}; {HINT}")
-    plain = check_shape(content, _Content, path, EXPECTED)
-    # A pickle of a few bytes can refer to one list a million times over.
-    count = sum(len(persons) for _, _, persons in plain["images"])
-    if count > path.stat().st_size:
-        raise ValueError(f"{path}: refused: more persons ({count:,}) than bytes; {HINT}")
-    return _records_from_plain(plain, path)
+    size = path.stat().st_size
+    if not _holds_at_most(content.get("images"), size):
+        raise ValueError(f"{path}: refused: it refers to more than its {size:,} bytes hold; {HINT}")
+    return _records_from_plain(check_shape(content, _Content, path, EXPECTED), path)
+
+
+def _holds_at_most(images: Any, count: int) -> bool:
+    """Whether images, persons and actions together are at most `count` entries.
+
+    A pickle of a few bytes can refer to one list a million times over, in each of which another is
+    referred to: what takes no memory would take hours to look at.
+    """
+    level = images if isinstance(images, list | tuple) else ()
+    for _ in range(4):  # image, persons, person, actions
+        if len(level) > count:
+            return False
+        count -= len(level)
+        below: list[Any] = []
+        for entry in level:
+            if isinstance(entry, list | tuple):
+                below += entry[: count + 1]
+            if len(below) > count:
+                return False
+        level = [entry for entry in below if isinstance(entry, list | tuple)]
+    return True
 
 
 def _unpickled(path: Path) -> Any:
@@ -142,7 +179,8 @@ def _unpickled(path: Path) -> Any:
             with parsing(path, EXPECTED):
                 return _PlainUnpickler(file).load()
         except (pickle.UnpicklingError, EOFError) as error:  # not among the kinds that it knows
-            raise ValueError(f"{path}: refused: {error}; {HINT}") from error
+            reason = " ".join(str(error).split())
+            raise ValueError(f"{path}: refused: {reason}; {HINT}") from error
 
 
 def _records_from_plain(content: _Content, path: Path) -> Records:

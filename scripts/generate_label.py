@@ -14,7 +14,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # run as a file, not as a module
 
-from data.records import read_records, write_pickle
+from data.records import check_replaceable_pickle, read_records, write_pickle
 from utils.system.outputs import check_apart
 
 
@@ -28,6 +28,7 @@ def main(arguments: list[str] | None = None) -> None:
         parser.error(f"expected a .csv to read and a .pkl to write, got {options.csv} and {output}")
     try:
         check_apart([output], [options.csv])
+        check_replaceable_pickle(output)
         records = read_records(options.csv)
         write_pickle(records, output)
     except (ValueError, OSError) as error:

@@ -201,6 +201,50 @@ def test_a_pickle_is_checked_like_a_csv(tmp_path: Path) -> None:
             read_annotations(tmp_path / "labels.pkl", CLASSES)
 
 
+PERSON = ((0.0, 0.0, 1.0, 1.0), 1, [2])
+TEN_THOUSAND = [PERSON] * 10_000
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"images": [("v", 902.7, [PERSON])]}, "Expected int, got float"),
+        ({"images": [("v", 10**13, [PERSON])]}, "Expected int <= "),
+        ({"images": [("v", -1, [PERSON])]}, "Expected int >= 0"),
+        ({"images": [("../v", 902, [PERSON])]}, "must not lead out of its folder"),
+        ({"images": [("v\0", 902, [PERSON])]}, "without control characters"),
+        ({"images": [(7, 902, [PERSON])]}, "Expected str, got int"),
+        ({"images": [("v", 902, [PERSON]), ("v", 902, [])]}, "stands twice"),
+        ({"images": [("v", 902, [(PERSON[0], None, [2])])]}, "all persons with an id, or none"),
+        (
+            {"images": [("v", 902, [(PERSON[0], 2**63, [2])])]},
+            "Expected int <= 9223372036854775807",
+        ),
+        ({"images": [("v", 902, [(PERSON[0], "None", [2])])]}, "got str"),
+        ({"images": [("v", 902, [(PERSON[0], True, [2])])]}, "got bool"),
+        ({"images": [("v", 902, [((0, 0, float("inf"), 1), 1, [2])])]}, "outside the image"),
+        ({"images": [("v", 902, [(PERSON[0], 1, [2.5])])]}, "Expected int, got float"),
+        ({"has_persons": False}, "all persons with an id, or none"),
+        ({"has_persons": 2}, "Expected bool, got int"),
+        ({"images": None}, "got null"),
+        ({"images": [("v", i, TEN_THOUSAND) for i in range(10_000)]}, "refers to more than its"),
+    ],
+)
+def test_a_pickle_s_content_is_checked(tmp_path: Path, change: dict, message: str) -> None:
+    whole = {
+        "format": "step-annotations-1",
+        "has_persons": True,
+        "images": [("v", 902, [PERSON])],
+    }
+    path = tmp_path / "labels.pkl"
+    path.write_bytes(pickle.dumps(whole))
+    assert list(read_records(path).images) == [V902]
+    path.write_bytes(pickle.dumps(whole | change))
+    with pytest.raises(ValueError, match=r"labels\.pkl") as caught:
+        read_records(path)
+    assert message in str(caught.value)
+
+
 class _Mischief:
     def __reduce__(self) -> tuple:
         return os.mkdir, ("executed",)

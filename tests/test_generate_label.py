@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import os
 import pickletools
 import subprocess
 import sys
@@ -63,3 +65,40 @@ def test_other_endings_are_refused(labels: Path, capsys: pytest.CaptureFixture[s
         with pytest.raises(SystemExit, match="2"):
             generate_label.main(arguments)
         assert "expected a .csv to read and a .pkl to write" in capsys.readouterr().err
+
+
+def test_the_earlier_pickle_survives_a_full_disk(
+    labels: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    generate_label.main([str(labels)])
+    before = labels.with_suffix(".pkl").read_bytes()
+
+    def full(_: int) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(os, "fsync", full)
+    labels.write_text("v,0902,0,0,0.5,1,12,3\n")
+    with pytest.raises(SystemExit, match="2"):
+        generate_label.main([str(labels)])
+    assert "No space left" in capsys.readouterr().err
+    assert labels.with_suffix(".pkl").read_bytes() == before
+    assert sorted(p.suffix for p in labels.parent.iterdir()) == [".csv", ".pkl"]
+
+
+def test_the_annotation_is_not_overwritten_through_a_link(
+    labels: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    before = labels.read_bytes()
+    (tmp_path / "link.pkl").symlink_to(labels)
+    with pytest.raises(SystemExit, match="2"):
+        generate_label.main([str(labels), "-o", str(tmp_path / "link.pkl")])
+    assert "link.pkl" in capsys.readouterr().err
+    assert labels.read_bytes() == before
+
+
+def test_a_pickle_of_something_else_stays(labels: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    labels.with_suffix(".pkl").write_bytes(b"mine")
+    with pytest.raises(SystemExit, match="2"):
+        generate_label.main([str(labels)])
+    assert "was not made by this command" in capsys.readouterr().err
+    assert labels.with_suffix(".pkl").read_bytes() == b"mine"
