@@ -138,6 +138,28 @@ def build_schedule(config: Config, per_epoch: int) -> Schedule:
     )
 
 
+def say(text: str) -> None:
+    """Print `text` at once, from the main process."""
+    if is_main():
+        print(text, flush=True)
+
+
+def describe_start(
+    config: Config, device: torch.device, loader: ClipLoader, iterations: int
+) -> str:
+    """On what, with how much, and for how long the training runs."""
+    clips, per_epoch, batch = len(loader.dataset), len(loader), loader.batch_size
+    wanted = config.train.batch_size
+    fewer = f" instead of {wanted}, the rates are scaled to it" if batch < wanted else ""
+    processes = f", {world_size()} processes" if world_size() > 1 else ""
+    limit = config.data.batch_timeout
+    return (
+        f"device: {device}{processes}, {config.train.precision}; {clips} training clips, "
+        f"{batch} in a batch{fewer}; {per_epoch} iterations an epoch, {iterations} in all; "
+        + (f"a batch may take {limit} s to come" if limit else "no time limit for a batch")
+    )
+
+
 def build_trainer(config: Config, device: torch.device) -> Trainer:
     """Wire the run together; what is wrong with files or options is said here, in all processes."""
     train = config.train
@@ -149,13 +171,14 @@ def build_trainer(config: Config, device: torch.device) -> Trainer:
     config.model.num_classes = len(dataset.classes)
     loader = on_all(lambda: build_training_loader(config, dataset))
     schedule = build_schedule(config, len(loader))
-    detector = on_all(lambda: build_for_training(config)).to(device)
+    say(describe_start(config, device, loader, schedule.iterations))
+    detector = on_all(lambda: build_for_training(config, say)).to(device)
     validation = on_all(lambda: ValidationSet(config))
     if world_size() > 1:
         data = {"the training set": dataset.digest(), "the validation set": validation.digest()}
         check_same({"training clips": len(dataset), **data, **weights_facts(config)})
     validate = make_validation(config, validation, detector, device)
-    optimizer = build_optimizer(train, detector)
+    optimizer = build_optimizer(train, detector, loader.batch_size)
 
     def fits(content: dict[str, Any], path: Path) -> None:
         check_fits(content["model"], detector.state_dict(), path)

@@ -165,6 +165,11 @@ class ClipLoader:
             generator=torch.Generator(),
         )
 
+    @property
+    def batch_size(self) -> int:
+        """Clips of a batch: over all processes in training, of this one in testing."""
+        return self.batches.batch_size
+
     def set_epoch(self, epoch: int, start_iteration: int = 0) -> None:
         """What the next iteration gives: `epoch`, from its batch `start_iteration` on."""
         self.batches.epoch, self.batches.start_iteration = epoch, start_iteration

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 import torch
@@ -12,6 +13,7 @@ from models.detector import StepDetector
 from models.heads import ContextBranch, TwoBranchHead
 from models.i3d import I3D, kinetics_weights
 from models.layers import Freeze
+from models.origin import describe_fresh, describe_origin
 from models.released import is_released, read_released
 from models.settings import checkpoint_config
 from models.tiny3d import Tiny3D
@@ -100,8 +102,12 @@ def detector_from_checkpoint(checkpoint: dict, path: str | Path) -> StepDetector
     return detector
 
 
-def build_for_training(config: Config) -> StepDetector:
+def build_for_training(
+    config: Config, say: Callable[[str], object] = lambda text: None
+) -> StepDetector:
     """The configured detector with the weights that its training starts from.
+
+    say: is told, in a line each, what came from where and what did not.
 
     Raises `ValueError` for sizes of which no machine could train the detector.
     """
@@ -113,20 +119,24 @@ def build_for_training(config: Config) -> StepDetector:
             "model.width, fc_dim, local_dim, pool_size or num_classes"
         )
     detector = build_detector(config.model)
-    if config.train.kinetics:
-        load_kinetics(detector, config.train.kinetics)
-    if config.train.init:
-        initialize_from(detector, config.train.init)
+    train = config.train
+    if train.kinetics:
+        say(describe_origin(detector, load_kinetics(detector, train.kinetics), train.kinetics))
+    if train.init:
+        say(describe_origin(detector, initialize_from(detector, train.init), train.init))
+    if not train.kinetics and not train.init:
+        say(describe_fresh(detector))
     detector.backbone.recompute = config.train.checkpoint_backbone
     return detector
 
 
-def initialize_from(detector: StepDetector, path: str | Path) -> None:
+def initialize_from(detector: StepDetector, path: str | Path) -> set[str]:
     """Start `detector` from a *cls* checkpoint, ours or the release's (paper, section 4.1).
 
     Backbone and context are taken over, and the one head into every step's head except the
     classifier. Layers that the *cls* stage lacks (the local branch) keep their fresh weights.
-    A checkpoint with as many heads as `detector` gives each step its own.
+    A checkpoint with as many heads as `detector` gives each step its own. Returns the names of what
+    was taken over.
     """
     checkpoint = read_checkpoint(path)
     source = detector_from_checkpoint(checkpoint, path).state_dict()
@@ -151,13 +161,14 @@ def initialize_from(detector: StepDetector, path: str | Path) -> None:
     if not any(name.startswith("backbone.") for name in taken):
         raise ValueError(f"{path}: has no layer of a {type(detector.backbone).__name__} backbone")
     detector.load_state_dict(taken, strict=False)
+    return set(taken)
 
 
-def load_kinetics(detector: StepDetector, path: str | Path) -> None:
+def load_kinetics(detector: StepDetector, path: str | Path) -> set[str]:
     """Start an I3D detector from a Kinetics I3D state dict, as `kinetics_weights` accepts it.
 
     Backbone layers go to the backbone, `mixed_5b` and `mixed_5c` into every head's tail and the
-    context's; the 400-way classifier is left out.
+    context's; the 400-way classifier is left out. Returns the names of what was loaded.
     """
     if not isinstance(detector.backbone, I3D):
         name = type(detector.backbone).__name__
@@ -171,3 +182,5 @@ def load_kinetics(detector: StepDetector, path: str | Path) -> None:
     load_state(detector.backbone, {k: v for k, v in state.items() if k in expected}, path)
     for tail in tails:
         load_state(tail, tail_state, path)
+    own = detector.state_dict()
+    return {name for name in own if name.startswith("backbone.") or ".tail." in name}

@@ -55,6 +55,28 @@ def test_both_stages_one_after_the_other(script: Script, data: Path, tmp_path: P
     assert train_lines(run) == before
 
 
+def test_the_start_says_what_it_starts_from(script: Script, data: Path, tmp_path: Path) -> None:
+    """Three clips stand for the batch of eight, so the rates are those of three, too."""
+    once = ["epochs=1", "log_every=20", "batch_size=8", "base_batch_size=8", "det_lr=8e-3"]
+    first = script(*arguments("cls", data, tmp_path, *once, "warmup_iterations=0"))
+    assert first.code == 0, first.err
+    assert "device: cpu, fp32; 3 training clips, 3 in a batch instead of 8" in first.out
+    assert "1 iterations an epoch, 1 in all; a batch may take 600 s to come" in first.out
+    assert re.search(r"weights: all \d+ tensors fresh, from no file", first.out)
+    assert "epoch 1/1, iteration 1 of 1: loss" in first.out
+    best = tmp_path / "toy_cls/best.pt"
+    state = torch.load(best.with_name("latest.pt"), weights_only=True)["optimizer"]
+    rates = [g["initial_lr"] for g in state["param_groups"] if not g["is_bias"]]
+    assert max(rates) == pytest.approx(3e-3)
+
+    init = [f"init={best}", "iterations=1", "schedule=temporal"]
+    second = script(*arguments("step", data, tmp_path, *init))
+    assert second.code == 0, second.err
+    line = next(line for line in second.out.splitlines() if line.startswith("weights:"))
+    assert re.match(rf"weights: \d+ of \d+ tensors from {best}; fresh: ", line)
+    assert "heads.*.classifier (6)" in line
+
+
 def test_deterministic_runs_end_with_the_same_bits(
     script: Script, data: Path, tmp_path: Path
 ) -> None:

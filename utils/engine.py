@@ -110,6 +110,7 @@ class Trainer:
         self.loader, self.validate, self.run = loader, validate, run
         self.schedule, self.state, self.device = schedule, state, precision.device
         self.iteration, self.validated, self.best_score = 0, 0, -1.0
+        self.begun = 0  # the iteration after which this process has begun
         self.seconds = {"training": 0.0, "validation": 0.0}
         self.memory = {"training": 0, "validation": 0}
         self.unreadable: set[str] = set()
@@ -129,6 +130,7 @@ class Trainer:
         Raises `Interrupted` after a signal, with everything saved.
         """
         metrics: dict[str, Any] = {}
+        self.begun = self.iteration
         with self.stop:
             while True:
                 if self._is_validation_due():
@@ -167,6 +169,8 @@ class Trainer:
                 self.iteration += 1
                 self.note_unreadable(batch)
                 progress.advance(len(batch))
+                if self.iteration == self.begun + 1 and self.schedule.log_every > 1:
+                    progress.begin(mean_losses(losses))
                 if self.iteration % self.schedule.log_every == 0:
                     rate = weights_rate(self.optimizer)
                     values = mean_losses(losses)

@@ -64,6 +64,14 @@ class TrainingProgress:
         self.clips += clips
         self.bar.update()
 
+    def begin(self, losses: dict[str, float]) -> None:
+        """Show that this process's first iteration has ended, long before a log line is due."""
+        text = f"iteration {self.iteration} of {self.iterations}: {summarize_losses(losses)}"
+        if not self.bar.disable:
+            self.bar.set_postfix_str(text)
+        elif is_main():
+            print(f"{self.title}, {text}", flush=True)
+
     def report(self, losses: dict[str, float], rate: float) -> float:
         """Show losses and learning rate; clips per second of all processes since the last time."""
         seconds = max(time.perf_counter() - self.since, 1e-9)
