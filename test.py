@@ -19,6 +19,7 @@ import torch
 from data.dataset import dataset_root
 from data.loader import deaths_explained
 from data.validation import ValidationSet
+from external.files import real_path
 from models.build import detector_from_checkpoint
 from models.inference import prepare_for_inference
 from models.settings import checkpoint_classes, checkpoint_config
@@ -104,7 +105,7 @@ def test(arguments: argparse.Namespace, device: torch.device) -> None:
             "label_map": validation.label_map,
             "exclusions": validation.exclusions,
         }
-        metrics |= {name: file and str(file.resolve()) for name, file in files.items()}
+        metrics |= {name: file and str(real_path(file)) for name, file in files.items()}
         overlaps = evaluator.proposal_overlaps(excluded, protocol)
         write_results(metrics, overlaps, output)
 

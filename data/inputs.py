@@ -11,7 +11,7 @@ from pathlib import Path
 from data.folders import list_folder, name_of
 from data.images import read_image
 from data.video import FrameFolder, VideoFile, open_source
-from external.files import check_regular
+from external.files import check_regular, real_path
 from utils.stall import STEP_LIMIT, each_within
 
 # A film's table of contents is read as a whole, and so are all frames of a folder.
@@ -69,9 +69,9 @@ def _by_name(found: Sequence[Path]) -> dict[str, Path]:
     """The paths by the names of their videos; refuses two videos of one name."""
     named: dict[str, Path] = {}
     for path in found:
-        full = path.resolve()
+        full = real_path(path)
         name = full.name if path.is_dir() else name_of(path)
-        if name in named and named[name].resolve() != full:
+        if name in named and real_path(named[name]) != full:
             raise ValueError(f"{named[name]} and {path}: both are named {name!r}; rename one")
         named.setdefault(name, path)
     return named

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import csv
 import json
+import os
 import stat
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -59,6 +60,14 @@ def check_regular(path: str | Path, what: str = "file") -> Path:
     if not stat.S_ISREG(mode):
         raise ValueError(f"{path}: expected a {what}, this is a pipe or a device")
     return path
+
+
+def real_path(path: str | Path) -> Path:
+    """Return the absolute path without links; a loop of links stays as it is.
+
+    `Path.resolve` raises `RuntimeError` for a loop, before Python 3.13.
+    """
+    return Path(os.path.realpath(path))
 
 
 def open_regular(path: str | Path, what: str = "file") -> BinaryIO:

@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from external.files import open_regular, read_csv, read_json, read_text, read_yaml
+from external.files import open_regular, read_csv, read_json, read_text, read_yaml, real_path
 from utils.formats.schema import Count, check_shape
 
 
@@ -130,3 +130,10 @@ def test_what_does_not_fit_a_shape_is_named(inner, message: str):
 def test_a_yaml_merge_key_is_no_key_of_its_own(tmp_path):
     content = read_yaml(written(tmp_path, b"a: &a {k: 1, j: 1}\nb:\n  <<: *a\n  j: 2\n"))
     assert content["b"] == {"k": 1, "j": 2}
+
+
+def test_a_loop_of_links_has_a_real_path(tmp_path):
+    (tmp_path / "loop").symlink_to("loop")
+    assert real_path(tmp_path / "loop") == tmp_path / "loop"
+    (tmp_path / "link").symlink_to(tmp_path)
+    assert real_path(tmp_path / "link") == tmp_path

@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from external.files import real_path
 from utils.allocator import keep_freed_memory
 from utils.interrupt import Interrupted
 from utils.system.staging import staging_folder
@@ -90,7 +91,7 @@ def default_output(checkpoint: Path, kind: str) -> Path:
 
     A checkpoint from elsewhere, such as `pretrained/`, gets a folder `runs/<its name>`.
     """
-    folder = checkpoint.resolve().parent
+    folder = real_path(checkpoint).parent
     if folder.parent != ROOT / "runs":
         folder = ROOT / "runs" / checkpoint.stem
     return Path(os.path.relpath(folder / kind))

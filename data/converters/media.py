@@ -17,6 +17,7 @@ from data.converters.values import parse_count, parse_time
 from data.folders import is_image_name, is_video_name, name_of
 from data.images import read_image
 from data.video_file import VideoFile
+from external.files import real_path
 
 # A time this far [s] past a video's last frame is a slip; farther, the video is another one.
 SLIP = 1
@@ -160,4 +161,4 @@ def _composed(name: str) -> str:
 
 def _is_inside(path: Path, folder: Path) -> bool:
     """Whether a path that an annotation file gives stays in the folder that the user gave."""
-    return path.resolve().is_relative_to(folder.resolve())
+    return real_path(path).is_relative_to(real_path(folder))

@@ -35,7 +35,7 @@ from av.video.stream import VideoStream
 
 from data.toy.actors import ACTIONS
 from data.toy.scenes import Image, Renderer, Scene, make_scene
-from external.files import read_json
+from external.files import read_json, real_path
 from utils.formats.schema import check_shape
 from utils.labels import write_label_map
 from utils.system.locks import LOCK, folder_lock
@@ -128,7 +128,7 @@ def generate_toy_dataset(
     `root` stays as it was until everything is written. Raises `FileExistsError` for a dataset of
     other settings, unless forced, and always for a folder with anything else in it.
     """
-    target, wanted = Path(root).resolve(), ToySettings(**settings)
+    target, wanted = real_path(root), ToySettings(**settings)
     replaced = target.with_name(f".{target.name}.replaced")
     if replaced.exists() and not target.exists():  # killed between the two renamings below
         replaced.rename(target)

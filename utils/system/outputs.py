@@ -17,7 +17,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import BinaryIO
 
-from external.files import read_json
+from external.files import read_json, real_path
 from utils.formats.schema import check_shape
 
 MARKER = ".step-made.json"
@@ -81,11 +81,11 @@ def staged(folder: Path, kind: str) -> Iterator[Path]:
 
 def check_apart(outputs: Iterable[Path], inputs: Iterable[Path]) -> None:
     """Raise `ValueError` if an output is one of the inputs, by whatever name or link."""
-    known = {path.resolve(): path for path in inputs}
+    known = {real_path(path): path for path in inputs}
     for output in outputs:
-        if output.resolve() in known:
+        if real_path(output) in known:
             raise ValueError(
-                f"{output}: would overwrite the input {known[output.resolve()]}; give another name"
+                f"{output}: would overwrite the input {known[real_path(output)]}; give another name"
             )
         if output.exists():
             for path in known.values():

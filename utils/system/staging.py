@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from external.files import real_path
 from utils.system.locks import LOCK, folder_lock
 
 PREFIX = ".unfinished-"
@@ -25,7 +26,7 @@ def staging_folder(parent: Path) -> Iterator[Path]:
     It lies in a folder `.unfinished-*` of `parent`, where a killed process leaves it; the next one
     that prepares something there removes that.
     """
-    parent = parent.resolve()
+    parent = real_path(parent)
     remove_abandoned(parent)
     folder = Path(tempfile.mkdtemp(prefix=PREFIX, dir=parent))
     _in_use.add(folder)

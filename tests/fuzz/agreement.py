@@ -1,0 +1,48 @@
+"""Whether check_data.py and training agree on a dataset: `python -m tests.fuzz.agreement ...`.
+
+Exit code 0: neither finds a fault. 1: both refuse. 3: checking finds no error and training fails,
+or training takes rows that checking calls errors and reads another way.
+"""
+
+from __future__ import annotations
+
+import sys
+
+from data.check import Problems, check_dataset, check_images
+from data.dataset import build_dataset
+from data.validation import ValidationSet
+from utils.cli import run_main
+from utils.config import Config, load_config
+
+
+def main() -> None:
+    config = load_config(None, sys.argv[1:])
+    problems = Problems()
+    checked = check_dataset(config, problems)
+    check_images(checked.videos, 0, 1, problems)
+    refused = _training_refuses(config)
+    said = "\n".join(problems.lines(3))
+    if refused is None:
+        print(said)  # what checking calls an error training may survive: an unreadable frame
+        sys.exit(0)
+    print(refused)
+    if not problems.error_count:
+        print(f"DISAGREEMENT: checking finds no error\n{said}")
+        sys.exit(3)
+    sys.exit(1)
+
+
+def _training_refuses(config: Config) -> str | None:
+    """The complaint of training or validation about its files; `None`: all is read."""
+    try:
+        dataset = build_dataset(config, "train")
+        for index in range(len(dataset)):
+            dataset[index]
+        ValidationSet(config)
+    except (ValueError, OSError) as error:
+        return str(error)
+    return None
+
+
+if __name__ == "__main__":
+    run_main(main)
