@@ -239,8 +239,8 @@ def limit_size(image: np.ndarray, short_side: int) -> np.ndarray:
     Never larger: that would add no detail.
     """
     height, width = image.shape[:2]
-    scale = short_side / min(height, width)
-    if short_side == 0 or scale >= 1:
+    if short_side == 0 or short_side >= min(height, width):
         return image
+    scale = short_side / min(height, width)
     size = (round(width * scale), round(height * scale))
     return cv2.resize(image, size, interpolation=cv2.INTER_AREA)
