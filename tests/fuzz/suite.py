@@ -67,8 +67,7 @@ def run_suite(
     by_scenario: dict[str, dict[str, int]] = defaultdict(dict)
     for reader, count in trials.items():
         by_scenario[reader.partition(":")[0]][reader] = count
-    # The long ones first, so that no process ends up alone with one.
-    tasks = sorted(by_scenario.items(), key=lambda task: -sum(task[1].values()))
+    tasks = list(by_scenario.items())
     work = partial(_run_scenario, seed=seed, folder=folder, deadline=deadline)
     done: list[Done] = []
     # Not a multiprocessing.Pool: its processes may have no children, and commands start some.
