@@ -23,6 +23,7 @@ DECIMALS = 6
 LARGEST_ID = 2**63 - 1
 
 BETWEEN = "boxes not on a whole second"
+FARTHER = "boxes of a second whose key frame is another moment, nearer to it"
 NO_ACTION = "boxes without an action"
 HINTS = {
     BETWEEN: "--tolerance SECONDS takes times near a whole second, --tolerance 0.5 rounds all",
@@ -115,35 +116,43 @@ def on_key_frames(
     A key frame is one moment: of several near the same second the nearest counts, of two equally
     near the first. Marks of tracks between key frames are what `left_out` counts as such.
     """
-    near: dict[tuple[str, int], list[tuple[Fraction, Fraction, Mark]]] = {}
+    places: dict[tuple[str, Fraction], int | str] = {}  # persons share frames
+    near: dict[tuple[str, int], list[Mark]] = {}
     for mark in marks:
-        second = floor(mark.time + Fraction(1, 2))
-        if second < 0:
-            left_out.add("boxes before the video's first frame", _at(mark))
-            continue
-        if media.is_past_end(mark.video, mark.time, mark.where):
-            left_out.add("boxes past the video's last frame", _at(mark))
-            continue
-        distance = abs(mark.time - second)
-        limit = tolerance if tolerance is not None else media.half_frame(mark.video) or EXACT
-        if distance <= limit:
-            near.setdefault((mark.video, second), []).append((distance, mark.time, mark))
+        moment = (mark.video, mark.time)
+        if moment not in places:
+            places[moment] = _second_of(mark, media, tolerance)
+        place = places[moment]
+        if isinstance(place, int):
+            near.setdefault((mark.video, place), []).append(mark)
         else:
-            left_out.add(BETWEEN, _at(mark))
+            _leave_out(mark, place, left_out)
     kept = []
     for (_, second), entries in near.items():
-        moment = min(entry[:2] for entry in entries)
-        for distance, time, mark in entries:
-            if (distance, time) == moment:
+        nearest = min((abs(mark.time - second), mark.time) for mark in entries)[1]
+        for mark in entries:
+            if mark.time == nearest:
                 kept.append(replace(mark, time=Fraction(second)))
             else:
-                reason = "boxes of a second whose key frame is another moment, nearer to it"
-                left_out.add(reason, _at(mark))
+                _leave_out(mark, FARTHER, left_out)
     return kept
 
 
-def _at(mark: Mark) -> str:
-    return f"{mark.where}: {float(mark.time):.3f} s"
+def _second_of(mark: Mark, media: Media, tolerance: Fraction | None) -> int | str:
+    """The second whose key frame a mark may be on, else the reason why it is on none."""
+    second = floor(mark.time + Fraction(1, 2))
+    if second < 0:
+        return "boxes before the video's first frame"
+    if media.is_past_end(mark.video, mark.time, mark.where):
+        return "boxes past the video's last frame"
+    limit = tolerance if tolerance is not None else media.half_frame(mark.video) or EXACT
+    return second if abs(mark.time - second) <= limit else BETWEEN
+
+
+def _leave_out(mark: Mark, reason: str, left_out: LeftOut) -> None:
+    """Count a mark; where it is the first, with its time."""
+    known = reason in left_out.reasons
+    left_out.add(reason, mark.where if known else f"{mark.where}: {float(mark.time):.3f} s")
 
 
 def _with_actions(marks: Iterable[Mark], left_out: LeftOut) -> list[Mark]:

@@ -85,7 +85,8 @@ class _Reader:
     def add_shape(self, track: Element, shape: Element) -> None:
         """Take in a shape of a track, or count it where it is no box."""
         number = track.get("id", "")[:20] or f"number {self.tracks + 1}"
-        where = printable(f"{self.path}, track {number}, frame {shape.get('frame', '?')[:20]}")
+        where = f"{self.path}, track {number}, frame {shape.get('frame', '?')[:20]}"
+        where = where if where.isprintable() else printable(where)
         if shape.tag != "box":
             self.reading.left_out.add(
                 f"shapes that are no boxes ({printable(shape.tag[:40])})", where
@@ -182,7 +183,8 @@ def _box(shape: Element, size: tuple[int, int], where: str) -> Box:
     CVAT turns a box clockwise around its centre. What of it is outside the picture is cut off.
     """
     x1, y1, x2, y2 = (parse_pixels(shape.get(name, ""), name, where) for name in CORNERS)
-    angle = parse_decimal(shape.get("rotation", "0"), "rotation", where) % 360
+    rotation = shape.get("rotation")
+    angle = 0 if rotation is None else parse_decimal(rotation, "rotation", where) % 360
     if not angle or not (x1 < x2 and y1 < y2):
         return x1, y1, x2, y2
     turn = radians(angle)

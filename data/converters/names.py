@@ -10,6 +10,7 @@ import re
 import unicodedata
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from functools import lru_cache
 from pathlib import PurePosixPath
 from urllib.parse import unquote
 
@@ -29,6 +30,7 @@ LONGEST = 255
 """Longest name of a video [bytes]: it becomes the name of a folder."""
 
 
+@lru_cache(maxsize=4096)
 def clean_name(text: str) -> str:
     """A name in composed Unicode on one line, with single blanks and none around it."""
     return " ".join(unicodedata.normalize("NFC", text).split())
@@ -84,6 +86,7 @@ class VideoNames:
 
     given: str | None = None
     _known: dict[str, tuple[Location, str]] = field(default_factory=dict)
+    _found: dict[tuple[str, bool], str] = field(default_factory=dict)
 
     def of(self, text: str, where: str, url: bool = False) -> str:
         """The name of the video that the file calls `text`: a name, a path or a URL.
@@ -93,7 +96,10 @@ class VideoNames:
         Raises `ValueError` where `text` gives no name, for two videos of one name (`a/one.mp4`,
         `b/one.mp4`), and for a second video where the user gave the only one's name.
         """
-        return self._checked(locate(text, url or is_url(text)), where)
+        if (text, url) not in self._found:
+            location = locate(text, url or is_url(text))
+            self._found[text, url] = self._checked(location, where)
+        return self._found[text, url]
 
     def of_picture(self, text: str, where: str) -> str:
         """The same for the part of a picture's name that tells the video; folders do not count."""

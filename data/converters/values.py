@@ -33,17 +33,22 @@ def parse_decimal(value: str | int | float, name: str, where: str) -> Fraction:
 
 def parse_pixels(value: str | int | float, name: str, where: str) -> float:
     """A coordinate. Raises `ValueError` naming `where` and `name`."""
-    number = parse_decimal(value, name, where)
+    text = str(value).strip()
+    if not _NUMBER.fullmatch(text):
+        raise ValueError(f"{where}: {name} is not a number: {shown(text)}")
+    number = float(text)
     if abs(number) > LARGEST_NUMBER:
         raise ValueError(f"{where}: {name} is {shown(value)}, expected a coordinate")
-    return float(number)
+    return number
 
 
 def parse_count(
     value: str | int | float, name: str, where: str, least: int = 0, most: int = LARGEST_NUMBER
 ) -> int:
     """A whole number from `least` to `most`; `30.0` is 30."""
-    number = parse_decimal(value, name, where)
+    text = str(value)
+    plain = text.isascii() and text.isdigit() and len(text) < 20
+    number = int(text) if plain else parse_decimal(value, name, where)
     if number.denominator != 1 or not least <= number <= most:
         raise ValueError(
             f"{where}: {name} is {shown(value)}, expected a whole number from {least} to {most}"
