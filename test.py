@@ -2,8 +2,9 @@
 
 Detects on every key frame of the validation set and writes `metrics.json`, `proposals.json` (how
 well each step's proposals cover the persons) and one `detections_step<s>.csv` per step, which
-`scripts/analyze.py` explains. Settings come from the checkpoint; `key=value` overrides those of
-the sections data and test. Under `torchrun` the key frames are shared by all processes.
+`scripts/analyze.py` explains. Settings come from the checkpoint, the dataset's place
+from the checkpoint's run; `key=value` overrides those of the sections data and test. Under
+`torchrun` the key frames are shared by all processes.
 """
 
 from __future__ import annotations
@@ -11,8 +12,8 @@ from __future__ import annotations
 import argparse
 import dataclasses
 import json
+from contextlib import nullcontext
 from pathlib import Path
-from typing import Any
 
 import torch
 
@@ -28,10 +29,16 @@ from utils.cli import default_checkpoint, default_output, run_main, staged_resul
 from utils.config import Config, describe_options, load_config
 from utils.devices import add_device_option
 from utils.distributed import is_main, start_process, stop_process
-from utils.evaluation import build_evaluator
+from utils.evaluation import StepEvaluator, build_evaluator
 from utils.inference import collect_detections
 from utils.labels import check_same_classes
 from utils.metrics_text import format_classes, format_results
+from utils.run_settings import with_run_data
+from utils.system.locks import folder_lock
+from utils.system.outputs import check_replaceable, made_here, note_made, write_whole
+
+JUDGED = ("metrics.json", "proposals.json")
+"""What is written once the detections have been judged."""
 
 
 def parse_arguments() -> argparse.Namespace:
@@ -43,7 +50,11 @@ def parse_arguments() -> argparse.Namespace:
     )
     add = parser.add_argument
     add("--checkpoint", type=Path, help="default: runs/ava_step/best.pt, else runs/toy_step's")
-    add("--data-root", metavar="D", help="the dataset's folder; default: datasets/<data.dataset>")
+    add(
+        "--data-root",
+        metavar="D",
+        help="the dataset's folder; default: the run's, or datasets/<data.dataset>",
+    )
     add("--output", type=Path, metavar="D", help="folder of the results; default: runs/<name>/test")
     add("--config", type=Path, metavar="F", help="YAML file with options of data and test")
     add_device_option(parser)
@@ -70,8 +81,11 @@ def test(arguments: argparse.Namespace, device: torch.device) -> None:
     """Check everything, detect on every key frame, evaluate, write."""
     path = arguments.checkpoint or default_checkpoint()
     checkpoint = read_checkpoint(path)
-    saved = checkpoint_config(checkpoint, path)
+    saved = with_run_data(checkpoint_config(checkpoint, path), path)
     config = resolve_config(saved, arguments)
+    output = arguments.output or default_output(path, "test")
+    if is_main():
+        check_output(output, config.model.steps)
     root = dataset_root(config.data.root, config.data.dataset)
     known = checkpoint_classes(checkpoint, config.model.num_classes, path)
     if known is not None:
@@ -82,39 +96,57 @@ def test(arguments: argparse.Namespace, device: torch.device) -> None:
     count = len(validation.dataset)
     if is_main():
         print(f"testing {path} on {count} key frames of {root}", flush=True)
-    with deaths_explained():
-        collect_detections(
-            detector,
-            validation.loader,
-            evaluator,
-            device,
-            config.test.test_precision,
-            on_annotation=config.train.task == "cls",
-            progress="testing",
-        )
-    if is_main():
-        assert len(evaluator) == count, f"{len(evaluator)} of {count} images tested"
-        protocol, excluded = config.test.protocol, validation.excluded
-        output = arguments.output or default_output(path, "test")
-        with staged_results(output) as folder:  # before they are judged, which may fail
-            evaluator.write_detections(folder)
-        metrics = evaluator.evaluate(validation.groundtruth, excluded, protocol)
-        files: dict[str, Path | None] = {
-            "checkpoint": Path(path),
-            "groundtruth": validation.labels,
-            "label_map": validation.label_map,
-            "exclusions": validation.exclusions,
-        }
-        metrics |= {name: file and str(real_path(file)) for name, file in files.items()}
-        overlaps = evaluator.proposal_overlaps(excluded, protocol)
-        write_results(metrics, overlaps, output)
+    with folder_lock(output, "testing") if is_main() else nullcontext():
+        with deaths_explained():
+            collect_detections(
+                detector,
+                validation.loader,
+                evaluator,
+                device,
+                config.test.test_precision,
+                on_annotation=config.train.task == "cls",
+                progress="testing",
+            )
+        if is_main():
+            assert len(evaluator) == count, f"{len(evaluator)} of {count} images tested"
+            write_results(evaluator, validation, config, Path(path), output)
 
 
-def write_results(metrics: dict[str, Any], overlaps: dict[str, Any], output: Path) -> None:
-    """Put both files in place at once, and show the figures."""
+def check_output(output: Path, steps: int) -> None:
+    """Raise `ValueError` before any work for an output folder that holds files of others."""
+    if output.exists() and not output.is_dir():
+        raise ValueError(f"{output}: expected a folder for results, a file is there")
+    check_replaceable(output, [*JUDGED, *(f"detections_step{s + 1}.csv" for s in range(steps))])
+
+
+def write_results(
+    evaluator: StepEvaluator, validation: ValidationSet, config: Config, path: Path, output: Path
+) -> None:
+    """Write the detections, judge them, write the figures and show them.
+
+    What was detected in hours is on disk before anything is judged. Earlier results of ours go
+    first: figures never stand beside detections that they do not belong to.
+    """
+    earlier = made_here(output).get("test", [])
+    for name in (*JUDGED, *(n for n in earlier if n.startswith("detections_step"))):
+        (output / name).unlink(missing_ok=True)
+    files = [f"detections_step{s + 1}.csv" for s in range(config.model.steps)]
+    note_made(output, "test", [*files, *JUDGED])
     with staged_results(output) as folder:
-        (folder / "proposals.json").write_text(json.dumps(overlaps) + "\n")
-        (folder / "metrics.json").write_text(json.dumps(metrics, indent=2) + "\n")
+        evaluator.write_detections(folder)
+    print(f"detections: {output / 'detections_step*.csv'}", flush=True)
+    protocol, excluded = config.test.protocol, validation.excluded
+    metrics = evaluator.evaluate(validation.groundtruth, excluded, protocol)
+    inputs: dict[str, Path | None] = {
+        "checkpoint": path,
+        "groundtruth": validation.labels,
+        "label_map": validation.label_map,
+        "exclusions": validation.exclusions,
+    }
+    metrics |= {name: file and str(real_path(file)) for name, file in inputs.items()}
+    overlaps = evaluator.proposal_overlaps(excluded, protocol)
+    write_whole(output / "proposals.json", json.dumps(overlaps) + "\n")
+    write_whole(output / "metrics.json", json.dumps(metrics, indent=2) + "\n")
     print(f"{format_classes(metrics)}\n\n{format_results(metrics)}")
     print(f"results: {output / 'metrics.json'}, {output / 'detections_step*.csv'}")
 

@@ -18,7 +18,10 @@ from external.ava_evaluation.__main__ import main as evaluate_files
 from models.settings import checkpoint_classes, checkpoint_config
 from tests.entries import CLASSES, Script, snapshot, write_checkpoint
 from tests.helpers import ROOT
+from tests.runs import start
 from tests.tiny_ava import write_dataset
+from utils.config import load_config
+from utils.run_settings import run_settings
 from utils.structures import ClipKey, ClipSample
 
 SCRIPT = "test"
@@ -56,7 +59,7 @@ def test_metrics_are_what_the_evaluation_says_of_the_files(
 ) -> None:
     outcome = script(*arguments(checkpoint, data, tmp_path, "score_threshold=0.0"))
     assert outcome.code == 0, outcome.err
-    written = sorted(path.name for path in tmp_path.iterdir())
+    written = sorted(path.name for path in tmp_path.iterdir() if path.name[0] != ".")
     detections = [f"detections_step{s}.csv" for s in (1, 2, 3)]
     assert written == [*detections, "metrics.json", "proposals.json"]
     metrics = json.loads((tmp_path / "metrics.json").read_text())
@@ -146,7 +149,7 @@ def test_detections_are_on_disk_before_they_are_judged(
 
     monkeypatch.setattr("utils.evaluation.StepEvaluator.evaluate", fail)
     assert "judged in vain" in script.refuses(*arguments(checkpoint, data, tmp_path / "out"))
-    written = sorted(path.name for path in (tmp_path / "out").iterdir())
+    written = sorted(path.name for path in (tmp_path / "out").glob("[!.]*"))
     assert written == [f"detections_step{s}.csv" for s in (1, 2, 3)]
 
 
@@ -226,6 +229,75 @@ def test_an_unreadable_frame_leaves_earlier_results(
     broken.write_bytes(broken.read_bytes()[:100])
     assert str(broken) in script.refuses(*named)
     assert snapshot(tmp_path / "out") == before
+
+
+def test_figures_never_stand_beside_other_detections(
+    script: Script, checkpoint: Path, data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    named = arguments(checkpoint, data, tmp_path)
+    assert script(*named).code == 0
+    first = (tmp_path / "detections_step1.csv").read_bytes()
+
+    def fail(*arguments: object) -> None:
+        raise ValueError("the judge is ill")
+
+    monkeypatch.setattr("utils.evaluation.StepEvaluator.evaluate", fail)
+    assert "the judge is ill" in script.refuses(*named)
+    assert (tmp_path / "detections_step1.csv").read_bytes() == first
+    assert not (tmp_path / "metrics.json").exists()  # it would be of other detections
+    assert not list(tmp_path.glob(".unfinished-*"))
+
+
+def test_files_of_others_are_refused_before_any_work(
+    script: Script, checkpoint: Path, data: Path, tmp_path: Path
+) -> None:
+    (tmp_path / "metrics.json").write_text("mine")
+    line = script.refuses(*arguments(checkpoint, data, tmp_path))
+    assert "metrics.json: is there already and was not made by this command" in line
+    assert snapshot(tmp_path) == {"metrics.json": b"mine"}
+
+
+def test_a_second_test_in_one_folder_is_refused(
+    script: Script, checkpoint: Path, data: Path, tmp_path: Path
+) -> None:
+    program = (
+        "import time\nfrom pathlib import Path\nfrom utils.system.locks import folder_lock\n"
+        f"with folder_lock(Path({str(tmp_path)!r}), 'testing'):\n"
+        "    print('held', flush=True)\n    time.sleep(60)"
+    )
+    with start("-c", program) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline() == "held\n"
+        assert "testing" in script.refuses(*arguments(checkpoint, data, tmp_path))
+        process.kill()
+
+
+def test_the_run_s_dataset_is_remembered(script: Script, data: Path, tmp_path: Path) -> None:
+    checkpoint = write_checkpoint(tmp_path / "best.pt", root="/elsewhere")
+    named = ["--checkpoint", checkpoint, "--output", tmp_path / "out", "--device", "cpu"]
+    options = [f"data.{file}" for file in FILES]
+    load_config(None, [f"root={data}", *options]).save(tmp_path / "config.yaml")
+    assert "datasets" in script.refuses(*named)  # a configuration beside it makes no run
+    (tmp_path / "log.jsonl").write_text("")
+    assert script(*named).code == 0
+    metrics = json.loads((tmp_path / "out/metrics.json").read_text())
+    assert metrics["groundtruth"] == str(data / "annotations/val.csv")
+    assert run_settings(tmp_path / "best.pt").data.root == str(data)
+    (tmp_path / "config.yaml").write_text("data: 3")
+    assert "config.yaml: section data must hold options" in script.refuses(*named)
+
+
+@pytest.mark.parametrize("value", [float("nan"), 3e37])
+def test_weights_that_compute_no_scores_are_refused(
+    script: Script, checkpoint: Path, data: Path, tmp_path: Path, value: float
+) -> None:
+    content = torch.load(checkpoint)
+    for weight in content["model"].values():
+        if weight.is_floating_point():
+            weight.fill_(value)
+    torch.save(content, tmp_path / "x.pt")
+    line = script.refuses(*arguments(tmp_path / "x.pt", data, tmp_path / "out"))
+    assert "not finite" in line
 
 
 def test_released_checkpoints_of_60_classes_are_avas() -> None:

@@ -39,9 +39,23 @@ def detect_batches(
                 batch.proposals = [t.boxes for t in batch.targets]
             with autocast(device, precision):
                 outputs = detector(to_unit_range(batch.images), batch.proposals)
+            check_finite(outputs)
             yield batch, outputs
     finally:
         detector.train(was_training)
+
+
+def check_finite(outputs: list[StepOutput]) -> None:
+    """Raise `ValueError` for scores that are no numbers: finite weights may overflow all the same.
+
+    Without it a broken detector would merely find nothing.
+    """
+    for step, output in enumerate(outputs, start=1):
+        if not torch.isfinite(output.scores).all():
+            raise ValueError(
+                f"step {step}: the detector's scores are not finite: the checkpoint's weights are "
+                "damaged, or they overflow in this precision"
+            )
 
 
 def collect_detections(
