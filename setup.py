@@ -187,6 +187,7 @@ setup(
     ],
     extras_require={
         "analysis": ["matplotlib"],
+        "weights": ["gdown"],
         "matlab": ["scipy"],
         "dev": ["matplotlib", "pytest", "ruff", "mypy", "types-PyYAML", "types-tqdm"],
     },
