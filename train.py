@@ -48,7 +48,7 @@ from utils.distributed import (
 )
 from utils.engine import Schedule, Trainer, Validation
 from utils.evaluation import build_evaluator
-from utils.faults import describe_fault, read_fault
+from utils.faults import check_batch, describe_fault, read_fault
 from utils.inference import collect_detections
 from utils.metrics_text import format_results
 from utils.pictures import ValidationPictures
@@ -239,6 +239,8 @@ def replay(path: Path, device: torch.device) -> None:
     set_deterministic(train.deterministic, device)
     detector = build_detector(config.model)
     load_state(detector, content["model"], path)
+    reach = (max(config.model.chunks) - 1) // 2
+    check_batch(batch, detector.window_frames, config.model.num_classes, reach, path)
     detector.to(device).train()
     model = precision.prepare(build_pass(train, detector), build_optimizer(train, detector))
     seed_iteration(train.seed, content["iteration"], content["process"])

@@ -11,11 +11,13 @@ import torch
 
 from data.dataset import AvaClips, build_dataset
 from data.loader import ClipLoader, build_loader, deaths_explained
+from models import build_detector
 from tests.entries import Script
-from tests.helpers import install_apex, tiny_detector
+from tests.helpers import install_apex, random_boxes, random_targets, tiny_detector, tiny_model
 from tests.runs import arguments, start
-from utils.config import load_config
-from utils.faults import Statistics, read_fault
+from utils.config import Config, load_config
+from utils.faults import Statistics, read_fault, write_fault
+from utils.structures import ClipBatch, ClipKey
 
 SCRIPT = "train"
 
@@ -69,6 +71,64 @@ def test_the_file_holds_what_the_iteration_began_with(script: Script, data: Path
     assert len(batch) == len(batch.seeds) == 2
     counted = content["model"]["backbone.conv1.batch3d.num_batches_tracked"]
     assert counted.item() == content["iteration"]
+
+
+@pytest.fixture(scope="module")
+def fault(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A file as a loss that is not finite leaves it, of one clip."""
+    model = tiny_model()
+    detector, config = build_detector(model), Config(model=model)
+    images = torch.zeros(1, detector.window_frames, 3, 32, 32, dtype=torch.uint8)
+    key = ClipKey("a", 902)
+    batch = ClipBatch(images, [random_boxes(3)], [random_targets(2)], [key], [7])
+    rest = {"config": config.to_dict(), "classes": {}, "iteration": 3, "process": 0}
+    path = tmp_path_factory.mktemp("fault") / "nonfinite.pt"
+    write_fault(path, batch, {**rest, "model": detector.state_dict()})
+    return path
+
+
+BROKEN_PARTS = {
+    "batch": [None, 3, [], {}],
+    "iteration": [None, "3", -1, 2**70],
+    "process": [None, 1.5],
+    "config": [None, 3, {"model": 3}, {"model": {"steps": 9}}],
+    "model": [None, [], {"x": torch.zeros(1)}, {"x": 3}],
+    "batch.images": [
+        None, [1], torch.zeros(3), torch.zeros(1, 4, 3, 32, 32), torch.zeros(2, 36, 3, 32, 32),
+        torch.zeros(1, 36, 3, 0, 32),
+    ],
+    "batch.proposals": [None, 3, [], [None], [torch.zeros(4)], [torch.zeros(2, 5)]],
+    "batch.targets": [None, [], [3], [{}], [{"boxes": torch.zeros(2, 4)}]],
+    "batch.keys": [None, [], ["a"], [{"video": "a"}], [{"video": 3, "timestamp": 1}]],
+    "batch.seeds": [None, [], ["x"], [1, 2], [-1]],
+    "batch.unreadable": [None, 3, [3], "x"],
+    "batch.targets.0.boxes": [None, torch.zeros(3, 4), torch.zeros(4), torch.zeros(2, 4).bool()],
+    "batch.targets.0.labels": [torch.zeros(2, 7), torch.zeros(5), torch.zeros(1, 5)],
+    "batch.targets.0.neighbors": [torch.zeros(2, 1, 4), torch.zeros(2, 0, 2, 4)],
+    "batch.targets.0.neighbor_valid": [torch.zeros(2, 1, 2), torch.zeros(2, 2, 2).bool()],
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("part", BROKEN_PARTS)
+def test_a_file_with_a_broken_part_is_refused(
+    script: Script, fault: Path, tmp_path: Path, part: str
+) -> None:
+    outcome = script("--replay", fault, "--device", "cpu")
+    assert outcome.code == 0, outcome.err
+    *parents, last = part.split(".")
+    path = tmp_path / "broken.pt"
+    for value in [*BROKEN_PARTS[part], KeyError]:
+        content = torch.load(fault)
+        place = content
+        for name in parents:
+            place = place[int(name) if name.isdigit() else name]
+        if value is KeyError:
+            del place[last]
+        else:
+            place[last] = value
+        torch.save(content, path)
+        line = script.refuses("--replay", path, "--device", "cpu")
+        assert "broken.pt" in line
 
 
 def test_statistics_are_put_back():
