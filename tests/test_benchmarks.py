@@ -6,7 +6,7 @@ import sys
 
 import pytest
 
-from benchmarks import ava_evaluation, operators
+from benchmarks import ava_evaluation, operators, steps
 from benchmarks.report import Row, digits, spread
 from tests.helpers import ROOT
 from tests.ops_helpers import needs_compiled
@@ -54,3 +54,19 @@ def test_unknown_names_are_refused_before_anything_runs(names: list[str]):
     assert outcome.returncode == 2
     assert "nonsense: expected names of inference, operators" in outcome.stderr
     assert outcome.stdout == ""
+
+
+def result(seed: int, *figures: tuple[float, float]) -> dict:
+    """What train.py writes of a run with these (frame-mAP, mean IoU), step by step."""
+    found = [{"mAP": m, "mean_iou": i, "recall": 1.0} for m, i in figures]
+    metrics = {"steps": found, "proposals": {"mean_iou": 0.25, "recall": 0.5}}
+    return {"seed": seed, "metrics": metrics}
+
+
+def test_steps_are_summed_up_over_the_seeds():
+    results = [result(0, (0.5, 0.6), (0.6, 0.7)), result(1, (0.7, 0.8), (0.9, 0.9))]
+    table = steps.format_table(results).splitlines()
+    assert table[2] == "| proposals | - | 0.250 (0.250 to 0.250) | 0.500 (0.500 to 0.500) |"
+    assert table[3].startswith("| step 1 | 0.600 (0.500 to 0.700) | 0.700 (0.600 to 0.800) |")
+    assert table[4].startswith("| step 2 | 0.750 (0.600 to 0.900) | 0.800 (0.700 to 0.900) |")
+    assert steps.format_seeds(results).splitlines()[3] == "| 1 | 0.700, 0.900 | 0.800, 0.900 |"
