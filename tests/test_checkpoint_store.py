@@ -42,6 +42,20 @@ def test_the_best_has_no_training_state(tmp_path):
     assert [path.name for path in store.files()] == ["checkpoint_0000005.pt"]
 
 
+def test_a_checkpoint_that_is_set_aside_leaves_the_one_before(tmp_path):
+    store = filled(tmp_path, 5, 10)
+    assert store.set_aside(7) is None
+    assert store.set_aside(10) == tmp_path / "checkpoint_0000010.pt.nonfinite"
+    assert read_checkpoint(tmp_path / "latest.pt")["iteration"] == 5
+    assert store.newest()["iteration"] == 5
+    store.set_aside(5)
+    assert store.newest() is None
+    assert sorted(path.name for path in tmp_path.iterdir()) == [
+        "checkpoint_0000005.pt.nonfinite",
+        "checkpoint_0000010.pt.nonfinite",
+    ]
+
+
 def test_without_checkpoints_there_is_no_newest(tmp_path):
     assert CheckpointStore(tmp_path / "absent").newest() is None
 

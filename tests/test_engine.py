@@ -219,6 +219,35 @@ def test_weights_that_the_last_update_broke_are_not_saved(tmp_path):
     assert not list((tmp_path / "run").glob("*.pt"))
 
 
+@pytest.mark.parametrize(("saved", "left"), [([2, 4], "checkpoint_0000002.pt"), ([4], "")])
+def test_weights_without_a_finite_loss_do_not_stand_in_the_way(tmp_path, saved, left):
+    """They are finite, so they are saved; their first loss is not."""
+    trainer = make_trainer(tmp_path, schedule={"validate_every": 0})
+    save, step = trainer.save, trainer.train_step
+
+    def save_some(*arguments, **options):
+        if trainer.iteration in saved:
+            save(*arguments, **options)
+
+    def grow(batch):
+        losses = step(batch)
+        if trainer.iteration == 3:
+            trainer.detector.heads[1].classifier.weight.data.fill_(3e38)
+        return losses
+
+    trainer.save, trainer.train_step = save_some, grow
+    hint = f"goes on from {left}, and ends here again" if left else "begins anew; lower"
+    wanted = rf"iteration 4, .*is now .*checkpoint_0000004\.pt\.nonfinite\. The same command {hint}"
+    with pytest.raises(FloatingPointError, match=wanted):
+        trainer.fit()
+    trainer.run.close()
+    again = make_trainer(tmp_path)
+    assert again.iteration == (saved[0] if left else 0)
+    again.fit()
+    make_trainer(tmp_path / "whole").fit()
+    assert losses_of(tmp_path / "run") == losses_of(tmp_path / "whole/run")
+
+
 def test_a_run_with_other_settings_is_not_continued(tmp_path):
     make_trainer(tmp_path).fit()
     config = Config(model=tiny_model())

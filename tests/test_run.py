@@ -9,8 +9,10 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 from torch import nn
 
 from tests.helpers import ROOT
@@ -36,6 +38,18 @@ def test_a_run_s_name_does_not_lead_elsewhere(tmp_path: Path, name: str) -> None
 
 def test_a_plain_name_is_a_folder_of_the_output(tmp_path: Path) -> None:
     assert run_path(settings(tmp_path, "a.b-c d").train) == tmp_path / "a.b-c d"
+
+
+def test_the_same_run_without_a_checkpoint_begins_again_in_its_place(tmp_path: Path) -> None:
+    for name in ("run", "other"):
+        RunFolder(settings(tmp_path, name)).close()
+        (tmp_path / name / "log.jsonl").write_text('{"iteration": 1}\n')
+    RunFolder(settings(tmp_path)).close()
+    assert (tmp_path / "run" / "log.jsonl").read_text() == ""
+    config = settings(tmp_path, "other")
+    config.train.seed += 1
+    RunFolder(config).close()
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["other", "other.1", "run"]
 
 
 @pytest.mark.parametrize("resume", [True, False])
@@ -140,19 +154,47 @@ def test_a_log_is_cut_at_the_checkpoint_and_cleared_of_what_is_no_line(tmp_path:
     assert path.read_text().splitlines() == good
 
 
-def test_tensorboard_is_given_up_and_begun_again(
-    tmp_path: Path, capsys: pytest.CaptureFixture
+def read_scalars(folder: Path) -> dict[int, float]:
+    """The values of `a` by iteration, as TensorBoard reads them."""
+    board = EventAccumulator(str(folder))
+    board.Reload()
+    return {event.step: event.value for event in board.Scalars("a")}
+
+
+def test_tensorboard_reads_what_is_written_and_purges_what_is_trained_again(tmp_path: Path) -> None:
+    for first in (1, 3):
+        board = Board(tmp_path, first)
+        for iteration in range(first, first + 4):
+            board.add_scalars({"a": iteration + first / 10}, iteration)
+        board.add_picture("picture", np.zeros((4, 6, 3), np.uint8), first)
+        board.close()
+    found = {step: round(value, 1) for step, value in read_scalars(tmp_path).items()}
+    assert found == {1: 1.1, 2: 2.1, 3: 3.3, 4: 4.3, 5: 5.3, 6: 6.3}
+
+
+def test_a_full_disk_leaves_whole_records_only(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture
 ) -> None:
-    board, seen = Board(tmp_path, 1), []
-    board.add(lambda writer: writer.add_scalar("a", 1.0, 1))
-    board.add(refuse)  # type: ignore[arg-type]
-    board.add(seen.append)  # type: ignore[arg-type]
-    assert not seen
-    board.reopen(2)
-    board.add(seen.append)  # type: ignore[arg-type]
-    assert len(seen) == 1
+    write = os.write
+
+    def write_half(handle: int, content: bytes) -> int:
+        monkeypatch.setattr(os, "write", refuse)
+        return write(handle, content[: len(content) // 2])
+
+    for end in (write_half, refuse):  # in the middle of a record, and as the file is begun
+        monkeypatch.setattr(os, "write", end)
+        board = Board(tmp_path, 1)
+        assert not list(tmp_path.iterdir())
+        monkeypatch.setattr(os, "write", write)
+    board.add_scalars({"a": 1.0}, 1)
+    for iteration in (2, 3):
+        monkeypatch.setattr(os, "write", write_half)
+        board.add_scalars({"a": 1.0}, iteration)
+    monkeypatch.setattr(os, "write", write)
+    board.add_scalars({"a": 1.0}, 4)
     board.close()
-    assert capsys.readouterr().err.count("cannot be written: No space left") == 1
+    assert read_scalars(tmp_path) == {1: 1.0, 4: 1.0}
+    assert capsys.readouterr().err.count("cannot be written: No space left") == 3
 
 
 # ------------------------------------------------------------------------------ results, states
@@ -204,6 +246,13 @@ def test_weights_that_are_not_finite_are_no_state_to_go_on_from() -> None:
     broken = state()
     broken["model"]["w"][1] = torch.inf
     with pytest.raises(ValueError, match=r"a\.pt: w is not finite in it"):
+        check_training_state(broken, "a.pt")
+
+
+def test_moments_that_are_not_finite_are_no_state_to_go_on_from() -> None:
+    broken = state()
+    broken["optimizer"]["state"][0]["exp_avg_sq"][1] = torch.inf
+    with pytest.raises(ValueError, match="the optimizer's exp_avg_sq of parameter 0 is not finite"):
         check_training_state(broken, "a.pt")
 
 

@@ -69,12 +69,15 @@ class CheckpointStore:
             if _UNFINISHED.fullmatch(path.name):
                 path.unlink()
 
+    def path_of(self, iteration: int) -> Path:
+        return self.folder / f"checkpoint_{iteration:07d}.pt"
+
     def save(self, content: dict[str, Any]) -> None:
         """Write `content` as the checkpoint of its `iteration`, and let `latest.pt` be that one.
 
         `latest.pt` is a link; a copy where the file system has no links.
         """
-        path = self.folder / f"checkpoint_{content['iteration']:07d}.pt"
+        path = self.path_of(content["iteration"])
         save_checkpoint(content, path)
         is_linked = self._link_latest(path)
         for old in self.files()[self.keep :]:
@@ -82,6 +85,23 @@ class CheckpointStore:
                 old.unlink()
         if not is_linked:  # only now: the space of the old ones may be needed
             self._copy_latest(path)
+
+    def set_aside(self, iteration: int) -> Path | None:
+        """Rename the checkpoint of `iteration`, if it is there, to `<name>.nonfinite`.
+
+        `latest.pt` is then the one before, or goes. Returns the new path.
+        """
+        path = self.path_of(iteration)
+        if path not in self.files():
+            return None
+        aside = path.with_name(f"{path.name}.nonfinite")
+        path.rename(aside)
+        files = self.files()
+        if not files:
+            (self.folder / "latest.pt").unlink(missing_ok=True)
+        elif not self._link_latest(files[0]):
+            self._copy_latest(files[0])
+        return aside
 
     def _link_latest(self, path: Path) -> bool:
         """Let `latest.pt` be a link to `path`; whether the file system has links."""

@@ -28,7 +28,7 @@ from utils.precision import Precision
 from utils.profiling import Profiler, section
 from utils.progress import TrainingProgress
 from utils.run import RunFolder
-from utils.run_state import first_not_finite
+from utils.run_state import first_broken_moment, first_not_finite
 from utils.structures import ClipBatch
 
 # How long [s] a signal lets a process wait for its batch where others wait for the process.
@@ -215,19 +215,21 @@ class Trainer:
         flags = torch.stack([is_bad.float(), torch.full_like(is_bad, self.stop.signum > 0).float()])
         bad, stop = all_sum(flags).tolist()
         self.must_stop = stop > 0
-        if bad and is_bad:
-            raise FloatingPointError(self._write_fault(losses, batch))
         if bad:
-            raise FloatingPointError(f"iteration {self.iteration}: not finite in another process")
+            hint = self.run.distrust(self.iteration)
+            if is_bad:
+                raise FloatingPointError(self._write_fault(losses, batch, hint))
+            text = f"iteration {self.iteration}: not finite in another process"
+            raise FloatingPointError(text + hint)
 
-    def _write_fault(self, losses: Losses, batch: ClipBatch) -> str:
-        """Keep what it takes to repeat this iteration; what there is to say."""
+    def _write_fault(self, losses: Losses, batch: ClipBatch, hint: str) -> str:
+        """Keep what it takes to repeat this iteration; what there is to say, with `hint` in it."""
         text = describe_fault(losses, batch, self.detector)
         self.before.restore()
         path = self.run.path / f"nonfinite_{self.iteration:07d}_{rank()}.pt"
         position = {"iteration": self.iteration, "process": rank()}
         model = self.detector.state_dict()
-        said = f"iteration {self.iteration}, process {rank()}: the loss is not finite: {text}"
+        said = f"iteration {self.iteration}, process {rank()}: the loss is not finite: {text}{hint}"
         try:
             write_fault(path, batch, {**self.state, **position, "model": model})
         except OSError as error:
@@ -323,11 +325,13 @@ class Trainer:
 
     def _check_finite(self) -> None:
         """Look at what the last update made of the weights: no loss has been computed of them."""
-        broken = first_not_finite(self.detector.state_dict())
+        broken = first_not_finite(self.detector.state_dict()) or first_broken_moment(
+            self.optimizer.state_dict()
+        )
         if broken:
             raise FloatingPointError(
                 f"iteration {self.iteration}: its update left {broken} not finite; not saved, the "
-                f"checkpoints before it in {self.run.path} are. Lower learning rates may help"
+                f"checkpoints before it in {self.run.path} are{self.run.distrust(self.iteration)}"
             )
 
     def own_usage(self) -> dict[str, Any]:

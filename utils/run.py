@@ -7,16 +7,14 @@ import shutil
 import time
 from collections.abc import Callable
 from contextlib import ExitStack
-from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from torch.utils.tensorboard import SummaryWriter
 
 from external.files import read_yaml
 from utils.checkpoint_store import CheckpointStore
-from utils.config import Config, TrainConfig
+from utils.config import Config, TrainConfig, load_config
 from utils.distributed import is_main, on_main
 from utils.run_log import Board, LogFile, cut_log, warn
 from utils.run_state import check_training_state
@@ -84,7 +82,8 @@ class RunFolder:
         self.held.enter_context(folder_lock(self.path, "training"))
         self.store.remove_unfinished()
         checkpoint = self._newest(config, fits) if resume else None
-        if checkpoint is None and _holds_training(self.path):
+        begins_again = resume and self._is_this_run_unsaved(config)
+        if checkpoint is None and _holds_training(self.path) and not begins_again:
             self._set_aside()
             self.held.close()
             self.held.enter_context(folder_lock(self.path, "training"))
@@ -128,6 +127,19 @@ class RunFolder:
                 "run another train.name, or start it anew with train.resume=false"
             )
 
+    def _is_this_run_unsaved(self, config: Config) -> bool:
+        """Whether this very run was begun in the folder, and has nothing to go on from.
+
+        Started over and over, it would fill the disk with what is set aside.
+        """
+        if "train" not in made_here(self.path) or any(self.path.glob("best.pt")):
+            return False
+        try:
+            before = load_config(self.path / "config.yaml")
+        except (ValueError, OSError):
+            return False
+        return not self.store.files() and not self._differences(config, before.to_dict())
+
     def _set_aside(self) -> None:
         number = 1
         while (aside := self.path.with_name(f"{self.path.name}.{number}")).exists():
@@ -166,21 +178,15 @@ class RunFolder:
         }
         self._write("val", epoch, iteration, values)
         for name, picture in pictures.items():
-            self.board.add(
-                partial(_add_image, name=f"val/{name}", picture=picture, iteration=iteration)
-            )
+            self.board.add_picture(f"val/{name}", picture, iteration)
         steps = "  ".join(f"step {s['step']}: {s['mAP'] or 0:.4f}" for s in metrics["steps"])
         print(f"epoch {epoch}, iteration {iteration}: frame-mAP@0.5  {steps}", flush=True)
 
     def _write(self, kind: str, epoch: int, iteration: int, values: dict[str, float]) -> None:
         line = {"kind": kind, "epoch": epoch, "iteration": iteration, "time": time.time(), **values}
         self.log_file.write(line)
-
-        def write(writer: SummaryWriter) -> None:
-            for name, value in values.items():
-                writer.add_scalar(f"{kind}/{name}", value, iteration)
-
-        self.board.add(write)
+        scalars = {f"{kind}/{name}": value for name, value in values.items()}
+        self.board.add_scalars(scalars, iteration)
 
     def save(self, content: dict[str, Any], is_best: bool, must: bool) -> bool:
         """Write a checkpoint; whether it is there. A full disk is an error only for a `must`."""
@@ -189,7 +195,6 @@ class RunFolder:
             if is_best:
                 self.store.save_best(content)
             self.store.save(content)
-            self.board.reopen(content["iteration"] + 1)
             return True
         except OSError as error:
             text = (
@@ -200,6 +205,28 @@ class RunFolder:
                 raise OSError(text) from error
             warn(f"{text}; training goes on")
             return False
+
+    def distrust(self, iteration: int) -> str:
+        """Set aside the checkpoint of `iteration`, the next loss of which is not finite.
+
+        Every run that goes on would begin with that loss else. Returns what the user can do, in
+        the main process only.
+        """
+        if not is_main():
+            return ""
+        try:
+            aside = self.store.set_aside(iteration)
+            newest = self.store.files()[:1]
+        except OSError as error:
+            return f". The checkpoints in {self.path} cannot be set aside: {error}"
+        moved = f". The checkpoint of these weights is now {aside}" if aside else ""
+        if not newest:
+            return f"{moved}. The same command begins anew; lower learning rates may help"
+        return (
+            f"{moved}. The same command goes on from {newest[0].name}, and ends here again unless "
+            "the machine was at fault. With lower learning rates, begin anew (resume=false) or "
+            f"from its weights under another name (init={newest[0]})"
+        )
 
     def resume_hint(self, iteration: int) -> str:
         """What to say when a run ends before its time."""
@@ -214,10 +241,6 @@ class RunFolder:
             self.board.close()
             self.log_file.close()
             self.held.close()
-
-
-def _add_image(writer: SummaryWriter, name: str, picture: np.ndarray, iteration: int) -> None:
-    writer.add_image(name, picture, iteration, dataformats="HWC")
 
 
 def free_space(folder: Path) -> str:

@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+import io
 import json
 import os
+import socket
 import sys
-from collections.abc import Callable
+import time
 from pathlib import Path
 from typing import Any
 
-from torch.utils.tensorboard import SummaryWriter
+import numpy as np
+from tensorboard.compat.proto.event_pb2 import Event, SessionLog
+from tensorboard.compat.proto.summary_pb2 import Summary
+from tensorboard.summary.writer.record_writer import RecordWriter
+from torch.utils.tensorboard.summary import image
 
 from utils.system.outputs import write_whole
 
@@ -69,36 +75,78 @@ def _iteration(line: str) -> float:
 
 
 class Board:
-    """TensorBoard's files in `folder`: given up where the disk refuses them, until `reopen`."""
+    """A file of TensorBoard's in `folder`, to which records are added as whole ones.
+
+    What a full disk refuses is left out: the log has the figures. The main thread writes it:
+    TensorBoard's own writer has a thread for that, the errors of which end in a traceback, and
+    leaves half a record in the file, behind which nothing is read any more.
+    """
 
     def __init__(self, folder: Path, first: int):
         """first: iteration from which on the files of an earlier process no longer count."""
-        self.folder = folder
-        self.writer: SummaryWriter | None = None
-        self._try(lambda: self._open(first))
+        self.folder, self.first = folder, first
+        self.handle, self.is_failing = -1, False
+        self._add(None)
 
-    def add(self, write: Callable[[SummaryWriter], None]) -> None:
-        """Let `write` add to the files, if they can be written."""
-        if self.writer is not None:
-            writer = self.writer
-            self._try(lambda: write(writer))
+    def add_scalars(self, values: dict[str, float], iteration: int) -> None:
+        """Add figures by name."""
+        parts = [Summary.Value(tag=name, simple_value=value) for name, value in values.items()]
+        self._add(Event(wall_time=time.time(), step=iteration, summary=Summary(value=parts)))
 
-    def reopen(self, first: int) -> None:
-        """Begin a new file if the last one was given up; `first` as at the start."""
-        if self.writer is None:
-            self._try(lambda: self._open(first))
+    def add_picture(self, name: str, picture: np.ndarray, iteration: int) -> None:
+        """Add a picture, `[H, W, 3]` uint8 RGB."""
+        summary = image(name, picture, dataformats="HWC")
+        self._add(Event(wall_time=time.time(), step=iteration, summary=summary))
 
     def close(self) -> None:
-        if self.writer is not None:
-            self._try(self.writer.close)
+        if self.handle >= 0:
+            os.close(self.handle)
+            self.handle = -1
 
-    def _open(self, first: int) -> None:
-        self.writer = SummaryWriter(str(self.folder), purge_step=first)
-
-    def _try(self, action: Callable[[], None]) -> None:
-        """Do `action`; after an error, which TensorBoard repeats from its thread, give up."""
+    def _add(self, event: Event | None) -> None:
+        """Write `event` if the disk takes it, the file's head before the first one."""
         try:
-            action()
+            if self.handle < 0:
+                self._open()
+            if event is not None:
+                _append(self.handle, _record(event))
+            self.is_failing = False
         except OSError as error:
-            self.writer = None
-            warn(f"{self.folder}: cannot be written: {error.strerror}; training goes on")
+            if not self.is_failing:
+                warn(f"{self.folder}: cannot be written: {error.strerror}; training goes on")
+            self.is_failing = True
+
+    def _open(self) -> None:
+        """Begin a file by the name that TensorBoard looks for."""
+        self.folder.mkdir(parents=True, exist_ok=True)
+        name = f"events.out.tfevents.{time.time_ns():019d}.{socket.gethostname()}.{os.getpid()}"
+        flags = os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC
+        handle = os.open(self.folder / name, flags, 0o666)
+        now, start = time.time(), SessionLog(status=SessionLog.START)
+        head = Event(wall_time=now, step=self.first, file_version="brain.Event:2")
+        purge = Event(wall_time=now, step=self.first, session_log=start)
+        try:
+            _append(handle, _record(head) + _record(purge))
+        except OSError:
+            os.close(handle)
+            (self.folder / name).unlink()
+            raise
+        self.handle = handle
+
+
+def _record(event: Event) -> bytes:
+    """Return `event` as it stands in a file, with its length and checksums."""
+    buffer = io.BytesIO()
+    RecordWriter(buffer).write(event.SerializeToString())
+    return buffer.getvalue()
+
+
+def _append(handle: int, content: bytes) -> None:
+    """Write all of `content` at the end of a file, or nothing: raises `OSError` then."""
+    size = os.fstat(handle).st_size
+    try:
+        while content:
+            content = content[os.write(handle, content) :]
+    except OSError:
+        os.ftruncate(handle, size)
+        raise

@@ -70,10 +70,11 @@ class TrainingState(TypedDict):
 def check_training_state(content: dict[str, Any], path: str | Path) -> None:
     """Raise `ValueError` if no run can go on from `content`, which was read from `path`.
 
-    Every entry must be there, of its type, and every weight finite.
+    Every entry must be there, of its type, and every weight finite, as what the optimizer keeps of
+    it: with an infinite moment the weight stands still, or is lost in the next update.
     """
     check_shape(content, TrainingState, path, "a checkpoint to go on from")
-    broken = first_not_finite(content["model"])
+    broken = first_not_finite(content["model"]) or first_broken_moment(content["optimizer"])
     if broken:
         raise ValueError(f"{path}: {broken} is not finite in it")
 
@@ -91,11 +92,28 @@ def check_optimizer_fits(state: dict[str, Any], optimizer: Optimizer, path: str 
             raise ValueError(f"{path}: its optimizer has another parameter {number}: {shapes}")
 
 
+def first_broken_moment(optimizer: dict[str, Any]) -> str:
+    """Return the name of the first value in an optimizer's state that is not finite; "" for none.
+
+    optimizer: its state dict.
+    """
+    moments = {
+        f"the optimizer's {name} of parameter {number}": value
+        for number, entry in optimizer["state"].items()
+        for name, value in entry.items()
+        if isinstance(value, Tensor)
+    }
+    return first_not_finite(moments)
+
+
 def first_not_finite(state: dict[str, Tensor]) -> str:
     """Return the name of the first tensor with a value that is not finite; "" for none."""
     floats = {name: value for name, value in state.items() if value.is_floating_point()}
     if not floats:
         return ""
-    # One look for all: each would wait for the GPU.
-    finite = torch.stack([torch.isfinite(value).all() for value in floats.values()]).tolist()
+    # One look for all: each would wait for the GPU. An optimizer counts its steps on the CPU.
+    devices = {value.device for value in floats.values()}
+    device = next((d for d in devices if d.type != "cpu"), torch.device("cpu"))
+    looks = [torch.isfinite(value).all().to(device) for value in floats.values()]
+    finite = torch.stack(looks).tolist()
     return next((name for name, good in zip(floats, finite, strict=True) if not good), "")
