@@ -8,6 +8,9 @@ partial. Exit code 1: some of several inputs failed.
 
 from __future__ import annotations
 
+import utils.system.early_signals  # noqa: F401, before what takes long to import
+
+# isort: split
 import argparse
 import sys
 from collections.abc import Iterator, Sequence

@@ -9,6 +9,9 @@ from the checkpoint's run; `key=value` overrides those of the sections data and 
 
 from __future__ import annotations
 
+import utils.system.early_signals  # noqa: F401, before what takes long to import
+
+# isort: split
 import argparse
 import dataclasses
 import json

@@ -6,6 +6,9 @@ on all processes. It resumes by itself from the run's newest checkpoint.
 
 from __future__ import annotations
 
+import utils.system.early_signals  # noqa: F401, before what takes long to import
+
+# isort: split
 import argparse
 import copy
 import time

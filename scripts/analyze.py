@@ -21,6 +21,9 @@ from typing import Any
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # run as a file, not as a module
 
+import utils.system.early_signals  # noqa: F401, before what takes long to import
+
+# isort: split
 from external.ava_evaluation import PROTOCOLS, read_boxes, read_exclusions
 from external.ava_evaluation.protocol import find_protocol
 from utils.analysis import StepAnalysis, analyze, make_tables, write_tables

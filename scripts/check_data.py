@@ -20,6 +20,9 @@ from tqdm import tqdm
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
 
+import utils.system.early_signals  # noqa: E402, F401, before what takes long to import
+
+# isort: split
 from data.check import (  # noqa: E402, ROOT must be on the path first
     Problems,
     check_dataset,

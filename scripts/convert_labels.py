@@ -26,6 +26,9 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # run as a file, not as a module
 
+import utils.system.early_signals  # noqa: F401, before what takes long to import
+
+# isort: split
 from data.converters import (
     Choice,
     Converted,

@@ -31,6 +31,9 @@ from tqdm import tqdm
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
 
+import utils.system.early_signals  # noqa: E402, F401, before what takes long to import
+
+# isort: split
 from data.extract import MAX_GAP, extract_whole  # noqa: E402, ROOT must be on the path first
 from data.folders import VIDEO_SUFFIXES, list_folder, name_of, printable  # noqa: E402
 from data.frame_folders import (  # noqa: E402

@@ -14,7 +14,11 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # run as a file, not as a module
 
+import utils.system.early_signals  # noqa: F401, before what takes long to import
+
+# isort: split
 from data.records import check_replaceable_pickle, read_records, write_pickle
+from utils.cli import run_main
 from utils.system.outputs import check_apart
 
 
@@ -38,4 +42,4 @@ def main(arguments: list[str] | None = None) -> None:
 
 
 if __name__ == "__main__":
-    main()
+    run_main(main)

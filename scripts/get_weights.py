@@ -8,6 +8,9 @@ The links of the authors' files are in pretrained/README.md; their licence is no
 
 from __future__ import annotations
 
+import utils.system.early_signals  # noqa: F401, before what takes long to import
+
+# isort: split
 import argparse
 import hashlib
 import http.client

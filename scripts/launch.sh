@@ -16,7 +16,11 @@ if [ -z "${DATASET:-}" ]; then
 fi
 CONFIG=${CONFIG:-configs/${DATASET}_${stage}.yaml}
 echo "training with $CONFIG"
-if [ "$CONFIG" = "configs/toy_${stage}.yaml" ] && [ ! -d datasets/toy ]; then
+case " $*" in
+*" root="* | *" data.root="*) named=yes ;; # the user's own dataset, whatever the configuration
+*) named=no ;;
+esac
+if [ "$CONFIG" = "configs/toy_${stage}.yaml" ] && [ $named = no ] && [ ! -d datasets/toy ]; then
     echo "no dataset yet: making the toy dataset in datasets/toy"
     "$PYTHON" scripts/make_toy_dataset.py
 fi
@@ -31,7 +35,7 @@ if [ "$gpus" -gt 1 ] || [ "${NNODES:-1}" -gt 1 ]; then
     else
         where=(--standalone)
     fi
-    exec "$PYTHON" -m torch.distributed.run "${where[@]}" --nproc-per-node "$per_node" \
+    exec "$PYTHON" scripts/run_processes.py "${where[@]}" --nproc-per-node "$per_node" \
         train.py --config "$CONFIG" "$@"
 fi
 exec "$PYTHON" train.py --config "$CONFIG" "$@"

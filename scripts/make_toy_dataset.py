@@ -12,6 +12,9 @@ from tqdm import tqdm
 REPOSITORY = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(REPOSITORY))
 
+import utils.system.early_signals  # noqa: E402, F401, before what takes long to import
+
+# isort: split
 from data.toy import SplitSummary, ToySettings, generate_toy_dataset  # noqa: E402
 from data.toy.actors import ACTIONS  # noqa: E402
 from utils.cli import run_main  # noqa: E402

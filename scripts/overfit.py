@@ -20,6 +20,9 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
 
+import utils.system.early_signals  # noqa: E402, F401, before what takes long to import
+
+# isort: split
 from data.prepare import prepare_video_dataset  # noqa: E402, ROOT must be on the path first
 from utils.cli import run_main  # noqa: E402
 from utils.config import load_config  # noqa: E402

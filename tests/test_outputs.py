@@ -1,9 +1,11 @@
 """Outputs never hit what is not ours; files appear whole; a folder has one command at a time."""
 
 import errno
+import fcntl
 import os
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -121,3 +123,34 @@ def test_a_forked_child_does_not_keep_the_folder(tmp_path):
     assert subprocess.run(command, cwd=ROOT, check=False, timeout=30).returncode == 0
     os.close(writer)
     os.waitpid(child, 0)
+
+
+def test_a_folder_in_which_a_command_refuses_to_work_is_left_as_it_was(tmp_path: Path) -> None:
+    def refuse(folder: Path) -> None:
+        with pytest.raises(ValueError, match="mine"), folder_lock(folder, "a training"):
+            raise ValueError("mine")
+
+    refuse(tmp_path / "new")
+    assert not list(tmp_path.iterdir())
+    (tmp_path / "file").write_text("")
+    refuse(tmp_path)
+    assert [path.name for path in tmp_path.iterdir()] == ["file"]
+    with folder_lock(tmp_path, "a copy"):
+        pass
+    refuse(tmp_path)  # its lock is of an earlier command, which another may be waiting for
+    assert (tmp_path / ".step-lock").is_file()
+
+
+def test_a_lock_that_is_removed_while_another_opens_it_is_no_lock(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lock, path = fcntl.lockf, tmp_path / ".step-lock"
+
+    def removed_first(handle: int, how: int) -> None:
+        monkeypatch.setattr(fcntl, "lockf", lock)
+        path.unlink()
+        lock(handle, how)
+
+    monkeypatch.setattr(fcntl, "lockf", removed_first)
+    with folder_lock(tmp_path, "a training"):
+        assert path.read_text().startswith("a training")

@@ -122,3 +122,43 @@ def test_what_comes_in_time_is_taken_though_a_signal_came():
             os.kill(os.getpid(), signal.SIGTERM)
         time.sleep(0.5)
         assert stop.signum == signal.SIGTERM
+
+
+UNHEARD = """
+import os, signal, threading, time
+import utils.interrupt
+utils.interrupt.SAME_SIGNAL = utils.interrupt.SECONDS_TO_HEAR = 0.2
+def send():
+    for wait in {waits}:
+        time.sleep(wait)
+        os.kill(os.getpid(), signal.SIGTERM)
+lock = threading.Lock()
+with utils.interrupt.StopSignals() as stop:
+    threading.Thread(target=send, daemon=True).start()
+    {block}
+print("saved")
+"""
+# A deadlock in C: no Python runs in the main thread any more.
+HANGS = (
+    "import ctypes; mutex = ctypes.create_string_buffer(64); "
+    "lock = ctypes.CDLL(None).pthread_mutex_lock; lock(mutex); lock(mutex)"
+)
+WORKS = "time.sleep(1.5)"
+
+
+@pytest.mark.parametrize(
+    ("block", "waits", "code"),
+    [(HANGS, [0.2, 0.5], 128 + signal.SIGTERM), (WORKS, [0.2, 0.5], 0), (WORKS, [0.2, 0], 0)],
+    ids=["hangs", "works", "twice at once"],
+)
+def test_a_second_signal_ends_what_does_not_hear_the_first(
+    block: str, waits: list[float], code: int
+):
+    script = UNHEARD.format(block=block, waits=waits)
+    command = [sys.executable, "-c", script]
+    started = time.monotonic()
+    ended = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=40)
+    assert ended.returncode == code, ended.stderr
+    assert ("saved" in ended.stdout) == (code == 0)
+    assert ("ended by SIGTERM without saving" in ended.stderr) == (code != 0)
+    assert time.monotonic() - started < 15

@@ -15,6 +15,7 @@ from pathlib import Path
 from external.files import real_path
 from utils.allocator import keep_freed_memory
 from utils.interrupt import Interrupted
+from utils.system.early_signals import restore_interrupts
 from utils.system.staging import staging_folder
 from utils.system.terminal import printable
 
@@ -40,8 +41,9 @@ def run_main(main: Callable[[], None]) -> None:
     sentence says where to report it, and the exit code is 70. STEP_TRACEBACK=1 shows the traceback
     for all. A signal ends it with the shell's code, 128 + its number.
     """
-    keep_freed_memory()
     try:
+        restore_interrupts()
+        keep_freed_memory()
         main()
     except Interrupted as stop:
         print(stop, file=sys.stderr)

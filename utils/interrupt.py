@@ -4,13 +4,24 @@ from __future__ import annotations
 
 import os
 import signal
+import sys
 import threading
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from types import FrameType
 from typing import Any
 
 SIGNALS = (signal.SIGTERM, signal.SIGINT)
+
+SAME_SIGNAL = 2.0
+"""Seconds after the first signal in which others come of the same cause.
+
+Ctrl-C reaches a process and its launcher, which then sends a signal of its own.
+"""
+
+SECONDS_TO_HEAR = 5.0
+"""Seconds that the main thread has to hear a second signal, before the program ends without it."""
 
 
 class Interrupted(Exception):
@@ -28,7 +39,8 @@ class StopSignals:
     """While open, the first SIGTERM or SIGINT only sets `signum`: the loop stops where it can save.
 
     With `at_once` set, or in a block of `waiting`, the signal raises `Interrupted`. A second
-    SIGINT always interrupts: whoever presses Ctrl-C twice does not want to wait.
+    SIGINT always interrupts: whoever presses Ctrl-C twice does not want to wait. A second signal
+    that the main thread does not hear, as in a decoder that hangs, ends the program.
     """
 
     def __init__(self) -> None:
@@ -38,14 +50,52 @@ class StopSignals:
         self.is_overdue = False
         self._on_signal: Callable[[], None] | None = None
         self._before: dict[int, Any] = {}
+        self._taken = 0.0  # when the main thread last heard a signal
 
     def __enter__(self) -> StopSignals:
+        self._pipe = os.pipe()
+        os.set_blocking(self._pipe[1], False)
+        self._wakeup = signal.set_wakeup_fd(self._pipe[1], warn_on_full_buffer=False)
+        self._watcher = threading.Thread(target=self._watch, args=(self._pipe[0],), daemon=True)
+        self._watcher.start()
         self._before = {number: signal.signal(number, self._take) for number in SIGNALS}
         return self
 
     def __exit__(self, *error: object) -> None:
         for number, handler in self._before.items():
             signal.signal(number, handler)
+        signal.set_wakeup_fd(self._wakeup)
+        os.write(self._pipe[1], b"\0")  # not closed: a child process may have it
+        self._watcher.join()
+        for end in self._pipe:
+            os.close(end)
+
+    def _watch(self, pipe: int) -> None:
+        """In a thread, told of each signal at once: end the program at a second one unheard."""
+        first: float | None = None
+        while True:
+            for number in os.read(pipe, 64):
+                if not number:
+                    return
+                now = time.monotonic()
+                if number in SIGNALS and first is None:
+                    first = now
+                elif number in SIGNALS and first is not None and now - first > SAME_SIGNAL:
+                    timer = threading.Timer(SECONDS_TO_HEAR, self._end_unheard, (number, now))
+                    timer.daemon = True
+                    timer.start()
+
+    def _end_unheard(self, signum: int, arrived: float) -> None:
+        """End, unless the main thread has heard a signal since about then."""
+        if self._taken > arrived - 1:
+            return
+        print(
+            f"error: ended by {signal.Signals(signum).name} without saving: the program is in a "
+            "library that does not return, as a decoder that hangs",
+            file=sys.stderr,
+            flush=True,
+        )
+        os._exit(128 + signum)
 
     @contextmanager
     def waiting(self, patience: float) -> Iterator[None]:
@@ -76,6 +126,7 @@ class StopSignals:
             os.kill(os.getpid(), signal.SIGTERM)
 
     def _take(self, signum: int, frame: FrameType | None) -> None:
+        self._taken = time.monotonic()
         if self.is_overdue:
             raise Interrupted(self.signum)
         if self.signum and signum == signal.SIGINT:

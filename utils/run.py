@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import sys
 import time
 from collections.abc import Callable
 from contextlib import ExitStack
@@ -68,7 +69,7 @@ class RunFolder:
         try:
             self.checkpoint = on_main(lambda: self._open_main(config, resume, fits))
         except BaseException:
-            self.held.close()
+            self.held.__exit__(*sys.exc_info())
             raise
 
     def _open_main(
