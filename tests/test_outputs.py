@@ -154,3 +154,34 @@ def test_a_lock_that_is_removed_while_another_opens_it_is_no_lock(
     monkeypatch.setattr(fcntl, "lockf", removed_first)
     with folder_lock(tmp_path, "a training"):
         assert path.read_text().startswith("a training")
+
+
+KILLED = """
+import os, signal, sys
+from utils.system.outputs import whole_file
+with whole_file(sys.argv[1]) as file:
+    file.write(b"half")
+    file.flush()
+    if len(sys.argv) > 2:
+        print("writing", flush=True)
+        sys.stdin.read()
+    os.kill(os.getpid(), signal.SIGKILL)
+"""
+
+
+def test_what_a_killed_process_was_writing_goes_with_the_next_call(tmp_path: Path) -> None:
+    path, mine = tmp_path / "a.csv", tmp_path / ".a.csv.mine.tmp"
+    mine.write_text("")
+    command = [sys.executable, "-c", KILLED, str(path)]
+    subprocess.run(command, cwd=ROOT, check=False, timeout=60)
+    with subprocess.Popen(
+        [*command, "wait"], cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    ) as living:
+        assert living.stdout is not None
+        assert living.stdout.readline() == "writing\n"
+        assert len(list(tmp_path.glob(".a.csv.*.tmp"))) == 2  # the user's, and that which is locked
+        write_whole(path, "whole")
+        assert len(list(tmp_path.glob(".a.csv.*.tmp"))) == 2
+        living.kill()
+    assert path.read_text() == "whole"
+    assert mine.exists()

@@ -8,12 +8,14 @@ single output file that stands already is replaced only with `--force`.
 from __future__ import annotations
 
 import errno
+import fcntl
 import json
 import os
+import re
 import shutil
 import tempfile
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import BinaryIO
 
@@ -108,27 +110,59 @@ def whole_file(path: str | Path) -> Iterator[BinaryIO]:
     """Open a temporary file for bytes that takes the name `path` when the block ends well.
 
     It is synced before it is renamed: a crash or a full disk leaves what stood there before. A
-    file system that cannot sync is taken as it is. Raises `OSError`.
+    file system that cannot sync is taken as it is. The temporary file of a process that was killed
+    goes with the next call for the same path. Raises `OSError`.
     """
     path = Path(path)
+    _remove_abandoned(path)
     try:
-        handle, name = tempfile.mkstemp(
-            prefix=f".{path.name[:100]}.", suffix=".tmp", dir=path.parent
-        )
+        handle, name = tempfile.mkstemp(prefix=_prefix(path), suffix=".tmp", dir=path.parent)
     except OSError as error:  # which names the temporary file
         raise OSError(error.errno, error.strerror, str(path)) from None
     temporary = Path(name)
     try:
         with open(handle, "wb") as file:
+            with suppress(OSError):  # a file system without locks
+                fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
             yield file
             file.flush()
             _tolerate_unsupported(lambda: os.fsync(file.fileno()))
-        temporary.chmod(0o666 & ~_umask())  # mkstemp's files are the owner's alone
-        temporary.replace(path)
+            temporary.chmod(0o666 & ~_umask())  # mkstemp's files are the owner's alone
+            temporary.replace(path)
         _tolerate_unsupported(lambda: _sync_folder(path.parent))
     except BaseException:
         temporary.unlink(missing_ok=True)
         raise
+
+
+# Of this process: paths that it has written, beside which nothing is abandoned.
+_written: set[Path] = set()
+
+
+def _prefix(path: Path) -> str:
+    """How the names of temporary files for `path` begin."""
+    return f".{path.name[:100]}."
+
+
+def _remove_abandoned(path: Path) -> None:
+    """Remove the temporary files of processes that were killed as they wrote `path`.
+
+    Those that live hold a lock on theirs.
+    """
+    if path in _written:
+        return
+    _written.add(path)
+    pattern = re.compile(re.escape(_prefix(path)) + r"[a-z0-9_]{8}\.tmp")
+    with suppress(OSError):
+        for other in path.parent.iterdir():
+            if pattern.fullmatch(other.name) and other.is_file():
+                _remove_unlocked(other)
+
+
+def _remove_unlocked(path: Path) -> None:
+    with suppress(OSError), open(path, "rb") as file:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        path.unlink()
 
 
 def write_whole(path: str | Path, content: str | bytes) -> None:
