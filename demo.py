@@ -29,7 +29,7 @@ from data.toy.actors import ACTIONS
 from data.video import FrameFolder, VideoFile, Window, key_times, pixel_aspect
 from data.video_file import TimedFrame
 from data.video_writer import clock_of, rate_of, write_timed
-from external.files import check_regular
+from external.files import check_regular, real_path
 from models import StepDetector
 from models.build import detector_from_checkpoint
 from models.inference import prepare_for_inference
@@ -307,8 +307,8 @@ def warn_of_toy(
     """Say so if a detector of drawn figures is tried on other videos."""
     if not {action.name for action in ACTIONS}.issuperset(classes.values()):
         return
-    own = (ROOT / "datasets" / dataset).resolve()
-    if not all(source.path.resolve().is_relative_to(own) for source in sources.values()):
+    own = real_path(ROOT / "datasets" / dataset)
+    if not all(real_path(source.path).is_relative_to(own) for source in sources.values()):
         print(
             "note: this checkpoint was trained on the toy dataset and knows drawn figures only; "
             "on other videos its boxes mean nothing",

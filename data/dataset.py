@@ -191,31 +191,35 @@ def build_dataset(config: Config, split: str) -> AvaClips:
     model, data, training = config.model, config.data, split == "train"
     root = dataset_root(data.root, data.dataset)
     classes = _read_classes(root / data.label_map, model.num_classes)
-    annotations = read_annotations(
-        root / (data.train_labels if training else data.val_labels), classes
-    )
-    exclusions = data.train_exclusions
-    keys = (
-        training_keys(annotations, root / exclusions if exclusions else None)
-        if training
-        else testing_keys(annotations, root / data.frames, data.first_second, data.last_second)
-    )
+    labels = root / (data.train_labels if training else data.val_labels)
+    annotations = read_annotations(labels, classes)
+    exclusions = root / data.train_exclusions if training and data.train_exclusions else None
+    excluded = read_exclusions(exclusions) if exclusions else frozenset()
+    proposals = _load_proposals(data.proposals, data.proposal_threshold, root)
     augmentation = Augmentation(data.color, data.crop, data.flip, data.erase)
-    return AvaClips(
-        root / data.frames,
-        annotations,
-        keys,
-        window=model.window_steps * FRAMES_PER_STEP,
-        image_size=data.image_size,
-        proposals=_load_proposals(data.proposals, data.proposal_threshold, root),
-        fps=data.fps,
-        reach=(max(model.chunks) - 1) // 2,
-        clip_seconds=model.clip_steps * FRAMES_PER_STEP / data.fps,
-        augmentation=augmentation if training else NO_AUGMENTATION,
-        # A test with other frames than the dataset's would give a number that nobody can compare.
-        replace_unreadable=training,
-        seed=config.train.seed,
-    )
+    try:
+        keys = (
+            training_keys(annotations, excluded)
+            if training
+            else testing_keys(annotations, root / data.frames, data.first_second, data.last_second)
+        )
+        return AvaClips(
+            root / data.frames,
+            annotations,
+            keys,
+            window=model.window_steps * FRAMES_PER_STEP,
+            image_size=data.image_size,
+            proposals=proposals,
+            fps=data.fps,
+            reach=(max(model.chunks) - 1) // 2,
+            clip_seconds=model.clip_steps * FRAMES_PER_STEP / data.fps,
+            augmentation=augmentation if training else NO_AUGMENTATION,
+            # A test with other frames than the dataset's would give a number nobody can compare.
+            replace_unreadable=training,
+            seed=config.train.seed,
+        )
+    except ValueError as error:
+        raise ValueError(f"{labels}: {error}") from error  # it names the videos and seconds
 
 
 def dataset_root(root: str, dataset: str) -> Path:
@@ -223,9 +227,8 @@ def dataset_root(root: str, dataset: str) -> Path:
     return Path(root) if root else Path(__file__).resolve().parents[1] / "datasets" / dataset
 
 
-def training_keys(annotations: Annotations, exclusions: Path | None) -> list[ClipKey]:
+def training_keys(annotations: Annotations, excluded: frozenset[ClipKey]) -> list[ClipKey]:
     """Seconds with at least one person, less the excluded ones, sorted."""
-    excluded = read_exclusions(exclusions) if exclusions else frozenset()
     return [key for key in annotations.annotated() if key not in excluded]
 
 

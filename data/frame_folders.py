@@ -14,6 +14,7 @@ from pathlib import Path
 
 from data.folders import name_of
 from data.manifest import MANIFEST, RECORD, Record, read_record
+from external.files import real_path
 from utils.system.locks import LOCK
 from utils.system.outputs import MARKER
 
@@ -32,12 +33,12 @@ def check_places(videos: Iterable[Path], output: Path) -> None:
     folder, or would hold one of `videos`.
     """
     videos = list(videos)
-    inputs = {video.resolve(): video for video in videos}
+    inputs = {real_path(video): video for video in videos}
     for video in videos:
         name, folder = name_of(video), folder_of(video, output)
         if name.startswith(".") or name in (MANIFEST, LOCK, MARKER):
             raise ValueError(f"{video}: {name!r} cannot be its folder of frames; rename the video")
-        place = folder.resolve()
+        place = real_path(folder)
         hit = next((inputs[p] for p in inputs if p == place or place in p.parents), None)
         if hit is not None:
             raise ValueError(

@@ -7,6 +7,7 @@ interruption nor be torn by several processes. `manifest.json` is gathered from 
 from __future__ import annotations
 
 import json
+import os
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -115,7 +116,7 @@ def read_record(folder: Path) -> Record | None:
     Raises `ValueError` naming the file if it is not such a record.
     """
     path = folder / RECORD
-    if not path.exists():
+    if not os.path.lexists(path):  # a loop of links is no missing file
         return None
     expected = "a record of scripts/extract_clips.py"
     record = check_shape(read_json(path, "record of frames"), Record, path, expected)
@@ -135,7 +136,7 @@ class Manifest:
 def check_manifest(frames: Path) -> None:
     """Raise `ValueError` naming a `manifest.json` in `frames` that is not ours, or a bad record."""
     path = frames / MANIFEST
-    if path.exists():
+    if os.path.lexists(path):
         content = read_json(path, "manifest of frames")
         check_shape(content, Manifest, path, "a manifest of scripts/extract_clips.py")
     read_records(frames)

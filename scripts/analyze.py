@@ -26,11 +26,13 @@ import utils.system.early_signals  # noqa: F401, before what takes long to impor
 # isort: split
 from external.ava_evaluation import PROTOCOLS, read_boxes, read_exclusions
 from external.ava_evaluation.protocol import find_protocol
+from external.files import check_regular
 from utils.analysis import StepAnalysis, analyze, make_tables, write_tables
 from utils.analysis.persons import has_person_column
 from utils.analysis.pictures import PICTURES, draw_pictures, has_matplotlib
 from utils.analysis.report import TABLES
 from utils.analysis.results import (
+    METRICS,
     Known,
     detection_files,
     find_results,
@@ -112,8 +114,8 @@ def find_inputs(arguments: argparse.Namespace) -> Inputs:
     exclusions = arguments.exclusions or _as_path(known.get("exclusions"))
     return Inputs(
         detections,
-        _required(arguments.groundtruth or _as_path(known.get("groundtruth")), "-g GROUNDTRUTH"),
-        _required(arguments.labelmap or _as_path(known.get("label_map")), "-l LABELMAP"),
+        _required(arguments.groundtruth, known.get("groundtruth"), folder, "-g GROUNDTRUTH"),
+        _required(arguments.labelmap, known.get("label_map"), folder, "-l LABELMAP"),
         exclusions if protocol.exclusions else None,
         protocol.name,
         overlaps,
@@ -182,12 +184,15 @@ def _as_path(text: str | None) -> Path | None:
     return Path(text) if text else None
 
 
-def _required(path: Path | None, option: str) -> Path:
+def _required(given: Path | None, known: str | None, folder: Path | None, option: str) -> Path:
+    """The file of an option, else the one that the results in `folder` name."""
+    source = "" if folder is None else f"{folder / METRICS}: "
+    path = given or _as_path(known)
     if path is None:
-        raise ValueError(f"say {option}: the results do not name this file")
-    if not path.is_file():
-        raise ValueError(f"{path}: no such file (say {option})")
-    return path
+        raise ValueError(f"{source}say {option}: the results do not name this file")
+    if given is None and not path.is_file():
+        raise ValueError(f"{source}{path}: no such file (say {option})")
+    return check_regular(path)
 
 
 if __name__ == "__main__":

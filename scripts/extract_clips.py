@@ -52,7 +52,7 @@ from data.manifest import (  # noqa: E402
     read_record,
     write_manifest,
 )
-from external.files import check_regular  # noqa: E402
+from external.files import check_regular, real_path  # noqa: E402
 from utils.cli import run_main  # noqa: E402
 from utils.interrupt import Interrupted, StopSignals  # noqa: E402
 from utils.processes import ProcessDied, ProcessHung, call_each  # noqa: E402
@@ -141,9 +141,9 @@ def find_videos(inputs: list[Path], output: Path) -> list[Path]:
     for path in inputs:
         if path.is_dir():
             for video in videos_of(path, output):
-                videos.setdefault(video.resolve(), video)
+                videos.setdefault(real_path(video), video)
         else:
-            videos.setdefault(path.resolve(), check_regular(path, "video file"))
+            videos.setdefault(real_path(path), check_regular(path, "video file"))
     named: dict[str, list[Path]] = {}
     for video in videos.values():
         named.setdefault(name_of(video), []).append(video)
@@ -162,7 +162,7 @@ def videos_of(folder: Path, output: Path) -> list[Path]:
     if not content.videos:
         raise ValueError(f"{folder}: no video in this folder ({', '.join(VIDEO_SUFFIXES)})")
     videos = [folder / name for name in content.videos]
-    made = {MANIFEST, *map(name_of, videos)} if folder.resolve() == output.resolve() else set()
+    made = {MANIFEST, *map(name_of, videos)} if real_path(folder) == real_path(output) else set()
     skipped = [*content.frames, *content.folders, *content.skipped]
     if others := sorted(name for name in skipped if name not in made):
         named = ", ".join(map(printable, others[:5]))

@@ -10,6 +10,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from external.files import check_regular
 from utils.checkpoint import read_checkpoint, save_checkpoint
 from utils.system.outputs import whole_file
 
@@ -131,6 +132,7 @@ def _check_whole(path: Path) -> None:
 
     PyTorch writes a checksum of every tensor and does not look at it when reading.
     """
+    check_regular(path, "checkpoint")
     try:
         with zipfile.ZipFile(path) as archive:
             damaged = archive.testzip()

@@ -9,6 +9,7 @@ from __future__ import annotations
 import copy
 from pathlib import Path
 
+from external.files import real_path
 from utils.config import Config, load_config
 from utils.system.outputs import made_here
 
@@ -24,7 +25,7 @@ def run_folder(checkpoint: str | Path) -> Path | None:
 
     Raises `ValueError` naming the folder's marker if that is damaged.
     """
-    folder = Path(checkpoint).resolve().parent
+    folder = real_path(checkpoint).parent
     is_run = "train" in made_here(folder) or (folder / "log.jsonl").is_file()
     return folder if is_run and (folder / "config.yaml").is_file() else None
 

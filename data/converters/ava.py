@@ -105,7 +105,8 @@ def _nothing(reading: Reading) -> str:
     parts += [hint for reason, hint in HINTS.items() if reason in reasons.reasons]
     if NO_ACTION in reasons.reasons:
         parts[-1] += f" (the boxes have {listed(reading.attributes)})"
-    return f"nothing to convert: {'. '.join(parts)}"
+    files = ", ".join(map(str, reading.sources[:3])) + ", ..." * (len(reading.sources) > 3)
+    return f"{files}: nothing to convert: {'. '.join(parts)}"
 
 
 def on_key_frames(

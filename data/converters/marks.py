@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from fractions import Fraction
+from pathlib import Path
 
 Box = tuple[float, float, float, float]
 
@@ -76,13 +77,14 @@ class Reading:
     """What one or several files hold.
 
     attributes: those that boxes have, which `Choice` may take for actions.
-    notes: what the user should know of how the files were taken.
+    notes: what the user should know of how the files were taken. sources: the files.
     """
 
     marks: list[Mark] = field(default_factory=list)
     left_out: LeftOut = field(default_factory=LeftOut)
     attributes: set[str] = field(default_factory=set)
     notes: list[str] = field(default_factory=list)
+    sources: list[Path] = field(default_factory=list)
 
     def join(self, other: Reading) -> None:
         """Take in what another file holds."""
@@ -90,3 +92,4 @@ class Reading:
         self.left_out.join(other.left_out)
         self.attributes |= other.attributes
         self.notes += other.notes
+        self.sources += other.sources

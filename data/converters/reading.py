@@ -23,6 +23,12 @@ def read_marks(path: Path, media: Media, choice: Choice, pixels: bool = False) -
     `.xml` and `.zip` are CVAT's, `.json` VIA's (2 or 3), `.csv` VIA's or a table with names, whose
     boxes are in pixels if `pixels`. Raises `ValueError` naming the file and the line or element.
     """
+    reading = _read(path, media, choice, pixels)
+    reading.sources.append(path)
+    return reading
+
+
+def _read(path: Path, media: Media, choice: Choice, pixels: bool) -> Reading:
     ending = path.suffix.lower()
     if ending in (".xml", ".zip"):
         return read_cvat(path, media, choice)

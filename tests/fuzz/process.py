@@ -26,11 +26,16 @@ FILE_LIMIT = 256 << 20
 
 @dataclass(frozen=True)
 class Ended:
-    """How a command ended: exit code (negative: a signal's number), output, whether it hung."""
+    """How a command ended.
+
+    code: exit code; negative: a signal's number. seconds: of wall time. cpu: seconds of processor
+    time, with that of the processes that the command waited for.
+    """
 
     code: int
     output: str
     seconds: float
+    cpu: float
     hung: bool = False
 
 
@@ -60,10 +65,11 @@ def fork(work: Callable[[], None], log: Path, limit: float, folder: Path) -> End
     hung = not _wait(child, started + limit)
     with suppress(ProcessLookupError):
         os.killpg(child, signal.SIGKILL)  # also what it started and left behind
-    _, status = os.waitpid(child, 0)
+    _, status, usage = os.wait4(child, 0)
     output = log.read_bytes().decode("utf-8", "backslashreplace")
     code = os.waitstatus_to_exitcode(status)
-    return Ended(code, output, time.monotonic() - started, hung)
+    cpu = usage.ru_utime + usage.ru_stime
+    return Ended(code, output, time.monotonic() - started, cpu, hung)
 
 
 def _wait(child: int, deadline: float) -> bool:

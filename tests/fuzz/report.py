@@ -5,43 +5,37 @@ from __future__ import annotations
 from collections import Counter, defaultdict
 from collections.abc import Sequence
 
-from tests.fuzz.suite import Done
-from tests.fuzz.trial import FAULTS, Verdict
+from tests.fuzz.trial import FAULTS, Done, Verdict
 
 
 def format_table(done: Sequence[Done]) -> str:
-    """Verdicts counted by reader, as a Markdown table."""
-    counts: dict[str, Counter[Verdict]] = defaultdict(Counter)
+    """Verdicts counted by reader, and seconds of processor time, as a Markdown table."""
+    by_reader: dict[str, list[Done]] = defaultdict(list)
     for trial in done:
-        counts[trial.reader][trial.outcome.verdict] += 1
-    lines = [f"| reader | trials | {' | '.join(v.value for v in Verdict)} |"]
-    lines.append("| --- |" + " ---: |" * (1 + len(Verdict)))
-    total: Counter[Verdict] = Counter()
-    for reader, found in sorted(counts.items()):
-        lines.append(_row(reader, found))
-        total += found
-    return "\n".join([*lines, _row("all", total)])
+        by_reader[trial.reader].append(trial)
+    lines = [f"| reader | trials | {' | '.join(v.value for v in Verdict)} | CPU [s] |"]
+    lines.append("| --- |" + " ---: |" * (2 + len(Verdict)))
+    lines += [_row(reader, trials) for reader, trials in sorted(by_reader.items())]
+    return "\n".join([*lines, _row("all", done)])
 
 
-def _row(name: str, found: Counter[Verdict]) -> str:
-    cells = [str(sum(found.values())), *(str(found[v] or "") for v in Verdict)]
+def _row(name: str, trials: Sequence[Done]) -> str:
+    found = Counter(trial.outcome.verdict for trial in trials)
+    cpu = sum(trial.outcome.ended.cpu for trial in trials)
+    cells = [str(len(trials)), *(str(found[v] or "") for v in Verdict), f"{cpu:.1f}"]
     return f"| {name} | {' | '.join(cells)} |"
 
 
+def format_fault(trial: Done, seed: int) -> str:
+    """A fault: what was changed, what came of it, and the command that repeats it."""
+    outcome = trial.outcome
+    lines = [line for line in outcome.ended.output.splitlines() if line.strip()] or [""]
+    last = next((line for line in reversed(lines) if "Please report it" not in line), "")
+    return (
+        f"{outcome.verdict.value}: {outcome.words}: {outcome.reason}: {last[:200]}\n"
+        f"    python -m tests.fuzz --seed {seed} --reader '{trial.reader}' --trial {trial.number}"
+    )
+
+
 def format_faults(done: Sequence[Done], seed: int) -> list[str]:
-    """Each fault: what was changed, what came of it, and the command that repeats it."""
-    lines = []
-    for trial in done:
-        outcome = trial.outcome
-        if outcome.verdict in FAULTS:
-            last = (outcome.ended.output.strip().splitlines() or [""])[-1]
-            if "Please report it" in last:
-                last = next(
-                    (x for x in reversed(outcome.ended.output.splitlines()[:-1]) if x.strip()), ""
-                )
-            lines.append(
-                f"{outcome.verdict.value}: {outcome.words}: {outcome.reason}: {last[:200]}\n"
-                f"    python -m tests.fuzz --seed {seed} --reader '{trial.reader}' "
-                f"--trial {trial.number}"
-            )
-    return lines
+    return [format_fault(trial, seed) for trial in done if trial.outcome.verdict in FAULTS]

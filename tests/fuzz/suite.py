@@ -9,12 +9,12 @@ import runpy
 import time
 from collections import defaultdict
 from concurrent.futures import ProcessPoolExecutor, as_completed
-from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
+from tests.fuzz.report import format_fault
 from tests.fuzz.scenarios import all_scenarios
-from tests.fuzz.trial import Base, Outcome, run_trial
+from tests.fuzz.trial import FAULTS, Base, Done, run_trial
 from tests.helpers import ROOT
 
 SCRIPTS = (
@@ -22,15 +22,6 @@ SCRIPTS = (
     "scripts/convert_labels.py", "scripts/extract_clips.py", "scripts/generate_label.py",
     "scripts/make_toy_dataset.py", "scripts/overfit.py",
 )  # fmt: skip
-
-
-@dataclass(frozen=True)
-class Done:
-    """A trial that was run."""
-
-    reader: str
-    number: int
-    outcome: Outcome
 
 
 def load_commands() -> None:
@@ -94,5 +85,7 @@ def _run_scenario(
             if time.monotonic() < deadline:
                 work = folder / name / "trial"
                 done.append(Done(reader, number, run_trial(base, reader, number, seed, work)))
+                if done[-1].outcome.verdict in FAULTS:
+                    print(format_fault(done[-1], seed), flush=True)
     print(f"{name}: {len(done)} trials in {time.monotonic() - started:.0f} s", flush=True)
     return done

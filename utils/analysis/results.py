@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypedDict
 
@@ -67,7 +68,7 @@ def detection_files(folder: Path) -> list[Path]:
 def read_known(folder: Path) -> Known:
     """What `metrics.json` says about the files compared; nothing if it is not there."""
     path = folder / METRICS
-    if not path.exists():
+    if not os.path.lexists(path):  # a loop of links is no missing file
         return {}
     return check_shape(read_json(path), Known, path, "a file of test.py")
 
@@ -75,7 +76,7 @@ def read_known(folder: Path) -> Known:
 def read_overlaps(folder: Path) -> dict[str, Any] | None:
     """The content of `proposals.json`; None if it is not there."""
     path = folder / PROPOSALS
-    if not path.exists():
+    if not os.path.lexists(path):
         return None
     overlaps = check_shape(read_json(path), Overlaps, path, "a file of test.py")
     edges = overlaps["iou_edges"]
