@@ -5,7 +5,6 @@ from __future__ import annotations
 import argparse
 import json
 import pickle
-import shutil
 import zipfile
 from fractions import Fraction
 from pathlib import Path
@@ -155,11 +154,12 @@ def write_frames(folder: Path) -> None:
         assert cv2.imwrite(str(folder / f"frame{i + 1:04d}.jpg"), image)
 
 
-def write_film(path: Path, codec: str = "mpeg4", count: int = 24) -> None:
-    """A film of 12 frames per second with sound where the container takes it."""
+def write_film(path: Path, codec: str = "mpeg4", sound: str = "", count: int = 24) -> None:
+    """A film of 12 frames per second, with sound by the codec `sound` if that is given."""
     with av.open(str(path), "w") as container:
         stream = container.add_stream(codec, rate=12)
         stream.width, stream.height, stream.pix_fmt = 80, 48, "yuv420p"
+        audio = container.add_stream(sound, rate=8000, layout="mono") if sound else None
         for index in range(count):
             image = np.full((48, 80, 3), 10 + 9 * index, dtype=np.uint8)
             image[8:24, 4 + index : 24 + index] = 250 - 9 * index
@@ -167,24 +167,74 @@ def write_film(path: Path, codec: str = "mpeg4", count: int = 24) -> None:
             frame.pts, frame.time_base = index, Fraction(1, 12)
             container.mux(stream.encode(frame))
         container.mux(stream.encode())
+        if audio is not None:
+            tone = (8000 * np.sin(np.arange(8000 * count // 12) / 3)).astype(np.int16)[None]
+            samples = av.AudioFrame.from_ndarray(tone, format="s16", layout="mono")
+            samples.sample_rate, samples.pts = 8000, 0
+            container.mux(audio.encode(samples))
+            container.mux(audio.encode())
 
 
 FILMS = {
-    "film.mp4": "mpeg4",
-    "h264.mp4": "h264",
-    "film.mkv": "mpeg4",
-    "film.avi": "mpeg4",
-    "film.ts": "mpeg2video",
-    "film.webm": "vp8",
+    "film.mp4": ("mpeg4", ""),
+    "h264.mp4": ("h264", ""),
+    "film.mkv": ("mpeg4", ""),
+    "film.avi": ("mpeg4", ""),
+    "film.ts": ("mpeg2video", ""),
+    "film.webm": ("vp8", ""),
+    "raw.h264": ("h264", ""),
+    "sound.mp4": ("mpeg4", "aac"),
+    "sound.mkv": ("mpeg4", "flac"),
 }
+"""Video's codec and sound's of each film."""
 
 
 def films(folder: Path) -> None:
     """One film in several containers, and frames in a folder."""
-    for name, codec in FILMS.items():
-        write_film(folder / name, codec if codec in av.codecs_available else "mpeg4")
+    for name, (codec, sound) in FILMS.items():
+        write_film(folder / name, codec if codec in av.codecs_available else "mpeg4", sound)
     write_frames(folder / "play")
 
 
-def copied(source: Path, folder: Path) -> None:
-    shutil.copytree(source, folder, dirs_exist_ok=True, symlinks=True)
+def benchmarks(folder: Path) -> None:
+    """Annotations and results of UCF101-24, THUMOS14 and ActivityNet, and a list of proposals."""
+    header, box = "video,frame,x1,y1,x2,y2,label", "10,10,50,60"
+    rows = [(video, f) for video in ("a", "b") for f in (1, 2, 3)]
+    write_lines(
+        folder / "tubes.csv", [f"{header},tube", *(f"{v},{f},{box},run,1" for v, f in rows)]
+    )
+    scored = [f"{v},{f},{box},run,0.{f}" for v, f in rows]
+    write_lines(folder / "frames.csv", [f"{header},score", *scored])
+    found = [f"{v},{f},{box},run,1,0.7" for v, f in rows]
+    write_lines(folder / "found.csv", [f"{header},tube,score", *found])
+    segments = [("v1", 1.0, 2.5, "Diving", 0.9), ("v2", 3.0, 7.5, "Diving", 0.4)]
+    cells = [",".join(map(str, row)) for row in segments]
+    write_lines(folder / "predicted.csv", ["video,start,end,label,score", *cells])
+    cells = [",".join(map(str, row[:4])) for row in segments]
+    write_lines(folder / "segments.csv", ["video,start,end,label", *cells])
+    predicted = {
+        v: [{"segment": [start, end], "label": name, "score": score}]
+        for v, start, end, name, score in segments
+    }
+    (folder / "predicted.json").write_text(json.dumps({"results": predicted}))
+    truth = {
+        v: {"subset": "validation", "annotations": [{"segment": [start, end], "label": name}]}
+        for v, start, end, name, _ in segments
+    }
+    (folder / "segments.json").write_text(json.dumps({"database": truth}))
+    _datasets(folder)
+
+
+def _datasets(folder: Path) -> None:
+    write_lines(folder / "temporal_annotations_test/Diving_test.txt", ["v1  1.0 2.0", "v2 3.5 7"])
+    write_lines(folder / "temporal_annotations_test/LongJump_test.txt", ["v1 4.0 5.0"])
+    write_lines(folder / "test_durations.txt", ["v1.mp4", "9.5", "v2.mp4", "12.0"])
+    write_lines(folder / "test_avoid_videos.txt", ["v2 LongJump"])
+    boxes = np.array([[10, 20, 30, 40]] * 5, np.uint8)
+    tube = {"label": 3, "sf": 0, "ef": 5, "boxes": boxes}
+    video = {"numf": 7, "label": 3, "annotations": [tube]}
+    videos = {"Biking/a": video, "Biking/b": video}
+    (folder / "a.pkl").write_bytes(pickle.dumps(videos))
+    write_lines(folder / "list.txt", ["Biking/a.avi 1", "Biking/b.avi 1"])
+    group = ["v1", "1", "1", "1", "3 0.1 0.5", "2", "3 0.8 0.9 0.1 0.4", "0 0.1 0.2 0.6 0.9"]
+    write_lines(folder / "proposals.txt", ["# 1", *group, "# 2", "v2", *group[1:]])

@@ -20,7 +20,7 @@ from tests.helpers import ROOT
 SCRIPTS = (
     "train.py", "test.py", "demo.py", "scripts/analyze.py", "scripts/check_data.py",
     "scripts/convert_labels.py", "scripts/extract_clips.py", "scripts/generate_label.py",
-    "scripts/make_toy_dataset.py", "scripts/overfit.py",
+    "scripts/get_weights.py", "scripts/make_toy_dataset.py", "scripts/overfit.py",
 )  # fmt: skip
 
 
@@ -34,6 +34,7 @@ def load_commands() -> None:
     torch.set_num_threads(1)
     for script in SCRIPTS:
         runpy.run_path(str(ROOT / script), run_name="loaded")
+    import torch._inductor  # which training and loading a checkpoint import when they need it
     import torch.utils.tensorboard
 
 

@@ -5,14 +5,17 @@ from __future__ import annotations
 import random
 
 from tests.fuzz.changes.bytes import BYTES
-from tests.fuzz.changes.checkpoint import CHECKPOINT
+from tests.fuzz.changes.checkpoint import CHECKPOINT, checkpoint_old_format
 from tests.fuzz.changes.csv import CSV
+from tests.fuzz.changes.film import FILM
 from tests.fuzz.changes.json import JSON
 from tests.fuzz.changes.kinds import Change, Changed, Meaning
 from tests.fuzz.changes.pbtxt import PBTXT
 from tests.fuzz.changes.pickle import PICKLE
+from tests.fuzz.changes.words import WORDS
 from tests.fuzz.changes.xml import XML
 from tests.fuzz.changes.yaml import YAML
+from tests.fuzz.changes.zip import ZIP
 
 __all__ = ["FORMATS", "Changed", "Meaning", "change"]
 
@@ -24,7 +27,12 @@ FORMATS: dict[str, list[Change]] = {
     "xml": XML,
     "pickle": PICKLE,
     "checkpoint": CHECKPOINT,
-    "bytes": BYTES,
+    # What a run saves and resumes from, always in PyTorch's new format, which has checksums.
+    "saved": [change for change in CHECKPOINT if change is not checkpoint_old_format],
+    "zip": ZIP,
+    "film": FILM,
+    "words": WORDS,
+    "frame": BYTES,
 }
 
 

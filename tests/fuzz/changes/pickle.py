@@ -12,7 +12,7 @@ from tests.fuzz.values import nested, spoil
 
 def pickle_spoiled(content: bytes, random_: random.Random) -> Changed:
     tree, words = spoil(pickle.loads(content), random_)
-    return Changed(pickle.dumps(tree, protocol=random_.choice([2, 4])), words)
+    return Changed(pickle.dumps(tree, protocol=random_.choice([3, 4])), words)
 
 
 def pickle_code(_: bytes, random_: random.Random) -> Changed:
