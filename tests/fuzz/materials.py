@@ -234,7 +234,7 @@ def _datasets(folder: Path) -> None:
     tube = {"label": 3, "sf": 0, "ef": 5, "boxes": boxes}
     video = {"numf": 7, "label": 3, "annotations": [tube]}
     videos = {"Biking/a": video, "Biking/b": video}
-    (folder / "a.pkl").write_bytes(pickle.dumps(videos))
-    write_lines(folder / "list.txt", ["Biking/a.avi 1", "Biking/b.avi 1"])
+    (folder / "tubes.pkl").write_bytes(pickle.dumps(videos))
+    write_lines(folder / "testlist.txt", ["Biking/a.avi 1", "Biking/b.avi 1"])
     group = ["v1", "1", "1", "1", "3 0.1 0.5", "2", "3 0.8 0.9 0.1 0.4", "0 0.1 0.2 0.6 0.9"]
     write_lines(folder / "proposals.txt", ["# 1", *group, "# 2", "v2", *group[1:]])

@@ -116,17 +116,23 @@ def _spoil(scenario: Scenario, part: str, folder: Path, random_: random.Random) 
         is_frame = scenario.files[file] == "frame" or "frames/" in file
         if scenario.folders or is_frame or scenario.owned:
             meaning = Meaning.ANY
-        return Spoiled(f"{file}: {words}", meaning, _names(file), arguments)
+        return Spoiled(f"{file}: {words}", meaning, _names(file, scenario.files[file]), arguments)
     path = folder / "in" / part
     changed = change(path.read_bytes(), scenario.files[part], random_)
     path.write_bytes(changed.content)
-    return Spoiled(changed.words, changed.meaning, _names(part), arguments)
+    names = _names(part, scenario.files[part])
+    return Spoiled(changed.words, changed.meaning, names, arguments)
 
 
-def _names(file: str) -> tuple[str, ...]:
-    """What a message may call a file by: its name, or its video's for one frame of many."""
+def _names(file: str, kind: str) -> tuple[str, ...]:
+    """What a message may call a file by: its name, or its video's for films and frames."""
     path = Path(file)
-    return (path.name, path.stem, *([path.parts[-3]] if "frames" in path.parts else []))
+    if kind == "film":
+        return (path.name, path.stem)
+    if "frames" in path.parts:
+        video = path.parts[-3]
+        return (path.name, f"frames/{video}", f"video {video}")
+    return (path.name,)
 
 
 def _put_special(path: Path, random_: random.Random) -> tuple[str, Meaning]:
@@ -162,7 +168,9 @@ def _spoil_option(scenario: Scenario, arguments: list[str], random_: random.Rand
             del arguments[at : at + 2]
         arguments = [*arguments, f"{option}={value}"]
     name = option.strip("-=")
-    names = (name, name.replace("-", "_"), value or name, name.replace("-", " "))
+    # A value tells what is meant where it is a file's name or a word, not where it is a number.
+    told = value if re.search(r"[^\W\d]", value) else name
+    names = (name, name.replace("-", "_"), told, name.replace("-", " "))
     return Spoiled(f"{option} {value[:40]!r}", Meaning.ANY, names, arguments)
 
 
@@ -234,4 +242,4 @@ def _tells(output: str, names: tuple[str, ...]) -> bool:
     """Whether an error line names one of `names`; argparse's own line counts."""
     lines = output.splitlines()
     wanted = "\n".join(lines[-12:]) if lines else ""
-    return any(re.search(rf"(?<![A-Za-z]){re.escape(name)}", wanted) for name in names if name)
+    return any(re.search(rf"(?<!\w){re.escape(name)}(?!\w)", wanted) for name in names if name)

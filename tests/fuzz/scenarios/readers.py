@@ -40,7 +40,10 @@ def datasets() -> list[Scenario]:
         "test_avoid_videos.txt": "words",
     }
     readers: dict[str, tuple[tuple[str, ...], dict[str, str]]] = {
-        "ucf101_24": (("in/a.pkl", "in/list.txt"), {"a.pkl": "pickle", "list.txt": "words"}),
+        "ucf101_24": (
+            ("in/tubes.pkl", "in/testlist.txt"),
+            {"tubes.pkl": "pickle", "testlist.txt": "words"},
+        ),
         "thumos14": (("in", "test"), thumos),
         "proposal_list": (("in/proposals.txt",), {"proposals.txt": "words"}),
     }
