@@ -61,6 +61,7 @@ class Spoiled:
     meaning: Meaning
     names: tuple[str, ...]
     arguments: list[str]
+    option: bool = False
 
 
 class Base:
@@ -168,10 +169,10 @@ def _spoil_option(scenario: Scenario, arguments: list[str], random_: random.Rand
             del arguments[at : at + 2]
         arguments = [*arguments, f"{option}={value}"]
     name = option.strip("-=")
-    # A value tells what is meant where it is a file's name or a word, not where it is a number.
-    told = value if re.search(r"[^\W\d]", value) else name
+    # A value tells what is meant where it is a word or long, not where it is a number such as 0.
+    told = value if re.search(r"[^\W\d]", value) or len(value) > 9 else name
     names = (name, name.replace("-", "_"), told, name.replace("-", " "))
-    return Spoiled(f"{option} {value[:40]!r}", Meaning.ANY, names, arguments)
+    return Spoiled(f"{option} {value[:40]!r}", Meaning.ANY, names, arguments, option=True)
 
 
 def _run(scenario: Scenario, arguments: list[str], folder: Path, limit: float) -> Ended:
@@ -233,7 +234,9 @@ def _judge(
         return (Verdict.WRONG, "accepted") if broken else (Verdict.ACCEPTED, "")
     if spoiled.meaning is Meaning.SAME and expected["exit code"] == "0":
         return Verdict.WRONG, "refused, and it means the same"
-    if _tells(ended.output, spoiled.names):
+    # A list of problems with the data that an option asks for names them, not the option.
+    listed = ended.code == scenario.problems and spoiled.option
+    if listed or _tells(ended.output, spoiled.names):
         return Verdict.REFUSED, ""
     return Verdict.NAMELESS, f"none of {', '.join(sorted(set(spoiled.names)))[:80]} in the message"
 
