@@ -219,7 +219,9 @@ def build_dataset(config: Config, split: str) -> AvaClips:
             seed=config.train.seed,
         )
     except ValueError as error:
-        raise ValueError(f"{labels}: {error}") from error  # it names the videos and seconds
+        # The annotation names the videos, and for testing these settings the seconds.
+        tested = "" if training else " (seconds tested: data.first_second to data.last_second)"
+        raise ValueError(f"{labels}: {error}{tested}") from error
 
 
 def dataset_root(root: str, dataset: str) -> Path:

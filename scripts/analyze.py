@@ -190,8 +190,8 @@ def _required(given: Path | None, known: str | None, folder: Path | None, option
     path = given or _as_path(known)
     if path is None:
         raise ValueError(f"{source}say {option}: the results do not name this file")
-    if given is None and not path.is_file():
-        raise ValueError(f"{source}{path}: no such file (say {option})")
+    if not path.exists():
+        raise ValueError(f"{'' if given else source}{path}: no such file (say {option})")
     return check_regular(path)
 
 

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any, TypedDict
+from typing import Annotated, Any, TypedDict
 
+import msgspec
 import torch
 from torch import Tensor
 from torch.optim import Optimizer
 
-from utils.formats.schema import Count, check_shape
+from utils.formats.schema import INT64, Count, check_shape
 
 
 class AdamEntry(TypedDict):
@@ -20,18 +21,45 @@ class AdamEntry(TypedDict):
     exp_avg_sq: Tensor
 
 
+Rate = Annotated[float, msgspec.Meta(ge=0, le=1e30)]
+Decay = Annotated[float, msgspec.Meta(ge=0, lt=1)]
+
+
+class _Group(TypedDict):
+    """What Adam needs of a group of parameters."""
+
+    params: list[int]
+    lr: Rate
+    betas: tuple[Decay, Decay]
+    eps: Rate
+    weight_decay: Rate
+
+
+class Group(_Group, total=False):
+    """A group, with what PyTorch's versions add: what is there must be of its type."""
+
+    initial_lr: Rate
+    amsgrad: bool
+    maximize: bool
+    foreach: bool | None
+    capturable: bool
+    differentiable: bool
+    fused: bool | None
+    decoupled_weight_decay: bool
+
+
 class OptimizerState(TypedDict):
     """Adam's state by the number of the parameter, and the rates of its groups."""
 
     state: dict[int, AdamEntry]
-    param_groups: list[dict[str, Any]]
+    param_groups: list[Group]
 
 
 class SchedulerState(TypedDict):
     """Where the schedule of the learning rates stands."""
 
     last_epoch: Count
-    base_lrs: list[float]
+    base_lrs: list[Rate]
 
 
 class Seconds(TypedDict):
@@ -90,6 +118,15 @@ def check_optimizer_fits(state: dict[str, Any], optimizer: Optimizer, path: str 
         shapes = {tuple(entry[name].shape) for name in ("exp_avg", "exp_avg_sq")}
         if not 0 <= number < len(parameters) or shapes != {tuple(parameters[number].shape)}:
             raise ValueError(f"{path}: its optimizer has another parameter {number}: {shapes}")
+        if not _is_count(entry["step"]):
+            raise ValueError(f"{path}: its optimizer has no number of steps for {number}")
+
+
+def _is_count(step: Any) -> bool:
+    """Whether Adam's `step` is a number of 0 or more, as a tensor or not."""
+    if isinstance(step, Tensor) and step.numel() != 1:
+        return False
+    return isinstance(step, Tensor | int | float) and 0 <= float(step) < INT64
 
 
 def first_broken_moment(optimizer: dict[str, Any]) -> str:

@@ -26,7 +26,8 @@ BETWEEN = "boxes not on a whole second"
 FARTHER = "boxes of a second whose key frame is another moment, nearer to it"
 NO_ACTION = "boxes without an action"
 HINTS = {
-    BETWEEN: "--tolerance SECONDS takes times near a whole second, --tolerance 0.5 rounds all",
+    BETWEEN: "--tolerance SECONDS takes times near a whole second, --tolerance 0.5 rounds all; "
+    "--first-frame is the number of the first frame",
     NO_ACTION: "--actions ATTRIBUTE says which attributes hold actions",
 }
 

@@ -75,7 +75,7 @@ def evaluate(
     Raises `ValueError` naming file and line for what cannot be read, for a label that the ground
     truth does not have, and for thresholds outside [0, 1].
     """
-    for name, value in (("frame threshold", frame_threshold), ("NMS threshold", nms_threshold)):
+    for name, value in (("IoU threshold", frame_threshold), ("NMS threshold", nms_threshold)):
         if not 0 <= value <= 1:
             raise ValueError(f"{name}: expected 0 to 1, got {value}")
     rules, names = PROTOCOLS[protocol], Names()

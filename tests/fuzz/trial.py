@@ -133,7 +133,7 @@ def _names(file: str, kind: str) -> tuple[str, ...]:
     if "frames" in path.parts:
         video = path.parts[-3]
         return (path.name, f"frames/{video}", f"video {video}")
-    return (path.name,)
+    return (path.name, "label map") if path.stem == "classes" else (path.name,)
 
 
 def _put_special(path: Path, random_: random.Random) -> tuple[str, Meaning]:
@@ -245,4 +245,5 @@ def _tells(output: str, names: tuple[str, ...]) -> bool:
     """Whether an error line names one of `names`; argparse's own line counts."""
     lines = output.splitlines()
     wanted = "\n".join(lines[-12:]) if lines else ""
-    return any(re.search(rf"(?<!\w){re.escape(name)}(?!\w)", wanted) for name in names if name)
+    patterns = (rf"(?<!\w){re.escape(name)}(?!\w)" for name in names if name)
+    return any(re.search(pattern, wanted, re.IGNORECASE) for pattern in patterns)

@@ -61,8 +61,15 @@ def find_results(path: Path) -> Path:
 
 
 def detection_files(folder: Path) -> list[Path]:
-    """The detections of each step, in their order."""
-    return sorted(folder.glob(DETECTIONS), key=lambda p: (len(p.name), p))
+    """The detections of each step, in their order. Raises `ValueError` where a step is missing."""
+    found = sorted(folder.glob(DETECTIONS), key=lambda p: (len(p.name), p))
+    wanted = [folder / DETECTIONS.replace("*", str(n)) for n in range(1, len(found) + 1)]
+    for path in wanted:
+        if path not in found:
+            raise ValueError(
+                f"{path}: missing beside {found[-1].name}; name the CSV files to analyse them alone"
+            )
+    return found
 
 
 def read_known(folder: Path) -> Known:
