@@ -157,3 +157,13 @@ def test_a_whole_checkpoint_that_no_run_can_go_on_from_is_passed_over(tmp_path):
     with pytest.warns(UserWarning, match=r"scaler is missing; passed over for the one before"):
         assert store.newest(check)["iteration"] == 5
     assert (tmp_path / "checkpoint_0000010.pt.damaged").is_file()
+
+
+def test_a_device_is_no_checkpoint(tmp_path: Path) -> None:
+    # It has no end, and was read as a whole.
+    (tmp_path / "checkpoint_0000001.pt").symlink_to("/dev/zero")
+    with (
+        pytest.warns(UserWarning, match="this is a pipe or a device"),
+        pytest.raises(ValueError, match="all 1 checkpoints are damaged"),
+    ):
+        CheckpointStore(tmp_path).newest()

@@ -27,7 +27,9 @@ def test_of_several_moments_the_nearest_is_the_key_frame(tmp_path: Path) -> None
     ]
     (line,) = rounded.left_out.lines()
     assert line.startswith("1 boxes of a second whose key frame is another moment")
-    with pytest.raises(ValueError, match=r"nothing to convert: 4 boxes not on a whole second"):
+    with pytest.raises(
+        ValueError, match=r"\.csv: nothing to convert: 4 boxes not on a whole second"
+    ):
         convert(path, Media())
 
 

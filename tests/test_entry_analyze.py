@@ -163,6 +163,26 @@ def test_damaged_results_are_named(script: Script, tmp_path: Path, name: str, co
     assert f"{tmp_path / name}: " in script.refuses(tmp_path, "--no-pictures")
 
 
+def test_results_that_name_no_files_are_named(script: Script, tmp_path: Path) -> None:
+    write_results(tmp_path)
+    (tmp_path / "metrics.json").write_text("{}")
+    said = f"{tmp_path / 'metrics.json'}: say -g GROUNDTRUTH: the results do not name this file"
+    assert said in script.refuses(tmp_path)
+
+
+def test_a_loop_of_links_is_no_missing_file(script: Script, tmp_path: Path) -> None:
+    write_results(tmp_path)
+    (tmp_path / "proposals.json").unlink()
+    (tmp_path / "proposals.json").symlink_to("proposals.json")
+    assert "proposals.json': not a readable" in script.refuses(tmp_path)
+
+
+def test_detections_of_a_step_may_not_be_missing(script: Script, tmp_path: Path) -> None:
+    write_results(tmp_path)
+    (tmp_path / "detections_step1.csv").rename(tmp_path / "detections_step3.csv")
+    assert "detections_step1.csv: missing beside" in script.refuses(tmp_path)
+
+
 def test_files_that_it_did_not_make_stay(script: Script, tmp_path: Path) -> None:
     write_results(tmp_path / "test")
     (tmp_path / "mine").mkdir()

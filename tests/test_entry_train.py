@@ -140,7 +140,7 @@ def test_the_same_seed_gives_the_same_losses(script: Script, data: Path, tmp_pat
         ("train_labels=annotations/none.csv", "none.csv"),
         ("val_labels=annotations/none.csv", "none.csv"),
         ("num_classes=5", "model.num_classes is 5"),
-        ("last_second=950", "no such folder of frames"),
+        ("last_second=950", "seconds tested: data.first_second to data.last_second"),
     ],
 )
 def test_mistakes_are_said_before_training(

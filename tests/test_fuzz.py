@@ -15,14 +15,17 @@ from tests.fuzz.changes import FORMATS, Meaning, change
 from tests.fuzz.scenario import Scenario
 from tests.fuzz.scenarios import all_scenarios
 from tests.fuzz.suite import plan
-from tests.fuzz.trial import FAULTS, Base, Verdict, run_trial
+from tests.fuzz.trial import FAULTS, Base, Verdict, _tells, run_trial
+from utils.formats import proposal_lists
+from utils.formats.proposal_lists import ListedVideo
 
 QUICK = (
     "evaluate_pbtxt",
     "evaluate_yaml",
     "generate_label",
     "convert_via3_json",
-    "convert_cvat_xml",
+    "convert_cvat_zip",
+    "proposal_list",
 )
 
 
@@ -30,10 +33,64 @@ QUICK = (
 def test_hostile_files_are_accepted_or_refused_by_name(name: str, tmp_path: Path) -> None:
     base = Base(all_scenarios()[name], tmp_path / "base")
     for reader in base.scenario.readers():
-        for number in range(3):
+        for number in range(2):
             outcome = run_trial(base, reader, number, 1, tmp_path / "trial")
             said = f"{reader} --trial {number} --seed 1: {outcome.words}: {outcome.reason}"
             assert outcome.verdict not in FAULTS, f"{said}\n{outcome.ended.output}"
+
+
+def test_a_file_s_stem_or_a_part_of_its_name_tells_nothing() -> None:
+    assert not _tells("error: found 3 cells, expected 2 in xfound.csv", ("found.csv",))
+    assert _tells("error: in/found.csv, line 3: found 3 cells", ("found.csv",))
+
+
+def _takes_all(path: Path) -> list[ListedVideo]:
+    return []
+
+
+def _nameless(path: Path) -> list[ListedVideo]:
+    raise ValueError("line 3: expected a number")
+
+
+def _uncaught(path: Path) -> list[ListedVideo]:
+    raise KeyError("v1")
+
+
+@pytest.mark.parametrize(
+    ("reader", "expected"),
+    [
+        (_takes_all, Verdict.WRONG),
+        (_nameless, Verdict.NAMELESS),
+        (_uncaught, Verdict.TRACEBACK),
+    ],
+)
+def test_a_broken_reader_is_seen(
+    reader: Callable, expected: Verdict, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    base = Base(all_scenarios()["proposal_list"], tmp_path / "base")
+    base.results()
+    monkeypatch.setattr(proposal_lists, "read_proposal_list", reader)
+    for number in range(3):
+        outcome = run_trial(base, "proposal_list:special", number, 1, tmp_path / "trial")
+        assert outcome.verdict is expected
+
+
+def test_a_reader_that_leaves_out_the_last_line_is_seen(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    base = Base(all_scenarios()["proposal_list"], tmp_path / "base")
+    base.results()
+    real = proposal_lists.read_proposal_list
+    monkeypatch.setattr(proposal_lists, "read_proposal_list", lambda path: real(path)[:-1])
+    content = (base.folder / "in/proposals.txt").read_bytes()
+    reader = "proposal_list:proposals.txt"
+    number = next(
+        n
+        for n in range(100)
+        if change(content, "words", random.Random(f"0 {reader} {n}")).meaning is Meaning.SAME
+    )
+    outcome = run_trial(base, reader, number, 0, tmp_path / "trial")
+    assert (outcome.verdict, outcome.reason) == (Verdict.WRONG, "another result")
 
 
 class Fake(Scenario):

@@ -263,3 +263,23 @@ def test_an_optimizer_s_state_must_fit_its_parameters() -> None:
         other = torch.optim.Adam([nn.Parameter(torch.ones(n)) for n in shapes])
         with pytest.raises(ValueError, match=r"a\.pt: its optimizer has (other|another)"):
             check_optimizer_fits(content, other, "a.pt")
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [("lr", -torch.inf), ("lr", -1.0), ("betas", (0.9, 2**64)), ("betas", 0.9), ("eps", None)],
+)
+def test_an_optimizer_s_rates_must_be_such(name: str, value: object) -> None:
+    broken = state()
+    broken["optimizer"]["param_groups"][0][name] = value
+    with pytest.raises(ValueError, match=rf"a\.pt: expected .*param_groups\[0\].*{name}"):
+        check_training_state(broken, "a.pt")
+
+
+@pytest.mark.parametrize("step", [None, "x", torch.zeros(2), torch.tensor(float("nan"))])
+def test_adam_s_number_of_steps_must_be_one(step: object) -> None:
+    content = state()["optimizer"]
+    content["state"][0]["step"] = step
+    own = torch.optim.Adam([nn.Parameter(torch.ones(2))])
+    with pytest.raises(ValueError, match=r"a\.pt: its optimizer has no number of steps for 0"):
+        check_optimizer_fits(content, own, "a.pt")
