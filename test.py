@@ -31,7 +31,7 @@ from utils.checkpoint import read_checkpoint
 from utils.cli import default_checkpoint, default_output, run_main, staged_results
 from utils.config import Config, describe_options, load_config
 from utils.devices import add_device_option
-from utils.distributed import is_main, start_process, stop_process
+from utils.distributed import is_main, losses_explained, start_process, stop_process
 from utils.evaluation import StepEvaluator, build_evaluator
 from utils.inference import collect_detections
 from utils.labels import check_same_classes
@@ -158,7 +158,8 @@ def main() -> None:
     arguments = parse_arguments()
     device = start_process(arguments.device)
     try:
-        test(arguments, device)
+        with losses_explained():
+            test(arguments, device)
     finally:
         stop_process()
 

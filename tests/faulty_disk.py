@@ -149,3 +149,16 @@ def sample(operations: list[str], count: int) -> list[int]:
     telling = sorted({n for numbers in of_kind.values() for n in (numbers[0], numbers[-1])})
     count = min(count, len(telling))
     return [telling[k * len(telling) // count] for k in range(count)]
+
+
+def distinct(operations: list[str]) -> list[int]:
+    """Return the numbers of all operations, but of each series of writes to one file three only.
+
+    First, middle and last: a checkpoint is written in a hundred pieces.
+    """
+    numbers, begin = [], 0
+    for end in range(1, len(operations) + 1):
+        if end == len(operations) or operations[end] != operations[begin]:
+            numbers += sorted({begin + 1, (begin + 1 + end) // 2, end})
+            begin = end
+    return numbers

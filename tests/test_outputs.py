@@ -185,3 +185,16 @@ def test_what_a_killed_process_was_writing_goes_with_the_next_call(tmp_path: Pat
         living.kill()
     assert path.read_text() == "whole"
     assert mine.exists()
+
+
+@pytest.mark.parametrize("call", ["fsync", "replace"])
+def test_a_full_disk_is_told_with_the_name_of_the_file(
+    call: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*arguments: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(os, call, refuse)
+    with pytest.raises(OSError, match=r"No space left on device: '.*/a\.csv'"):
+        write_whole(tmp_path / "a.csv", "x")
+    assert not list(tmp_path.iterdir())

@@ -130,11 +130,18 @@ def whole_file(path: str | Path) -> Iterator[BinaryIO]:
             temporary.chmod(0o666 & ~_umask())  # mkstemp's files are the owner's alone
             temporary.replace(path)
         _tolerate_unsupported(lambda: _sync_folder(path.parent))
+    except OSError as error:
+        temporary.unlink(missing_ok=True)
+        if error.errno in _REFUSED and error.filename in (None, name):
+            raise OSError(error.errno, error.strerror, str(path)) from error
+        raise
     except BaseException:
         temporary.unlink(missing_ok=True)
         raise
 
 
+# What a disk says that takes no more; Python then names no file.
+_REFUSED = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO)
 # Of this process: paths that it has written, beside which nothing is abandoned.
 _written: set[Path] = set()
 
