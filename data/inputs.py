@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
@@ -12,10 +13,14 @@ from data.folders import list_folder, name_of
 from data.images import read_image
 from data.video import FrameFolder, VideoFile, open_source
 from external.files import check_regular, real_path
+from utils.ava_csv import as_text, check_video_name
 from utils.stall import STEP_LIMIT, each_within
 
 # A film's table of contents is read as a whole, and so are all frames of a folder.
 OPENING = 10
+
+# Bytes of a video's name: file systems have 255, and `_detected.mp4` is added.
+LONGEST_NAME = 240
 
 
 @dataclass
@@ -49,6 +54,7 @@ def find_sources(
     named = _by_name([file for path in paths for file in _expand(Path(path), sources.skipped)])
     for name, path in named.items():
         try:
+            _check_name(name, path)
             opening = (_open(path, source_fps) for _ in range(1))
             sources.opened[name] = next(each_within(opening, str(path), OPENING * step_limit))
         except (ValueError, OSError) as error:
@@ -56,6 +62,16 @@ def find_sources(
                 raise
             sources.failed[name] = str(error)
     return sources
+
+
+def _check_name(name: str, path: Path) -> None:
+    """Raise `ValueError` naming `path` if no results of its name could be written or read again."""
+    check_video_name(as_text(name), f"{str(path)!r}: rename it")
+    if len(os.fsencode(name)) > LONGEST_NAME:
+        raise ValueError(
+            f"{path}: rename it: {len(os.fsencode(name))} bytes of name, expected at most "
+            f"{LONGEST_NAME}, for its results have longer ones"
+        )
 
 
 def _open(path: Path, source_fps: float | Fraction) -> FrameFolder | VideoFile:

@@ -7,6 +7,7 @@ from fractions import Fraction
 from math import lcm
 from pathlib import Path
 from typing import cast
+from uuid import uuid4
 
 import av
 import numpy as np
@@ -48,7 +49,7 @@ def write_timed(
     column, which these codecs ask for. Raises `ValueError` for no frames or frames of two sizes.
     """
     path = Path(path)
-    partial = path.with_name(f".{path.stem}.partial{path.suffix}")
+    partial = path.with_name(f".{uuid4().hex}.partial{path.suffix}")  # its own may be too long
     try:
         with av.open(f"file:{partial}", "w") as container:
             writer = _Writer(container, clock, rate, pixel_aspect, sound, path)

@@ -45,7 +45,7 @@ from data.converters.picture_names import PICTURE_NAME
 from data.converters.values import parse_rate
 from utils.cli import run_main, staged_results
 from utils.labels import read_label_map, write_label_map
-from utils.system.outputs import check_apart, check_new_file
+from utils.system.outputs import check_apart, check_new_file, is_unedited, note_content
 
 
 def parse_arguments() -> argparse.Namespace:
@@ -139,7 +139,10 @@ def size(text: str) -> tuple[int, int]:
 
 
 def outputs(arguments: argparse.Namespace) -> list[Path]:
-    """The files to write. Raises `ValueError` where one is in the way or is an input."""
+    """The files to write. Raises `ValueError` where one is in the way or is an input.
+
+    What an earlier call wrote and nobody edited is in nobody's way.
+    """
     output: Path = arguments.output
     if output.suffix != ".csv":
         raise ValueError(f"{output}: expected a name ending in .csv")
@@ -147,7 +150,7 @@ def outputs(arguments: argparse.Namespace) -> list[Path]:
     given = [arguments.label_map] if arguments.label_map else []
     check_apart(found, [*arguments.inputs, *given])
     for path in found:
-        check_new_file(path, arguments.force)
+        check_new_file(path, arguments.force or is_unedited(path, "convert"))
     return found
 
 
@@ -213,6 +216,7 @@ def main() -> None:
         write_ava(converted.rows, folder / annotation.name)
         for path in label_maps:
             write_label_map(converted.classes, folder / path.name)
+    note_content([annotation, *label_maps], "convert")
     print(describe(converted))
     for note in notes:
         print(f"note: {note}")

@@ -116,3 +116,18 @@ def test_the_next_command_reads_what_was_written(
         ("x", 1, (0.125, 0.25, 0.5, 1.0), 'say "hi", you'),
         ('a, "b" c', 7, (0.1, 0.0, 0.9, 1.0), "run; stop"),
     }
+
+
+def test_what_a_conversion_wrote_is_replaced_by_the_next_until_somebody_edits_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture
+) -> None:
+    script = Script("scripts/convert_labels", monkeypatch, capsys)
+    path, output = written(tmp_path, "t.csv", "v,1,0,0,1,1,run\n"), tmp_path / "out.csv"
+    assert script(path, "-o", output).code == 0
+    written(tmp_path, "t.csv", "w,1,0,0,1,1,walk\n")
+    assert script(path, "-o", output).code == 0
+    assert output.read_text().startswith("w,0001")
+    assert read_label_map(tmp_path / "out.pbtxt") == {1: "walk"}
+    written(tmp_path, "out.pbtxt", (tmp_path / "out.pbtxt").read_text() + "\n")
+    said = script.refuses(path, "-o", output)
+    assert said.endswith("out.pbtxt: is there already; --force replaces it")

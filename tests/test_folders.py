@@ -1,6 +1,7 @@
 """What is found in a folder: one list of endings, nothing of a file manager's, what is left out."""
 
 import os
+import shutil
 from pathlib import Path, PurePath
 
 import pytest
@@ -101,6 +102,17 @@ def test_one_unreadable_video_leaves_the_others(tmp_path: Path) -> None:
     }
     with pytest.raises(ValueError, match=r"notes\.mp4"):
         find_sources([tmp_path / "notes.mp4"])
+
+
+def test_a_name_that_no_result_can_have_is_refused_before_any_work(tmp_path: Path) -> None:
+    images = write_images(tmp_path / "images", 2)
+    for name in ("a\nb", "c:d", "x" * 241, "caf\udce9"):
+        shutil.copytree(images, tmp_path / "in" / name)
+    found = find_sources([tmp_path / "in"])
+    assert list(found.opened) == ["caf\udce9"]  # Latin-1: its letter is replaced
+    assert "without control characters" in found.failed["a\nb"]
+    assert "must not lead out" in found.failed["c:d"]
+    assert "241 bytes of name, expected at most 240" in found.failed["x" * 241]
 
 
 def test_a_video_named_twice_is_taken_once(tmp_path: Path) -> None:

@@ -65,10 +65,16 @@ def test_a_failed_write_leaves_the_earlier_file_and_nothing_beside_it(tmp_path, 
         raise OSError(errno.ENOSPC, "No space left on device")
 
     monkeypatch.setattr(os, "fsync", full)
-    with pytest.raises(OSError, match="No space"):
+    with pytest.raises(OSError, match=r"No space left on device: '.*a\.txt'"):
         write_whole(path, "after")
     assert path.read_text() == "before"
     assert [p.name for p in tmp_path.iterdir()] == ["a.txt"]
+
+
+def test_the_longest_names_of_a_file_system_can_be_written(tmp_path):
+    path = tmp_path / ("\N{CJK UNIFIED IDEOGRAPH-5F71}" * 83 + ".csv")  # 3 bytes each
+    write_whole(path, "x")
+    assert path.read_text() == "x"
 
 
 def test_a_file_system_that_cannot_sync_is_taken_as_it_is(tmp_path, monkeypatch):

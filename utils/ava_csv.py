@@ -8,6 +8,7 @@ same files.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -22,6 +23,7 @@ from external.ava_evaluation.rows import check_columns
 
 __all__ = [
     "FractionBox",
+    "as_text",
     "check_box",
     "check_columns",
     "check_video_name",
@@ -47,6 +49,11 @@ def read_rows(path: str | Path) -> Iterator[tuple[str, list[str]]]:
         yield where, cells
     if empty:
         raise ValueError(f"{path}: the file is empty, expected rows video,timestamp,...")
+
+
+def as_text(name: str) -> str:
+    """A file's name as text that can be written: bytes that are no UTF-8 become U+FFFD."""
+    return os.fsencode(name).decode("utf-8", "replace")
 
 
 def quote_cell(text: str) -> str:

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from external.files import read_json
-from utils.ava_csv import quote_cell
+from utils.ava_csv import as_text, quote_cell
 from utils.postprocess import Person, interpolate_persons
 
 
@@ -74,7 +74,7 @@ def write_csv(video: VideoPersons, classes: Mapping[int, str], path: Path) -> No
 
     A row for each label of each person. classes: id to name, ascending ids.
     """
-    ids, name = list(classes), quote_cell(_as_text(video.name))
+    ids, name = list(classes), quote_cell(as_text(video.name))
     rows = []
     for key in video.key_frames:
         for person in key.persons:
@@ -92,11 +92,6 @@ def is_whole(path: Path) -> bool:
     return isinstance(content, dict) and content.get("partial") is False
 
 
-def _as_text(name: str) -> str:
-    """A file's name as text that can be written: bytes that are no UTF-8 become escapes."""
-    return name.encode("utf-8", "backslashreplace").decode("utf-8")
-
-
 def write_json(
     video: VideoPersons, classes: Mapping[int, str], settings: Mapping[str, Any], path: Path
 ) -> None:
@@ -107,7 +102,7 @@ def write_json(
     """
     items = list(classes.items())
     document = {
-        "video": _as_text(video.name),
+        "video": as_text(video.name),
         "partial": video.partial,
         "width": video.width,
         "height": video.height,

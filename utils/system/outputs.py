@@ -2,13 +2,15 @@
 
 Nothing that a user owns is removed, renamed or overwritten. A folder that a command fills holds a
 marker, `.step-made.json`, which lists what the command put there; only that may be replaced. A
-single output file that stands already is replaced only with `--force`.
+single output file that stands already is replaced only with `--force`, or where the marker knows
+its content: nobody has edited it since.
 """
 
 from __future__ import annotations
 
 import errno
 import fcntl
+import hashlib
 import json
 import os
 import re
@@ -95,6 +97,26 @@ def check_apart(outputs: Iterable[Path], inputs: Iterable[Path]) -> None:
                     raise ValueError(f"{output}: is the input {path} by another name")
 
 
+def note_content(paths: Iterable[Path], kind: str) -> None:
+    """Note files as they stand now, with their hashes, as made by the command `kind`."""
+    for path in paths:
+        made = made_here(path.parent)
+        others = [e for e in made.get(kind, []) if e.rpartition(" ")[0] != path.name]
+        made[kind] = sorted([*others, _entry(path)])
+        write_whole(path.parent / MARKER, json.dumps(made, indent=1) + "\n")
+
+
+def is_unedited(path: Path, kind: str) -> bool:
+    """Whether the command `kind` wrote the file `path` as it stands."""
+    noted = made_here(path.parent).get(kind, [])
+    return path.is_file() and not path.is_symlink() and _entry(path) in noted
+
+
+def _entry(path: Path) -> str:
+    with open(path, "rb") as file:
+        return f"{path.name} {hashlib.sha256(file.read()).hexdigest()}"
+
+
 def check_new_file(path: Path, force: bool = False) -> None:
     """Raise `ValueError` unless `path` is free, or `force` is set and a plain file is there."""
     if not os.path.lexists(path):
@@ -148,7 +170,7 @@ _written: set[Path] = set()
 
 def _prefix(path: Path) -> str:
     """How the names of temporary files for `path` begin."""
-    return f".{path.name[:100]}."
+    return f".{path.name[:50]}."
 
 
 def _remove_abandoned(path: Path) -> None:
