@@ -11,7 +11,7 @@ import csv
 import json
 import os
 import stat
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -68,6 +68,21 @@ def real_path(path: str | Path) -> Path:
     `Path.resolve` raises `RuntimeError` for a loop, before Python 3.13.
     """
     return Path(os.path.realpath(path))
+
+
+def check_output(output: Path | None, inputs: Iterable[Path | None], beginning: str) -> None:
+    """Raise `ValueError` naming a file to write if it is an input, or stands and is not ours.
+
+    beginning: what every file that we write there begins with; such an earlier one is replaced.
+    """
+    if output is None or not os.path.lexists(output):
+        return
+    for path in inputs:
+        if path is not None and path.exists() and output.exists() and output.samefile(path):
+            raise ValueError(f"{output}: would overwrite the input {path}; give another name")
+    with open_regular(output, "place for a file") as file:
+        if not file.read(len(beginning)) == beginning.encode():
+            raise ValueError(f"{output}: is there already and was not made by this command")
 
 
 def open_regular(path: str | Path, what: str = "file") -> BinaryIO:

@@ -24,11 +24,12 @@ import utils.system.early_signals  # noqa: E402, F401, before what takes long to
 
 # isort: split
 from data.prepare import prepare_video_dataset  # noqa: E402, ROOT must be on the path first
+from external.files import real_path  # noqa: E402
 from utils.cli import run_main  # noqa: E402
 from utils.config import load_config  # noqa: E402
 from utils.labels import read_label_map  # noqa: E402
 from utils.system.locks import folder_lock  # noqa: E402
-from utils.system.outputs import check_apart, check_replaceable, note_made  # noqa: E402
+from utils.system.outputs import check_replaceable, note_made  # noqa: E402
 from utils.system.staging import staging_folder  # noqa: E402
 
 CONFIG = ROOT / "configs" / "overfit.yaml"
@@ -61,6 +62,17 @@ def run(script: str, *arguments: str | Path) -> None:
         sys.exit(2)
 
 
+def check_inputs_outside(output: Path, inputs: list[Path]) -> None:
+    """Raise `ValueError` naming an input that lies where this script replaces earlier results."""
+    replaced = [real_path(output / name) for name in FOLDERS]
+    for path in inputs:
+        if any(real_path(path).is_relative_to(folder) for folder in replaced):
+            raise ValueError(
+                f"{path}: lies in a folder that this command replaces; move it, or give another "
+                "--output"
+            )
+
+
 def make_dataset(arguments: argparse.Namespace, output: Path) -> Path:
     """The dataset in `<output>/dataset`, whole, with earlier results of the folder removed."""
     check_replaceable(output, FOLDERS)
@@ -79,7 +91,7 @@ def main() -> None:
     arguments = parse_arguments()
     load_config(CONFIG, arguments.overrides)
     output = arguments.output or ROOT / "runs" / f"overfit_{arguments.video.stem}"
-    check_apart([output / name for name in FOLDERS], [arguments.video, arguments.csv])
+    check_inputs_outside(output, [arguments.video, arguments.csv, arguments.label_map])
     with folder_lock(output, "overfitting"):
         overfit(arguments, output)
 

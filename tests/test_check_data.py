@@ -47,6 +47,11 @@ def test_pictures_show_the_moments_around_a_key_frame(root: Path, tmp_path: Path
     checked, _ = check(root)
     written = draw_pictures(checked, tmp_path / "pictures", 2)
     assert [path.name.rpartition("_")[0] for path in written] == ["train_a", "val_b"]
+    assert draw_pictures(checked, tmp_path / "pictures", 2) == written
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine" / written[0].name).write_text("a user's")
+    with pytest.raises(ValueError, match="is there already and was not made by this command"):
+        draw_pictures(checked, tmp_path / "mine", 2)
     second = int(written[0].stem[-5:])
     picture = cv2.imread(str(written[0]))[..., ::-1].astype(int)
     height = picture.shape[0]
@@ -82,7 +87,7 @@ def test_the_script_s_exit_code_says_whether_training_could_succeed(
     good = check_data(*arguments, "--strict", "--pictures", tmp_path / "p", "--picture-count", 2)
     assert good.code == 0, good
     assert "0 errors, 0 warnings" in good.out
-    assert len(list((tmp_path / "p").iterdir())) == 2
+    assert len(list((tmp_path / "p").glob("*.png"))) == 2
     write_rows(root, "val", [*ROWS[4:], ROWS[4]])
     assert check_data(*arguments).code == 0
     assert check_data(*arguments, "--strict").code == 1

@@ -8,7 +8,15 @@ import pytest
 import torch
 from torch import Tensor
 
-from external.files import open_regular, read_csv, read_json, read_text, read_yaml, real_path
+from external.files import (
+    check_output,
+    open_regular,
+    read_csv,
+    read_json,
+    read_text,
+    read_yaml,
+    real_path,
+)
 from utils.formats.schema import Count, check_shape
 
 
@@ -137,3 +145,16 @@ def test_a_loop_of_links_has_a_real_path(tmp_path):
     assert real_path(tmp_path / "loop") == tmp_path / "loop"
     (tmp_path / "link").symlink_to(tmp_path)
     assert real_path(tmp_path / "link") == tmp_path
+
+
+def test_a_result_replaces_an_earlier_one_and_nothing_else(tmp_path: Path) -> None:
+    truth, link, earlier = (tmp_path / name for name in ("truth.csv", "link.csv", "earlier.json"))
+    truth.write_text("v,902")
+    link.symlink_to(truth)
+    earlier.write_text('{\n "protocol": "act"}')
+    check_output(tmp_path / "new.json", [truth, None], '{\n "protocol": ')
+    check_output(earlier, [truth, None], '{\n "protocol": ')
+    with pytest.raises(ValueError, match=r"link\.csv: would overwrite the input"):
+        check_output(link, [truth], "v,")
+    with pytest.raises(ValueError, match=r"truth\.csv: is there already and was not made"):
+        check_output(truth, [], '{\n "protocol": ')

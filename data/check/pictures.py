@@ -20,6 +20,7 @@ from data.images import read_image
 from utils.drawing import FONT, draw_persons, image_metrics, short_names
 from utils.postprocess import Person
 from utils.structures import ClipKey
+from utils.system.outputs import check_replaceable, note_made, write_whole
 
 # Pixels of the key frame, at most; the moments below it share its width.
 HEIGHT, WIDTH = 720, 960
@@ -30,8 +31,8 @@ GROUND = 24
 def draw_pictures(checked: CheckedDataset, folder: Path, count: int) -> list[Path]:
     """Write `count` pictures, half of each split, drawn at random but the same every time.
 
-    `<folder>/<split>_<video>_<second>.png`; existing ones are replaced. Images that cannot be read
-    are passed over.
+    `<folder>/<split>_<video>_<second>.png`; those of an earlier call are replaced. Images that
+    cannot be read are passed over. Raises `ValueError` naming a picture that is not ours.
     """
     folder.mkdir(parents=True, exist_ok=True)
     written = []
@@ -41,13 +42,15 @@ def draw_pictures(checked: CheckedDataset, folder: Path, count: int) -> list[Pat
         keys = sorted(key for key in persons if _has_frames(checked.videos, key))
         chosen = rng.permutation(len(keys))[: -(-count // len(checked.splits))]
         for key in (keys[i] for i in sorted(chosen)):
-            path = folder / f"{split.name}_{key.video}_{key.timestamp:05d}.png"
+            path = folder / f"{split.name}_{key.video.replace('/', '_')}_{key.timestamp:05d}.png"
             try:
                 picture = draw_key_frame(
                     checked.videos[key.video], key, persons[key], list(checked.classes.values())
                 )
             except ValueError:  # an unreadable image, which data.check.images tells
                 continue
+            check_replaceable(folder, [path.name], "--pictures")
+            note_made(folder, "check_data", [path.name])
             _write(path, picture)
             written.append(path)
     return written
@@ -123,6 +126,6 @@ def _titled(image: np.ndarray, title: str) -> np.ndarray:
 
 
 def _write(path: Path, picture: np.ndarray) -> None:
-    done = cv2.imwrite(str(path), cv2.cvtColor(picture, cv2.COLOR_RGB2BGR))
-    if not done:
-        raise OSError(f"{path}: could not be written")
+    # Not imwrite, which crashes on a path that is no UTF-8.
+    _, content = cv2.imencode(".png", cv2.cvtColor(picture, cv2.COLOR_RGB2BGR))
+    write_whole(path, content.tobytes())

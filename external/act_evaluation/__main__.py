@@ -7,6 +7,7 @@ from pathlib import Path
 
 from external.act_evaluation.protocol import PROTOCOLS
 from external.act_evaluation.result import evaluate
+from external.files import check_output
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -15,7 +16,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = parser.parse_args(arguments)
     if options.frames is None and options.tubes is None:
         parser.error("nothing to evaluate: name --frames, --tubes, or both")
+    inputs = (options.groundtruth, options.frames, options.tubes)
     try:
+        check_output(options.json, inputs, '{\n "protocol": ')
         result = evaluate(
             options.groundtruth,
             options.frames,

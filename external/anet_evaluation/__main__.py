@@ -6,12 +6,14 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from external.anet_evaluation.result import THRESHOLDS, evaluate
+from external.files import check_output
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Evaluate two files and print the report; returns the exit status, 2 for bad input."""
     options = _parser().parse_args(arguments)
     try:
+        check_output(options.json, (options.groundtruth, options.predictions), '{\n "protocol": ')
         result = evaluate(
             options.groundtruth,
             options.predictions,

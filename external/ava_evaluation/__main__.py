@@ -8,12 +8,16 @@ from pathlib import Path
 from external.ava_evaluation.evaluation import evaluate
 from external.ava_evaluation.labels import read_label_map
 from external.ava_evaluation.protocol import PROTOCOLS
+from external.files import check_output
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Evaluate two files and print the report; returns the exit status, 2 for bad input."""
     options = _parser().parse_args(arguments)
+    inputs = (options.labelmap, options.groundtruth, options.detections, options.exclusions)
     try:
+        check_output(options.json, inputs, '{\n  "protocol": ')
+        check_output(options.table, (*inputs, options.json), "id,name,")
         result = evaluate(
             options.groundtruth,
             options.detections,
