@@ -38,6 +38,7 @@ TINY: dict[str, Any] = {
     "train_videos": 2,
     "val_videos": 1,
     "seconds": 3,
+    "size": 64,
     "fps": 4,
     "demo_seconds": 2,
     "demo_size": 64,

@@ -67,7 +67,7 @@ class ToySettings:
     train_videos: int = field(default=128, metadata={"help": "training videos"})
     val_videos: int = field(default=16, metadata={"help": "validation videos"})
     seconds: int = field(default=8, metadata={"help": "key frames of each of these videos"})
-    size: int = field(default=64, metadata={"help": "side of their frames in pixels"})
+    size: int = field(default=96, metadata={"help": "side of their frames in pixels"})
     fps: int = field(default=12, metadata={"help": "their frames per second"})
     demo_videos: int = field(default=1, metadata={"help": "held-out videos for the demo, as MP4"})
     demo_seconds: int = field(default=12, metadata={"help": "length of a demo video"})

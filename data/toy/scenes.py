@@ -1,6 +1,6 @@
 """Scenes of the toy dataset: a textured background, its actors, and pictures of them at any size.
 
-A scene is a description without pixels, so the same moment can be drawn at 64 pixels for training
+A scene is a description without pixels, so the same moment can be drawn at 96 pixels for training
 and at 256 for looking at. Lengths are fractions of the square image's side.
 """
 
