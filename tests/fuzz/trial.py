@@ -169,8 +169,8 @@ def _spoil_option(scenario: Scenario, arguments: list[str], random_: random.Rand
             del arguments[at : at + 2]
         arguments = [*arguments, f"{option}={value}"]
     name = option.strip("-=")
-    # A value tells what is meant where it is a word or long, not where it is a number such as 0.
-    told = value if re.search(r"[^\W\d]", value) or len(value) > 9 else name
+    # A value tells what is meant where it is a name or long, not where it is a number such as 0.
+    told = value if re.search(r"[^\s\d.,+_-]", value) or len(value) > 9 else name
     names = (name, name.replace("-", "_"), told, name.replace("-", " "))
     return Spoiled(f"{option} {value[:40]!r}", Meaning.ANY, names, arguments, option=True)
 
