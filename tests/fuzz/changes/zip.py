@@ -18,7 +18,8 @@ def _zipped(members: list[tuple[str, bytes]], how: int = zipfile.ZIP_DEFLATED) -
     file = io.BytesIO()
     with zipfile.ZipFile(file, "w", how) as archive:
         for name, content in members:
-            archive.writestr(name, content)
+            # A `ZipInfo` has a fixed date: the same trial is the same file at any time.
+            archive.writestr(zipfile.ZipInfo(name), content, how)
     return file.getvalue()
 
 
