@@ -15,6 +15,7 @@ import argparse
 import shutil
 import subprocess
 import sys
+from collections.abc import Iterable
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -29,7 +30,7 @@ from utils.cli import run_main  # noqa: E402
 from utils.config import load_config  # noqa: E402
 from utils.labels import read_label_map  # noqa: E402
 from utils.system.locks import folder_lock  # noqa: E402
-from utils.system.outputs import check_replaceable, note_made  # noqa: E402
+from utils.system.outputs import check_replaceable, made_here, note_made  # noqa: E402
 from utils.system.staging import staging_folder  # noqa: E402
 
 CONFIG = ROOT / "configs" / "overfit.yaml"
@@ -82,9 +83,38 @@ def make_dataset(arguments: argparse.Namespace, output: Path) -> Path:
         check_replaceable(output, FOLDERS)
         note_made(output, "overfit", FOLDERS)
         for name in FOLDERS:
-            shutil.rmtree(output / name, ignore_errors=True)
+            clear_away(output / name)
         (staging / "dataset").replace(output / "dataset")
+        note_files(output)
     return output / "dataset"
+
+
+def note_files(output: Path) -> None:
+    """Note every file of the results as this command's: the next call may remove them."""
+    note_made(output, "overfit", results_in(output, FOLDERS))
+
+
+def results_in(output: Path, folders: Iterable[str]) -> set[str]:
+    """The files below `folders` of `output`, links among them, relative to `output`."""
+    found = (path for name in folders for path in (output / name).rglob("*"))
+    return {str(p.relative_to(output)) for p in found if p.is_symlink() or not p.is_dir()}
+
+
+def clear_away(folder: Path) -> None:
+    """Remove an earlier result, or set it aside where it holds files that were not noted.
+
+    These may be the user's; they are also what a run left that was killed.
+    """
+    noted = made_here(folder.parent).get("overfit", [])
+    unknown = sorted(results_in(folder.parent, [folder.name]) - set(noted))
+    if not unknown:
+        shutil.rmtree(folder, ignore_errors=True)
+        return
+    number = 1
+    while (aside := folder.with_name(f"{folder.name}.{number}")).exists():
+        number += 1
+    folder.rename(aside)
+    print(f"{folder}: has {unknown[0]}, which no finished run wrote; the folder is now {aside}")
 
 
 def main() -> None:
@@ -99,6 +129,14 @@ def main() -> None:
 def overfit(arguments: argparse.Namespace, output: Path) -> None:
     """Make the dataset, train, test, and draw what was learned."""
     dataset = make_dataset(arguments, output)
+    try:
+        learn(arguments, output, dataset)
+    finally:
+        note_files(output)
+
+
+def learn(arguments: argparse.Namespace, output: Path, dataset: Path) -> None:
+    """Train on the dataset, test, and draw; each script tells its own errors."""
     print(f"dataset: {dataset}", flush=True)
     settings = [f"root={dataset}", f"output={output}", "name=train", *arguments.overrides]
     run("train.py", "--config", CONFIG, *settings)

@@ -14,6 +14,7 @@ import pytest
 from data.dataset import build_dataset
 from data.prepare import prepare_video_dataset
 from data.video_writer import write_video
+from scripts import overfit
 from tests.helpers import ROOT
 from utils.config import load_config
 
@@ -113,3 +114,16 @@ def test_overfitting_leaves_dataset_checkpoint_metrics_and_video(tmp_path):
     assert result.returncode == 2
     assert f"{csv}, line 1" in result.stderr
     assert (out / "train/latest.pt").is_file(), "a refused annotation leaves earlier results"
+
+
+def test_a_second_overfitting_keeps_files_that_it_did_not_write(tmp_path, capsys):
+    for name in ("dataset", "demo"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "ours.txt").write_text("ours")
+    overfit.note_files(tmp_path)
+    (tmp_path / "demo" / "mine.txt").write_text("the user's")
+    overfit.clear_away(tmp_path / "dataset")
+    overfit.clear_away(tmp_path / "demo")
+    assert not (tmp_path / "dataset").exists()
+    assert (tmp_path / "demo.1" / "mine.txt").read_text() == "the user's"
+    assert "mine.txt, which no finished run wrote" in capsys.readouterr().out
