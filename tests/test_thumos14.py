@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from data.datasets.thumos14 import read_thumos14
+from data.datasets.thumos14 import CLASSES, read_thumos14
 from tests.helpers import SHARED
 
 FOLDER = SHARED / "data" / "thumos14"
@@ -41,6 +41,8 @@ def test_the_real_annotation_is_what_was_measured(subset: str):
 def written(folder: Path, rows: str = "v1  1.0 2.0\n", durations: str = "v1.mp4\n9.5\n") -> Path:
     annotation = folder / "temporal_annotations_test"
     annotation.mkdir()
+    for name in CLASSES:
+        (annotation / f"{name}_test.txt").touch()
     (annotation / "Diving_test.txt").write_text(rows)
     (folder / "test_durations.txt").write_text(durations)
     (folder / "test_avoid_videos.txt").write_text("v2 Diving\n\n")
@@ -52,8 +54,8 @@ def test_pairs_to_skip_are_pairs(tmp_path):
     (folder / "temporal_annotations_test" / "LongJump_test.txt").write_text("v2 1 2\nv2 10 12\n")
     found = read_thumos14(folder, "test")
     assert {v: [s.label for s in segments] for v, segments in found.segments.items()} == {
-        "v1": [0],
-        "v2": [1],
+        "v1": [CLASSES.index("Diving")],
+        "v2": [CLASSES.index("LongJump")],
     }
     assert found.dropped == {"ambiguous": 0, "of skipped pairs": 1, "after the video's end": 1}
 
@@ -82,3 +84,14 @@ def test_a_missing_folder_and_an_unknown_subset_are_named(tmp_path):
         read_thumos14(tmp_path, "test")
     with pytest.raises(ValueError, match="expected validation or test, got 'train'"):
         read_thumos14(tmp_path, "train")
+
+
+def test_a_missing_class_and_an_unknown_one_are_named(tmp_path):
+    folder = written(tmp_path)
+    annotation = folder / "temporal_annotations_test"
+    (annotation / "Juggling_test.txt").touch()
+    with pytest.raises(ValueError, match=r"Juggling_test\.txt: not a class of THUMOS14"):
+        read_thumos14(folder, "test")
+    (annotation / "Billiards_test.txt").unlink()
+    with pytest.raises(ValueError, match=r"no file Billiards_test\.txt \(1 classes missing\)"):
+        read_thumos14(folder, "test")

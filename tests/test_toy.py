@@ -256,7 +256,9 @@ def test_interrupted_run_leaves_nothing(tmp_path: Path) -> None:
 
 
 def test_bad_settings_are_refused(tmp_path: Path) -> None:
-    with pytest.raises(ValueError, match="seconds: expected at least 1, got 0"):
+    with pytest.raises(ValueError, match="train_videos: expected 1 to 100000, got 1844674407"):
+        generate_toy_dataset(tmp_path / "toy", train_videos=2**64)
+    with pytest.raises(ValueError, match="seconds: expected 1 to 3600, got 0"):
         generate_toy_dataset(tmp_path / "toy", seconds=0)
     with pytest.raises(ValueError, match=r"demo_size: H.264 needs an even number, got 65"):
         generate_toy_dataset(tmp_path / "toy", demo_size=65)

@@ -247,7 +247,7 @@ def load_config(
         _merge_file(values, Path(path))
     for override in overrides:
         _merge_override(values, override)
-    config = config_from_dict(values, source="the configuration")
+    config = config_from_dict(values, source=str(path or "the configuration"))
     if not config.train.name and path is not None:
         config.train.name = Path(path).stem
     return config

@@ -14,6 +14,12 @@ from data.datasets.segment_annotations import Segment, SegmentAnnotations
 from utils.formats.reading import check_regular, read_text
 
 AMBIGUOUS = "Ambiguous"
+CLASSES = [
+    "BaseballPitch", "BasketballDunk", "Billiards", "CleanAndJerk", "CliffDiving", "CricketBowling",
+    "CricketShot", "Diving", "FrisbeeCatch", "GolfSwing", "HammerThrow", "HighJump", "JavelinThrow",
+    "LongJump", "PoleVault", "Shotput", "SoccerPenalty", "TennisSwing", "ThrowDiscus",
+    "VolleyballSpiking",
+]  # fmt: skip
 SUFFIXES = {"validation": "val", "test": "test"}
 
 
@@ -32,7 +38,6 @@ def read_thumos14(folder: str | Path, subset: str) -> SegmentAnnotations:
     durations = read_durations(folder / f"{subset}_durations.txt")
     skipped = read_pairs(folder / f"{subset}_avoid_videos.txt")
     files = _class_files(folder / f"temporal_annotations_{subset}", SUFFIXES[subset])
-    classes = sorted(name for name in files if name != AMBIGUOUS)
     segments: dict[str, list[Segment]] = {}
     dropped = {"ambiguous": 0, "of skipped pairs": 0, "after the video's end": 0}
     for name in sorted(files):
@@ -46,20 +51,25 @@ def read_thumos14(folder: str | Path, subset: str) -> SegmentAnnotations:
             elif start > durations[video]:
                 dropped["after the video's end"] += 1
             else:
-                found = Segment(start, end, classes.index(name))
+                found = Segment(start, end, CLASSES.index(name))
                 segments.setdefault(video, []).append(found)
-    return SegmentAnnotations(classes, durations, dict(sorted(segments.items())), dropped)
+    return SegmentAnnotations(CLASSES, durations, dict(sorted(segments.items())), dropped)
 
 
 def _class_files(folder: Path, suffix: str) -> dict[str, Path]:
-    """The file of each class; raises `ValueError` where the folder has none."""
+    """The file of each class, and that of ambiguous segments where it is there.
+
+    Raises `ValueError` naming the folder for a class without file and a file without class.
+    """
     if not folder.is_dir():
         raise ValueError(f"{folder}: no such folder of annotation")
     ending = f"_{suffix}.txt"
     files = {p.name.removesuffix(ending): p for p in folder.iterdir() if p.name.endswith(ending)}
     files = {name: path for name, path in files.items() if not name.startswith(".")}
-    if not files:
-        raise ValueError(f"{folder}: expected files such as Diving{ending}, found none")
+    if missing := [name for name in CLASSES if name not in files]:
+        raise ValueError(f"{folder}: no file {missing[0]}{ending} ({len(missing)} classes missing)")
+    if unknown := sorted(set(files) - {*CLASSES, AMBIGUOUS}):
+        raise ValueError(f"{folder}: {unknown[0]}{ending}: not a class of THUMOS14")
     return files
 
 

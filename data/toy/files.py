@@ -59,6 +59,21 @@ _OUR_FILES = re.compile(
 SPLITS = ("train", "val", "demo")
 
 
+# The largest value of each setting: beyond it the dataset would take days and fill the disk.
+_MOST = {
+    "seed": 2**63 - 1,
+    "train_videos": 100_000,
+    "val_videos": 100_000,
+    "seconds": 3600,
+    "size": 4096,
+    "fps": 240,
+    "demo_videos": 1000,
+    "demo_seconds": 3600,
+    "demo_size": 4096,
+    "demo_fps": 240,
+}
+
+
 @dataclass(frozen=True)
 class ToySettings:
     """What the dataset is made from; the same settings give the same files."""
@@ -77,8 +92,8 @@ class ToySettings:
     def __post_init__(self) -> None:
         for name, value in dataclasses.asdict(self).items():
             least = 0 if name in ("seed", "demo_videos") else 16 if name.endswith("size") else 1
-            if value < least:
-                raise ValueError(f"{name}: expected at least {least}, got {value}")
+            if not least <= value <= _MOST[name]:
+                raise ValueError(f"{name}: expected {least} to {_MOST[name]}, got {value}")
         if self.demo_size % 2:
             raise ValueError(f"demo_size: H.264 needs an even number, got {self.demo_size}")
 
