@@ -22,26 +22,25 @@ from typing import NamedTuple
 import torch
 from tqdm import tqdm
 
-from data.inputs import Sources, find_sources
-from data.sound import Sound
-from data.stream import StreamTimes, VideoStream
 from data.toy.actors import ACTIONS
-from data.video import FrameFolder, VideoFile, Window, key_times, pixel_aspect
-from data.video_file import TimedFrame
-from data.video_writer import clock_of, rate_of, write_timed
+from data.video.file import TimedFrame
+from data.video.inputs import Sources, find_sources
+from data.video.sound import Sound
+from data.video.stream import StreamTimes, VideoStream
+from data.video.windows import FrameFolder, VideoFile, Window, key_times, pixel_aspect
+from data.video.writer import clock_of, rate_of, write_timed
 from external.files import check_regular, real_path
 from models import StepDetector
-from models.build import detector_from_checkpoint
-from models.inference import prepare_for_inference
-from models.settings import checkpoint_classes, checkpoint_config
-from utils.boxes import normalize_boxes, scale_boxes
-from utils.checkpoint import read_checkpoint
-from utils.cli import ROOT, default_checkpoint, default_output, run_main
-from utils.config import Config
-from utils.devices import add_device_option
-from utils.drawing import draw_persons, short_names
-from utils.interrupt import Interrupted, StopSignals
-from utils.person_files import (
+from models.step.build import detector_from_checkpoint
+from models.step.inference import prepare_for_inference
+from models.weights.settings import checkpoint_classes, checkpoint_config
+from utils.config.step import Config
+from utils.evaluation.postprocess import Detections, detect, merge_detections
+from utils.formats.checkpoints import read_checkpoint
+from utils.geometry.boxes import normalize_boxes, scale_boxes
+from utils.geometry.grid import grid_proposals
+from utils.reporting.drawing import draw_persons, short_names
+from utils.reporting.persons import (
     KeyFrame,
     PersonTrack,
     VideoPersons,
@@ -49,13 +48,14 @@ from utils.person_files import (
     write_csv,
     write_json,
 )
-from utils.pipeline import Stopped
-from utils.postprocess import Detections, detect, merge_detections
-from utils.proposals import grid_proposals
-from utils.stall import STEP_LIMIT
 from utils.structures import to_unit_range
+from utils.system.cli import ROOT, default_checkpoint, default_output, run_main
+from utils.system.devices import add_device_option
+from utils.system.interrupt import Interrupted, StopSignals
 from utils.system.locks import folder_lock
 from utils.system.outputs import check_apart, check_replaceable, staged
+from utils.system.pipeline import Stopped
+from utils.system.stall import STEP_LIMIT
 from utils.system.terminal import printable
 
 # Detections a second where --stride does not say otherwise: between them boxes are interpolated.

@@ -20,23 +20,23 @@ from pathlib import Path
 
 import torch
 
-from data.dataset import dataset_root
-from data.loader import deaths_explained
-from data.validation import ValidationSet
+from data.datasets.ava import dataset_root
+from data.loading.loader import deaths_explained
+from data.loading.validation import ValidationSet
 from external.files import real_path
-from models.build import detector_from_checkpoint
-from models.inference import prepare_for_inference
-from models.settings import checkpoint_classes, checkpoint_config
-from utils.checkpoint import read_checkpoint
-from utils.cli import default_checkpoint, default_output, run_main, staged_results
-from utils.config import Config, describe_options, load_config
-from utils.devices import add_device_option
-from utils.distributed import is_main, losses_explained, start_process, stop_process
-from utils.evaluation import StepEvaluator, build_evaluator
-from utils.inference import collect_detections
-from utils.labels import check_same_classes
-from utils.metrics_text import format_classes, format_results
-from utils.run_settings import with_run_data
+from models.step.build import detector_from_checkpoint
+from models.step.inference import prepare_for_inference
+from models.weights.settings import checkpoint_classes, checkpoint_config
+from utils.config.step import Config, describe_options, load_config
+from utils.evaluation.detection_loop import collect_detections
+from utils.evaluation.evaluator import StepEvaluator, build_evaluator
+from utils.evaluation.text import format_classes, format_results
+from utils.formats.checkpoints import read_checkpoint
+from utils.formats.labels import check_same_classes
+from utils.runs.settings import with_run_data
+from utils.system.cli import default_checkpoint, default_output, run_main, staged_results
+from utils.system.devices import add_device_option
+from utils.system.distributed import is_main, losses_explained, start_process, stop_process
 from utils.system.locks import folder_lock
 from utils.system.outputs import check_replaceable, made_here, note_made, write_whole
 

@@ -19,24 +19,36 @@ from typing import Any
 
 import torch
 
-from data.dataset import AvaClips, build_dataset
-from data.loader import ClipLoader, build_loader, deaths_explained
-from data.validation import ValidationSet
+from data.datasets.ava import AvaClips, build_dataset
+from data.loading.loader import ClipLoader, build_loader, deaths_explained
+from data.loading.validation import ValidationSet
 from models import StepDetector, build_detector
-from models.build import build_for_training
-from models.criterion import StepCriterion
-from models.inference import prepare_for_inference
-from models.rates import build_optimizer
-from models.settings import checkpoint_config
-from models.training import build_pass
-from utils.agreement import check_same, settings_facts, weights_facts
-from utils.checkpoint import check_fits, load_state
-from utils.cli import ROOT, run_main
-from utils.config import Config, describe_options, load_config
-from utils.console import tolerant_output
-from utils.determinism import seed_iteration, set_deterministic
-from utils.devices import add_device_option
-from utils.distributed import (
+from models.step.build import build_for_training
+from models.step.criterion import StepCriterion
+from models.step.inference import prepare_for_inference
+from models.step.rates import build_optimizer
+from models.step.training import build_pass
+from models.weights.settings import checkpoint_config
+from utils.config.step import Config, describe_options, load_config
+from utils.engine.agreement import check_same, settings_facts, weights_facts
+from utils.engine.determinism import seed_iteration, set_deterministic
+from utils.engine.faults import check_batch, describe_fault, read_fault
+from utils.engine.precision import Precision
+from utils.engine.profiling import Profiler
+from utils.engine.schedules import warmup_cosine
+from utils.engine.trainer import Schedule, Trainer, Validation
+from utils.evaluation.detection_loop import collect_detections
+from utils.evaluation.evaluator import build_evaluator
+from utils.evaluation.text import format_results
+from utils.formats.checkpoints import check_fits, load_state
+from utils.reporting.pictures import ValidationPictures
+from utils.runs.folder import RunFolder
+from utils.runs.results import collect_results, has_results, write_results
+from utils.runs.state import check_optimizer_fits
+from utils.system.cli import ROOT, run_main
+from utils.system.console import tolerant_output
+from utils.system.devices import add_device_option
+from utils.system.distributed import (
     PEER_TIMEOUT,
     broadcast_object,
     distribute,
@@ -49,18 +61,6 @@ from utils.distributed import (
     stop_process,
     world_size,
 )
-from utils.engine import Schedule, Trainer, Validation
-from utils.evaluation import build_evaluator
-from utils.faults import check_batch, describe_fault, read_fault
-from utils.inference import collect_detections
-from utils.metrics_text import format_results
-from utils.pictures import ValidationPictures
-from utils.precision import Precision
-from utils.profiling import Profiler
-from utils.report import collect_results, has_results, write_results
-from utils.run import RunFolder
-from utils.run_state import check_optimizer_fits
-from utils.schedules import warmup_cosine
 
 
 def parse_arguments() -> argparse.Namespace:
@@ -70,7 +70,7 @@ def parse_arguments() -> argparse.Namespace:
         epilog="options (key=value, with or without the section):\n" + describe_options(),
     )
     parser.add_argument(
-        "--config", type=Path, metavar="FILE", help="default: configs/ava_step.yaml"
+        "--config", type=Path, metavar="FILE", help="default: configs/step/ava_step.yaml"
     )
     add_device_option(parser)
     parser.add_argument("--fp16", action="store_true", help="the same as precision=fp16")
@@ -266,7 +266,7 @@ def main() -> None:
 
     def read_config() -> Config:
         return load_config(
-            arguments.config or ROOT / "configs" / "ava_step.yaml", arguments.overrides
+            arguments.config or ROOT / "configs" / "step" / "ava_step.yaml", arguments.overrides
         )
 
     timeout = PEER_TIMEOUT

@@ -22,11 +22,11 @@ from torch import Tensor
 from benchmarks.report import Row, main, timed
 from benchmarks.throughput import FRAMES, GFLOP, SIDE, matrix_rate
 from models import StepDetector, build_detector
-from models.inference import OneDnnConv3d, prepare_for_inference
-from utils.allocator import keep_freed_memory
-from utils.config import ModelConfig
-from utils.precision import autocast
-from utils.proposals import grid_proposals
+from models.step.inference import OneDnnConv3d, prepare_for_inference
+from utils.config.step import ModelConfig
+from utils.engine.precision import autocast
+from utils.geometry.grid import grid_proposals
+from utils.system.allocator import keep_freed_memory
 
 CPU = torch.device("cpu")
 

@@ -25,11 +25,11 @@ import numpy as np
 import torch
 
 from benchmarks.report import Row, main
-from data.annotations import read_annotations
 from data.augment import NO_AUGMENTATION, Augmentation, draw_color, draw_patches, draw_view
-from data.clips import read_images
-from data.dataset import AvaClips
+from data.datasets.ava import AvaClips
+from data.datasets.ava_annotations import read_annotations
 from data.transforms import UNCHANGED, ColorChange, Crop, Patch, View, render
+from data.windows import read_images
 from utils.structures import ClipKey, to_unit_range
 
 FRAMES, HEIGHT, SIZE, FPS = 36, 360, 400, 12

@@ -21,7 +21,7 @@ from torch.autograd.graph import saved_tensors_hooks
 
 from benchmarks.report import Row, main
 from models import build_detector
-from utils.config import ModelConfig, TrainConfig
+from utils.config.step import ModelConfig, TrainConfig
 
 CLIPS, FRAMES, SIDE, CLASSES = 2, 36, 400, 60
 GIB = 2.0**30

@@ -21,8 +21,8 @@ from torch import Tensor
 
 from benchmarks.report import Row, main
 from utils import ops
+from utils.geometry.grid import grid_proposals
 from utils.ops import _backend
-from utils.proposals import grid_proposals
 
 SCALE = 1 / 16
 CHANNELS, SIDE, IMAGE = 832, 25, 400

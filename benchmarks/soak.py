@@ -21,9 +21,9 @@ from pathlib import Path
 
 import torch
 
-from utils.checkpoint import read_checkpoint
-from utils.cli import ROOT
-from utils.progress import format_duration
+from utils.engine.progress import format_duration
+from utils.formats.checkpoints import read_checkpoint
+from utils.system.cli import ROOT
 
 
 def parse_arguments() -> argparse.Namespace:
@@ -40,7 +40,14 @@ def parse_arguments() -> argparse.Namespace:
 def start(output: Path, arguments: argparse.Namespace) -> subprocess.Popen:
     options = [f"iterations={arguments.iterations}", f"output={output}", "save_every=5", "init="]
     options += ["validate_every=0", "deterministic=true", *arguments.overrides]
-    command = [sys.executable, "train.py", "--config", "configs/toy_step.yaml", "--device", "cpu"]
+    command = [
+        sys.executable,
+        "train.py",
+        "--config",
+        "configs/toy/toy_step.yaml",
+        "--device",
+        "cpu",
+    ]
     log = open(output / "log.txt", "a")  # noqa: SIM115, the process writes it
     return subprocess.Popen([*command, *options], cwd=ROOT, stdout=log, stderr=log)
 

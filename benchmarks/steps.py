@@ -18,7 +18,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from utils.cli import ROOT
+from utils.system.cli import ROOT
 
 HEADER = "| boxes | frame-mAP | mean IoU | recall at IoU 0.5 |\n| --- | --- | --- | --- |"
 
@@ -48,7 +48,8 @@ def train(seed: int, arguments: argparse.Namespace) -> Path:
         options = [f"seed={seed}", f"output={output}", *arguments.overrides]
         if stage == "step":
             options.append(f"init={output / 'toy_cls' / 'best.pt'}")
-        command = [sys.executable, "train.py", "--config", f"configs/toy_{stage}.yaml", *options]
+        config = f"configs/toy/toy_{stage}.yaml"
+        command = [sys.executable, "train.py", "--config", config, *options]
         if subprocess.run(command, cwd=ROOT, check=False).returncode:
             sys.exit(2)
     return output / "toy_step" / "results.json"

@@ -30,20 +30,20 @@ import torch
 from torch import Tensor
 
 from benchmarks.report import Row, main
-from data.stream import StreamTimes
-from data.video import VideoFile, iter_windows
-from data.video_file import TimedFrame
+from data.video.file import TimedFrame
+from data.video.stream import StreamTimes
+from data.video.windows import VideoFile, iter_windows
 from demo import RATE, PersonDetector, annotate_video
 from models import StepDetector, build_detector
-from models.build import detector_from_checkpoint
-from models.inference import prepare_for_inference
-from models.settings import checkpoint_config
-from utils.allocator import keep_freed_memory
-from utils.checkpoint import read_checkpoint
-from utils.cli import ROOT
-from utils.config import Config, load_config
-from utils.proposals import grid_proposals
+from models.step.build import detector_from_checkpoint
+from models.step.inference import prepare_for_inference
+from models.weights.settings import checkpoint_config
+from utils.config.step import Config, load_config
+from utils.formats.checkpoints import read_checkpoint
+from utils.geometry.grid import grid_proposals
 from utils.structures import to_unit_range
+from utils.system.allocator import keep_freed_memory
+from utils.system.cli import ROOT
 
 CPU = torch.device("cpu")
 SHOWN = 30
@@ -116,7 +116,7 @@ def toy_case(checkpoint: Path) -> tuple[Case, float]:
 
 def ava_case(video: Path, clips: int) -> tuple[Case, float]:
     torch.manual_seed(0)
-    config = load_config(ROOT / "configs" / "ava_step.yaml", ["model.num_classes=60"])
+    config = load_config(ROOT / "configs" / "step" / "ava_step.yaml", ["model.num_classes=60"])
     case = Case(config, build_detector(config.model), video, clips)
     return case, float(case.scores()[SHOWN])
 

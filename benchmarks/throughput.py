@@ -21,10 +21,10 @@ from torch import Tensor, nn
 
 from benchmarks.report import Row, main, timed
 from models import build_detector
-from models.inference import prepare_for_inference
-from utils.config import ModelConfig
-from utils.precision import autocast
-from utils.proposals import grid_proposals
+from models.step.inference import prepare_for_inference
+from utils.config.step import ModelConfig
+from utils.engine.precision import autocast
+from utils.geometry.grid import grid_proposals
 
 GFLOP = 895.0
 FRAMES, SIDE = 36, 400

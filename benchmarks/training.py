@@ -16,15 +16,15 @@ import torch
 
 from benchmarks.report import Row, main, timed
 from models import build_detector
-from models.criterion import StepCriterion
-from models.rates import build_optimizer
-from models.training import build_pass
-from utils.allocator import keep_freed_memory
-from utils.cli import ROOT
-from utils.config import Config, load_config
-from utils.profiling import Profiler, section
-from utils.proposals import grid_proposals
+from models.step.criterion import StepCriterion
+from models.step.rates import build_optimizer
+from models.step.training import build_pass
+from utils.config.step import Config, load_config
+from utils.engine.profiling import Profiler, section
+from utils.geometry.grid import grid_proposals
 from utils.structures import ClipTargets
+from utils.system.allocator import keep_freed_memory
+from utils.system.cli import ROOT
 
 PERSONS = 3
 
@@ -88,10 +88,10 @@ def measure(name: str, config: Config, repeats: int) -> Iterator[Row]:
 def rows(arguments: argparse.Namespace) -> Iterator[Row]:
     torch.set_num_threads(arguments.threads)
     keep_freed_memory()
-    toy = load_config(ROOT / "configs/toy_step.yaml", ["num_classes=8"])
+    toy = load_config(ROOT / "configs/toy/toy_step.yaml", ["num_classes=8"])
     yield from measure("a toy iteration", toy, arguments.repeats)
     if arguments.ava_repeats:
-        ava = load_config(ROOT / "configs/ava_step.yaml", ["num_classes=60", "batch_size=1"])
+        ava = load_config(ROOT / "configs/step/ava_step.yaml", ["num_classes=60", "batch_size=1"])
         yield from measure("an AVA iteration, 1 clip", ava, arguments.ava_repeats)
 
 

@@ -81,9 +81,9 @@ class ConvUnit(nn.Module):
 class MaxPool(nn.Module):
     """Max pooling over SAME padding with zeros, in ceil mode.
 
-    after_relu: nothing in the input is below the zeros around it. `models.inference` sets it; the
-    maximum is then taken over space and over time apart, which is faster, and equal but for whom of
-    two equal values the gradient goes to.
+    after_relu: nothing in the input is below the zeros around it. `models.step.inference` sets it;
+    the maximum is then taken over space and over time apart, which is faster, and equal but for
+    whom of two equal values the gradient goes to.
     """
 
     def __init__(self, kernel: Triple, stride: Triple):

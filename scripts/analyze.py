@@ -39,8 +39,8 @@ from utils.analysis.results import (
     read_known,
     read_overlaps,
 )
-from utils.cli import run_main, staged_results
-from utils.labels import read_label_map
+from utils.formats.labels import read_label_map
+from utils.system.cli import run_main, staged_results
 from utils.system.outputs import check_replaceable, note_made
 
 # Everything that it may write.

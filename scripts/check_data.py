@@ -30,8 +30,8 @@ from data.check import (  # noqa: E402, ROOT must be on the path first
     draw_pictures,
     format_summary,
 )
-from utils.cli import run_main  # noqa: E402
-from utils.config import load_config  # noqa: E402
+from utils.config.step import load_config  # noqa: E402
+from utils.system.cli import run_main  # noqa: E402
 
 
 def parse_arguments() -> argparse.Namespace:
@@ -40,7 +40,7 @@ def parse_arguments() -> argparse.Namespace:
     )
     add = parser.add_argument
     add("--data-root", help="the dataset's folder; default: the configuration's")
-    add("--config", type=Path, help="a configuration, such as configs/ava_step.yaml")
+    add("--config", type=Path, help="a configuration, such as configs/step/ava_step.yaml")
     add("--limit", type=int, default=20, help="lines printed of each kind of problem (20)")
     add("--images", type=int, default=500, help="images opened, spread over all videos (500)")
     add("--all-images", action="store_true", help="open every image that is needed")

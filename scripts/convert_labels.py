@@ -43,8 +43,8 @@ from data.converters import (
 from data.converters.names import check_video_name, clean_name, locate
 from data.converters.picture_names import PICTURE_NAME
 from data.converters.values import parse_rate
-from utils.cli import run_main, staged_results
-from utils.labels import read_label_map, write_label_map
+from utils.formats.labels import read_label_map, write_label_map
+from utils.system.cli import run_main, staged_results
 from utils.system.outputs import check_apart, check_new_file, is_unedited, note_content
 
 

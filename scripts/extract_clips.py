@@ -34,16 +34,15 @@ sys.path.insert(0, str(ROOT))
 import utils.system.early_signals  # noqa: E402, F401, before what takes long to import
 
 # isort: split
-from data.extract import MAX_GAP, extract_whole  # noqa: E402, ROOT must be on the path first
-from data.folders import VIDEO_SUFFIXES, list_folder, name_of, printable  # noqa: E402
-from data.frame_folders import (  # noqa: E402
+from data.prepare.extract import MAX_GAP, extract_whole  # noqa: E402, ROOT must be on the path first
+from data.prepare.frame_folders import (  # noqa: E402
     check_places,
     check_replaceable,
     discard_leftovers,
     discard_unfinished,
     folder_of,
 )
-from data.manifest import (  # noqa: E402
+from data.prepare.manifest import (  # noqa: E402
     MANIFEST,
     ExtractSettings,
     Record,
@@ -52,12 +51,13 @@ from data.manifest import (  # noqa: E402
     read_record,
     write_manifest,
 )
+from data.video.folders import VIDEO_SUFFIXES, list_folder, name_of, printable  # noqa: E402
 from external.files import check_regular, real_path  # noqa: E402
-from utils.cli import run_main  # noqa: E402
-from utils.interrupt import Interrupted, StopSignals  # noqa: E402
-from utils.processes import ProcessDied, ProcessHung, call_each  # noqa: E402
-from utils.stall import STEP_LIMIT  # noqa: E402
+from utils.system.cli import run_main  # noqa: E402
+from utils.system.interrupt import Interrupted, StopSignals  # noqa: E402
 from utils.system.locks import folder_lock  # noqa: E402
+from utils.system.processes import ProcessDied, ProcessHung, call_each  # noqa: E402
+from utils.system.stall import STEP_LIMIT  # noqa: E402
 
 Outcome = tuple[Path, Record | Exception]
 

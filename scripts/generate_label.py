@@ -17,8 +17,8 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # run as a file, n
 import utils.system.early_signals  # noqa: F401, before what takes long to import
 
 # isort: split
-from data.records import check_replaceable_pickle, read_records, write_pickle
-from utils.cli import run_main
+from data.datasets.ava_records import check_replaceable_pickle, read_records, write_pickle
+from utils.system.cli import run_main
 from utils.system.outputs import check_apart
 
 

@@ -27,12 +27,12 @@ import torch
 from tqdm import tqdm
 
 from external.files import check_regular
-from models.build import build_detector, detector_from_checkpoint, load_kinetics
-from models.released import is_released
-from models.settings import checkpoint_config
-from utils.checkpoint import read_checkpoint
-from utils.cli import ROOT, run_main
-from utils.config import ModelConfig
+from models.step.build import build_detector, detector_from_checkpoint, load_kinetics
+from models.weights.released import is_released
+from models.weights.settings import checkpoint_config
+from utils.config.step import ModelConfig
+from utils.formats.checkpoints import read_checkpoint
+from utils.system.cli import ROOT, run_main
 from utils.system.outputs import check_apart, check_new_file, whole_file
 
 TIMEOUT = 60
@@ -149,13 +149,13 @@ def recognise(path: Path, named: str) -> Kind:
     content = read_checkpoint(path)
     if not (is_released(content) or "config" in content):
         check_kinetics(path)
-        use = "python train.py --config configs/ava_cls.yaml kinetics=pretrained/{file}"
+        use = "python train.py --config configs/step/ava_cls.yaml kinetics=pretrained/{file}"
         return Kind("Kinetics I3D state dict", "i3d_kinetics.pth", [use])
     detector_from_checkpoint(content, path)
     is_cls = checkpoint_config(content, path).train.task == "cls"
     whose = "of the authors' release" if is_released(content) else "of ours"
     if is_cls:
-        use = ["python train.py --config configs/ava_step.yaml init=pretrained/{file}"]
+        use = ["python train.py --config configs/step/ava_step.yaml init=pretrained/{file}"]
         file = "step_cls_ava.pth" if is_released(content) else Path(named).name
         return Kind(f"classification stage {whose}", file, use)
     use = [

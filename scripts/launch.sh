@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Launches train.py for a stage, cls or step: on all visible GPUs by torchrun, on several machines
 # where NNODES, NODE_RANK and MASTER_ADDR say so, in one process on a CPU where there is no GPU.
-# DATASET=ava|toy picks configs/<dataset>_<stage>.yaml, CONFIG=FILE any other; without either it
+# DATASET=ava|toy picks configs/*/<dataset>_<stage>.yaml, CONFIG=FILE any other; without either it
 # is AVA where datasets/ava has frames, else the toy dataset, made first if need be.
 set -euo pipefail
 stage=$1
@@ -14,13 +14,14 @@ fi
 if [ -z "${DATASET:-}" ]; then
     if [ -d datasets/ava/frames ]; then DATASET=ava; else DATASET=toy; fi
 fi
-CONFIG=${CONFIG:-configs/${DATASET}_${stage}.yaml}
+if [ "$DATASET" = toy ]; then folder=toy; else folder=step; fi
+CONFIG=${CONFIG:-configs/$folder/${DATASET}_${stage}.yaml}
 echo "training with $CONFIG"
 case " $*" in
 *" root="* | *" data.root="*) named=yes ;; # the user's own dataset, whatever the configuration
 *) named=no ;;
 esac
-if [ "$CONFIG" = "configs/toy_${stage}.yaml" ] && [ $named = no ] && [ ! -d datasets/toy ]; then
+if [ "$CONFIG" = "configs/toy/toy_${stage}.yaml" ] && [ $named = no ] && [ ! -d datasets/toy ]; then
     echo "no dataset yet: making the toy dataset in datasets/toy"
     "$PYTHON" scripts/make_toy_dataset.py
 fi

@@ -17,7 +17,7 @@ import utils.system.early_signals  # noqa: E402, F401, before what takes long to
 # isort: split
 from data.toy import SplitSummary, ToySettings, generate_toy_dataset  # noqa: E402
 from data.toy.actors import ACTIONS  # noqa: E402
-from utils.cli import run_main  # noqa: E402
+from utils.system.cli import run_main  # noqa: E402
 
 
 def main() -> None:

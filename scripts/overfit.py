@@ -3,10 +3,10 @@
     python scripts/overfit.py --video VIDEO --csv ANNOTATION [--label-map FILE] [--output DIR]
 
 If a detector cannot learn these few key frames by heart, boxes, seconds or labels are wrong. The
-video becomes a dataset in AVA's layout (`<output>/dataset`), on which `configs/overfit.yaml` is
-trained; the result is the frame-mAP on those same key frames, and the video with what was learned
-drawn on it. An earlier result of this script in the output folder is replaced once the new dataset
-is whole; anything else that is in its way there is refused.
+video becomes a dataset in AVA's layout (`<output>/dataset`), on which `configs/step/overfit.yaml`
+is trained; the result is the frame-mAP on those same key frames, and the video with what was
+learned drawn on it. An earlier result of this script in the output folder is replaced once the new
+dataset is whole; anything else that is in its way there is refused.
 """
 
 from __future__ import annotations
@@ -24,16 +24,16 @@ sys.path.insert(0, str(ROOT))
 import utils.system.early_signals  # noqa: E402, F401, before what takes long to import
 
 # isort: split
-from data.prepare import prepare_video_dataset  # noqa: E402, ROOT must be on the path first
+from data.prepare.one_video import prepare_video_dataset  # noqa: E402, ROOT must be on the path first
 from external.files import real_path  # noqa: E402
-from utils.cli import run_main  # noqa: E402
-from utils.config import load_config  # noqa: E402
-from utils.labels import read_label_map  # noqa: E402
+from utils.config.step import load_config  # noqa: E402
+from utils.formats.labels import read_label_map  # noqa: E402
+from utils.system.cli import run_main  # noqa: E402
 from utils.system.locks import folder_lock  # noqa: E402
 from utils.system.outputs import check_replaceable, made_here, note_made  # noqa: E402
 from utils.system.staging import staging_folder  # noqa: E402
 
-CONFIG = ROOT / "configs" / "overfit.yaml"
+CONFIG = ROOT / "configs" / "step" / "overfit.yaml"
 # What this script makes in its output folder.
 FOLDERS = ("dataset", "train", "test", "demo")
 

@@ -11,7 +11,7 @@ import numpy as np
 from data.check import Problems, check_dataset, check_images
 from data.check.dataset import CheckedDataset
 from tests.tiny_ava import write_dataset
-from utils.config import Config, load_config
+from utils.config.step import Config, load_config
 
 ROWS = [
     f"{video},{second},0.1,0.2,0.5,0.8,{second % 3 + 1},{person}"

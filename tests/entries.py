@@ -12,8 +12,8 @@ import torch
 
 from models import build_detector
 from tests.helpers import ROOT, tiny_model
-from utils.checkpoint import save_checkpoint
-from utils.config import Config, DataConfig, TrainConfig
+from utils.config.step import Config, DataConfig, TrainConfig
+from utils.formats.checkpoints import save_checkpoint
 
 CLASSES = {1: "action 1", 2: "action 2", 3: "action 3"}
 

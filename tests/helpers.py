@@ -19,7 +19,7 @@ import torch
 from torch import Tensor
 
 from models import StepDetector, build_detector
-from utils.config import ModelConfig
+from utils.config.step import ModelConfig
 from utils.structures import ClipTargets
 
 ROOT = Path(__file__).resolve().parents[1]

@@ -32,7 +32,7 @@ def write_data(root: Path, train_videos: int = 1) -> Path:
 
 
 def arguments(stage: str, data: Path, output: Path, *more: str) -> list[str]:
-    config = ["--config", str(ROOT / f"configs/toy_{stage}.yaml"), "--device", "cpu"]
+    config = ["--config", str(ROOT / f"configs/toy/toy_{stage}.yaml"), "--device", "cpu"]
     return [*config, f"root={data}", f"output={output}", *SMALL, *MODEL, *more]
 
 

@@ -10,8 +10,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from data.annotations import AVA_EVALUATED, read_annotations, read_exclusions
-from data.records import read_records, write_pickle
+from data.datasets.ava_annotations import AVA_EVALUATED, read_annotations, read_exclusions
+from data.datasets.ava_records import read_records, write_pickle
 from utils.structures import ClipKey
 
 CLASSES = {5: "sit", 2: "run", 9: "wave"}

@@ -12,7 +12,7 @@ import pytest
 
 from data.check.labels import read_label_file
 from data.check.problems import Problems
-from data.records import read_records, write_pickle
+from data.datasets.ava_records import read_records, write_pickle
 from external.ava_evaluation import read_boxes, read_exclusions
 from external.ava_evaluation.cells import parse_second, parse_whole
 from external.ava_evaluation.fast_rows import fast_rows

@@ -7,7 +7,7 @@ import torch
 import torchvision
 
 from tests.helpers import random_boxes
-from utils.boxes import (
+from utils.geometry.boxes import (
     box_iou,
     clip_boxes,
     decode_boxes,

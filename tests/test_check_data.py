@@ -12,9 +12,9 @@ import pytest
 
 from data.check import draw_pictures, format_summary
 from data.check.pictures import frame_at
-from data.extract import extract_video
-from data.manifest import ExtractSettings
-from data.video_file import VideoFile
+from data.prepare.extract import extract_video
+from data.prepare.manifest import ExtractSettings
+from data.video.file import VideoFile
 from tests.checked_set import OPTIONS, ROWS, check, cut, write_rows, write_whole_set
 from tests.entries import Script
 from tests.helpers import SHARED, needs_shared

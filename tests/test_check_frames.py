@@ -12,10 +12,10 @@ import pytest
 
 from data.check import Problems, check_dataset, check_images
 from data.check.frames import numbering_drift
-from data.extract import extract_video
-from data.manifest import ExtractSettings
-from data.video_file import VideoFile
-from data.video_writer import write_video
+from data.prepare.extract import extract_video
+from data.prepare.manifest import ExtractSettings
+from data.video.file import VideoFile
+from data.video.writer import write_video
 from tests.checked_set import ROWS, check, config_of, write_rows, write_whole_set
 from tests.tiny_ava import WIDTH
 

@@ -7,13 +7,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from data.annotations import AVA_EVALUATED, read_annotations
 from data.check import Problems
 from data.check.labels import read_label_file
 from data.check.rules import check_actions, check_boxes, check_repetitions, count_neighbors
+from data.datasets.ava_annotations import AVA_EVALUATED, read_annotations
 from tests.checked_set import ROWS, check, write_rows, write_whole_set
 from tests.helpers import SHARED, needs_shared
-from utils.labels import read_label_map
+from utils.formats.labels import read_label_map
 from utils.structures import ClipKey
 
 REAL = SHARED / "data/ava/ava_val_v2.1_rows.csv"

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from data.check.frames import TESTED, window_seconds
-from data.dataset import build_dataset
+from data.datasets.ava import build_dataset
 from tests.checked_set import (
     ROWS,
     check,

@@ -9,10 +9,10 @@ import pytest
 import torch
 
 from models import build_detector, load_detector
-from models.build import initialize_from, load_kinetics
+from models.step.build import initialize_from, load_kinetics
 from tests.helpers import random_boxes, random_clips, tiny_detector, tiny_model
-from utils.checkpoint import read_checkpoint, save_checkpoint
-from utils.config import Config, ModelConfig, TrainConfig
+from utils.config.step import Config, ModelConfig, TrainConfig
+from utils.formats.checkpoints import read_checkpoint, save_checkpoint
 
 CLS = {"steps": 1, "schedule": "spatial", "clip_steps": 9, "local_branch": False}
 

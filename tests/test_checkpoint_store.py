@@ -8,8 +8,8 @@ import pytest
 import torch
 
 from tests.helpers import ROOT
-from utils.checkpoint import read_checkpoint
-from utils.checkpoint_store import CheckpointStore
+from utils.formats.checkpoints import read_checkpoint
+from utils.runs.checkpoint_store import CheckpointStore
 
 
 def content(iteration: int, size: int = 2000) -> dict:
@@ -104,7 +104,7 @@ FULL_DISK = """
 import resource, signal, sys
 from pathlib import Path
 from tests.test_checkpoint_store import content
-from utils.checkpoint_store import CheckpointStore
+from utils.runs.checkpoint_store import CheckpointStore
 signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
 resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, 100_000))
 store = CheckpointStore(Path(sys.argv[1]), 1)

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from utils.cli import BUG, ROOT, default_output, run_main, staged_results
+from utils.system.cli import BUG, ROOT, default_output, run_main, staged_results
 
 
 def fail_with(error: BaseException):

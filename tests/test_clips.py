@@ -10,7 +10,7 @@ import cv2
 import numpy as np
 import pytest
 
-from data.clips import (
+from data.windows import (
     SecondFolders,
     as_rate,
     free_form_window,
@@ -207,7 +207,7 @@ def test_a_repeated_image_is_decoded_once(tmp_path: Path, monkeypatch: pytest.Mo
         decoded.append(path)
         return np.full((2, 2, 3), len(decoded))
 
-    monkeypatch.setattr("data.clips.read_image", read)
+    monkeypatch.setattr("data.windows.read_image", read)
     one, two = str(tmp_path / "1.jpg"), str(tmp_path / "2.jpg")
     images = list(read_images([one, one, one, two, two]))
     assert [image[0, 0, 0] for image in images] == [1, 1, 1, 2, 2]

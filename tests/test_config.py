@@ -8,7 +8,7 @@ import pytest
 import yaml
 
 from tests.helpers import ROOT
-from utils.config import Config, describe_options, load_config, option_fields, sections
+from utils.config.step import Config, describe_options, load_config, option_fields, sections
 
 
 def test_option_names_are_unique_across_sections():
@@ -185,14 +185,14 @@ def test_help_names_every_option_with_its_default():
         assert field.metadata["help"] in text
 
 
-@pytest.mark.parametrize("file", sorted((ROOT / "configs").glob("*.yaml")), ids=lambda f: f.stem)
+@pytest.mark.parametrize("file", sorted((ROOT / "configs").rglob("*.yaml")), ids=lambda f: f.stem)
 def test_every_configuration_file_loads(file: Path):
     assert load_config(file).train.name == file.stem
 
 
 def test_the_paper_s_setting():
     # Spec section 7: batch 8, 14 epochs, rates 7.5e-4, 1.5e-4, 7.5e-5, tau 0.2, 0.35, 0.5.
-    config = load_config(ROOT / "configs/ava_step.yaml")
+    config = load_config(ROOT / "configs/step/ava_step.yaml")
     train, model = config.train, config.model
     assert (train.batch_size, train.epochs) == (8, 14)
     assert (train.det_lr, train.det_lr0, train.base_lr) == (7.5e-4, 1.5e-4, 7.5e-5)

@@ -12,7 +12,7 @@ from tests.helpers import ROOT
 
 PROGRAM = """
 import sys, time
-from utils.console import tolerant_output
+from utils.system.console import tolerant_output
 with tolerant_output("lost; goes on"):
     for i in range(2000):
         print("line", i, flush=True)

@@ -8,7 +8,7 @@ import av
 import numpy as np
 import pytest
 
-from data.video_file import VideoFile
+from data.video.file import VideoFile
 
 CONTAINERS = [
     ("v.mp4", "mpeg4", {}),

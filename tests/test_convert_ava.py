@@ -8,10 +8,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from data.annotations import read_annotations
 from data.converters import Choice, Media, read_marks, to_ava, write_ava
+from data.datasets.ava_annotations import read_annotations
 from tests.conversion import convert, table, written
-from utils.labels import read_label_map, write_label_map
+from utils.formats.labels import read_label_map, write_label_map
 from utils.structures import ClipKey
 
 

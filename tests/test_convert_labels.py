@@ -6,10 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from data.records import read_records
+from data.datasets.ava_records import read_records
 from tests.conversion import METADATA, via3, written
 from tests.entries import Script, snapshot
-from utils.labels import read_label_map
+from utils.formats.labels import read_label_map
 
 
 def test_command_line_writes_both_files_and_says_what_it_left_out(

@@ -12,10 +12,10 @@ import numpy as np
 import pytest
 
 from data.converters import Choice, Media, read_marks, to_ava
-from data.video_writer import write_video
+from data.video.writer import write_video
 from tests.conversion import attribute, box, convert, cvat, via3, written
 from tests.helpers import ROOT, SHARED, needs_shared
-from utils.labels import read_label_map
+from utils.formats.labels import read_label_map
 
 
 def export(folder: Path, tool: str) -> Path:

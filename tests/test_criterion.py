@@ -5,7 +5,7 @@ import math
 import pytest
 import torch
 
-from models.criterion import StepCriterion, StepSamples
+from models.step.criterion import StepCriterion, StepSamples
 
 
 def samples() -> StepSamples:

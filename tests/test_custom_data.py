@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
-from data.video import write_video
+from data.video.windows import write_video
 from tests.entries import Script
 from tests.helpers import ROOT
 

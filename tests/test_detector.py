@@ -7,9 +7,9 @@ import torch
 
 from models.layers import MaxPool, same_padding
 from tests.helpers import random_boxes, random_clips, tiny_detector
-from utils.boxes import make_valid
+from utils.geometry.boxes import make_valid
+from utils.geometry.tubes import extend_tubes
 from utils.structures import StepOutput
-from utils.tubes import extend_tubes
 
 
 def detect(detector, clips=1, counts=(6,), seed=0) -> list[StepOutput]:

@@ -4,8 +4,15 @@ import cv2
 import numpy as np
 import pytest
 
-from utils.drawing import Rect, class_color, draw_persons, image_metrics, place_block, short_names
-from utils.postprocess import Person
+from utils.evaluation.postprocess import Person
+from utils.reporting.drawing import (
+    Rect,
+    class_color,
+    draw_persons,
+    image_metrics,
+    place_block,
+    short_names,
+)
 
 NAMES = ["stand", "talk to", "carry/hold", "watch (a person)"]
 GREY = 90

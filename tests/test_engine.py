@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 import torch
 
-from models.criterion import StepCriterion
-from models.training import DetectionPass
+from models.step.criterion import StepCriterion
+from models.step.training import DetectionPass
 from tests.helpers import (
     ROOT,
     random_boxes,
@@ -21,14 +21,14 @@ from tests.helpers import (
     tiny_detector,
     tiny_model,
 )
-from utils.config import Config, load_config
-from utils.engine import Schedule, Trainer
-from utils.inference import collect_detections
-from utils.interrupt import Interrupted
-from utils.precision import Precision
-from utils.run import RunFolder
-from utils.schedules import warmup_cosine
+from utils.config.step import Config, load_config
+from utils.engine.precision import Precision
+from utils.engine.schedules import warmup_cosine
+from utils.engine.trainer import Schedule, Trainer
+from utils.evaluation.detection_loop import collect_detections
+from utils.runs.folder import RunFolder
 from utils.structures import ClipBatch, ClipKey, StepOutput
+from utils.system.interrupt import Interrupted
 
 TAUS = [0.2, 0.35, 0.5]
 
@@ -290,10 +290,10 @@ def test_detection_on_annotation_proposes_the_annotated_boxes():
 GRADIENT_SCRIPT = """
 import sys, torch
 from torch.nn.parallel import DistributedDataParallel
-from models.criterion import StepCriterion
-from models.training import DetectionPass
+from models.step.criterion import StepCriterion
+from models.step.training import DetectionPass
 from tests.helpers import random_boxes, random_clips, random_targets, tiny_detector
-from utils.distributed import rank, start_process, stop_process, world_size
+from utils.system.distributed import rank, start_process, stop_process, world_size
 start_process("cpu")
 detector = tiny_detector(freeze_stats=True).train()
 persons = {persons}

@@ -18,15 +18,15 @@ import cv2
 import numpy as np
 import pytest
 
-from data.video import VideoFile, write_video
-from data.video_file import TimedFrame
-from data.video_writer import write_timed
+from data.video.file import TimedFrame
+from data.video.windows import VideoFile, write_video
+from data.video.writer import write_timed
 from external.ava_evaluation import read_boxes
 from models import StepDetector
 from tests.entries import CLASSES, Script, snapshot, write_checkpoint
 from tests.helpers import ROOT
-from utils.person_files import KeyFrame, PersonTrack
-from utils.postprocess import Person
+from utils.evaluation.postprocess import Person
+from utils.reporting.persons import KeyFrame, PersonTrack
 
 SCRIPT = "demo"
 HEIGHT, WIDTH, FRAMES, FPS = 48, 80, 14, 10
@@ -161,9 +161,9 @@ def test_what_ends_a_video_halfway_leaves_earlier_results(
     if what == "damaged video":
         spoil(tmp_path / "v.mp4")
     elif what == "full disk":
-        monkeypatch.setattr("data.video_writer.write_timed", full)
+        monkeypatch.setattr("data.video.writer.write_timed", full)
     elif what == "full disk later":
-        monkeypatch.setattr("utils.person_files.write_json", full)
+        monkeypatch.setattr("utils.reporting.persons.write_json", full)
     else:
         interrupt = partial(signal.raise_signal, signal.SIGINT)
         monkeypatch.setattr(StepDetector, "forward", lambda *_: interrupt())

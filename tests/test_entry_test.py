@@ -13,15 +13,15 @@ from pathlib import Path
 import pytest
 import torch
 
-from data.dataset import AvaClips
+from data.datasets.ava import AvaClips
 from external.ava_evaluation.__main__ import main as evaluate_files
-from models.settings import checkpoint_classes, checkpoint_config
+from models.weights.settings import checkpoint_classes, checkpoint_config
 from tests.entries import CLASSES, Script, snapshot, write_checkpoint
 from tests.helpers import ROOT
 from tests.runs import start
 from tests.tiny_ava import write_dataset
-from utils.config import load_config
-from utils.run_settings import run_settings
+from utils.config.step import load_config
+from utils.runs.settings import run_settings
 from utils.structures import ClipKey, ClipSample
 
 SCRIPT = "test"
@@ -147,7 +147,7 @@ def test_detections_are_on_disk_before_they_are_judged(
     def fail(*_: object) -> dict:
         raise ValueError("judged in vain")
 
-    monkeypatch.setattr("utils.evaluation.StepEvaluator.evaluate", fail)
+    monkeypatch.setattr("utils.evaluation.evaluator.StepEvaluator.evaluate", fail)
     assert "judged in vain" in script.refuses(*arguments(checkpoint, data, tmp_path / "out"))
     written = sorted(path.name for path in (tmp_path / "out").glob("[!.]*"))
     assert written == [f"detections_step{s}.csv" for s in (1, 2, 3)]
@@ -214,7 +214,7 @@ def test_other_checkpoints_are_refused(
 def test_no_checkpoint_tells_how_to_get_one(
     script: Script, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    monkeypatch.setattr("utils.cli.ROOT", tmp_path)
+    monkeypatch.setattr("utils.system.cli.ROOT", tmp_path)
     assert "make quickstart" in script.refuses()
 
 
@@ -241,7 +241,7 @@ def test_figures_never_stand_beside_other_detections(
     def fail(*arguments: object) -> None:
         raise ValueError("the judge is ill")
 
-    monkeypatch.setattr("utils.evaluation.StepEvaluator.evaluate", fail)
+    monkeypatch.setattr("utils.evaluation.evaluator.StepEvaluator.evaluate", fail)
     assert "the judge is ill" in script.refuses(*named)
     assert (tmp_path / "detections_step1.csv").read_bytes() == first
     assert not (tmp_path / "metrics.json").exists()  # it would be of other detections

@@ -10,9 +10,9 @@ import torch
 
 from external.ava_evaluation import read_boxes
 from external.ava_evaluation.__main__ import main as evaluate_files
-from utils.evaluation import StepEvaluator, check_judgeable
-from utils.groundtruth import read_groundtruth
-from utils.metrics_text import format_classes, format_results
+from utils.evaluation.evaluator import StepEvaluator, check_judgeable
+from utils.evaluation.groundtruth import read_groundtruth
+from utils.evaluation.text import format_classes, format_results
 from utils.structures import ClipBatch, ClipKey, ClipTargets, StepOutput
 
 CLASSES = {3: "run", 7: "sit", 9: "wave"}
@@ -209,7 +209,7 @@ def test_batches_do_not_matter_and_an_image_counts_once(tmp_path: Path) -> None:
 
 @dataclass
 class Persons:
-    """What `data.annotations.Annotations` holds."""
+    """What `data.datasets.ava_annotations.Annotations` holds."""
 
     classes: dict[int, str]
     boxes: np.ndarray
@@ -259,7 +259,9 @@ def test_merging_joins_what_the_processes_have(
             part = make_batch([batch.keys[i]], [batch.targets[i]])
             evaluator.add(part, make_outputs([(o.boxes[rows], o.scores[rows]) for o in outputs]))
     others = iter([second._found.proposals, len(outputs), *second._found.steps])
-    monkeypatch.setattr("utils.evaluation.gather_objects", lambda own: [own, next(others)])
+    monkeypatch.setattr(
+        "utils.evaluation.evaluator.gather_objects", lambda own: [own, next(others)]
+    )
     first.merge()
     assert first.evaluate(read_boxes(truth)) == whole.evaluate(read_boxes(truth))
 

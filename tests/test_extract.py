@@ -13,10 +13,23 @@ import cv2
 import numpy as np
 import pytest
 
-from data.extract import early, extract_video, frame_duration, limit_size, seconds_to_extract, shown
-from data.manifest import ExtractSettings, Record, decoder_version, read_record, write_manifest
-from data.video_file import TimedFrame, VideoFile
-from data.video_writer import write_video
+from data.prepare.extract import (
+    early,
+    extract_video,
+    frame_duration,
+    limit_size,
+    seconds_to_extract,
+    shown,
+)
+from data.prepare.manifest import (
+    ExtractSettings,
+    Record,
+    decoder_version,
+    read_record,
+    write_manifest,
+)
+from data.video.file import TimedFrame, VideoFile
+from data.video.writer import write_video
 from tests.entries import Script
 from tests.helpers import SHARED, needs_shared
 from utils.system.locks import LOCK

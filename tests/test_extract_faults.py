@@ -14,11 +14,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from data import extract
-from data.extract import extract_whole
-from data.frame_folders import discard_unfinished
-from data.manifest import ExtractSettings
-from data.video_writer import write_video
+from data.prepare import extract
+from data.prepare.extract import extract_whole
+from data.prepare.frame_folders import discard_unfinished
+from data.prepare.manifest import ExtractSettings
+from data.video.writer import write_video
 from tests.runs import start, wait_for
 from utils.system.locks import LOCK
 

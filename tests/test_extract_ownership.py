@@ -13,10 +13,10 @@ import av
 import numpy as np
 import pytest
 
-from data import extract
-from data.manifest import Record
-from data.video_file import VideoFile
-from data.video_writer import write_video
+from data.prepare import extract
+from data.prepare.manifest import Record
+from data.video.file import VideoFile
+from data.video.writer import write_video
 from tests.entries import Script
 from tests.runs import start
 from utils.system.locks import LOCK, folder_lock

@@ -9,14 +9,14 @@ from pathlib import Path
 import pytest
 import torch
 
-from data.dataset import AvaClips, build_dataset
-from data.loader import ClipLoader, build_loader, deaths_explained
+from data.datasets.ava import AvaClips, build_dataset
+from data.loading.loader import ClipLoader, build_loader, deaths_explained
 from models import build_detector
 from tests.entries import Script
 from tests.helpers import install_apex, random_boxes, random_targets, tiny_detector, tiny_model
 from tests.runs import arguments, start
-from utils.config import Config, load_config
-from utils.faults import Statistics, read_fault, write_fault
+from utils.config.step import Config, load_config
+from utils.engine.faults import Statistics, read_fault, write_fault
 from utils.structures import ClipBatch, ClipKey
 
 SCRIPT = "train"
@@ -285,7 +285,7 @@ def test_a_loader_that_is_still_held_does_not_keep_the_program_from_ending(data:
     """Its process ignores SIGTERM, with which `multiprocessing` would end it and wait."""
     program = f"""
 from tests.test_faults import clips
-from data.loader import build_loader
+from data.loading.loader import build_loader
 loader = build_loader(clips({str(data)!r}), 1, workers=1)
 next(iter(loader))
 loader.itself = loader  # as a traceback may: not freed before the program ends

@@ -6,8 +6,8 @@ from pathlib import Path, PurePath
 
 import pytest
 
-from data.folders import VIDEO_SUFFIXES, image_names, list_folder, name_of
-from data.inputs import find_sources
+from data.video.folders import VIDEO_SUFFIXES, image_names, list_folder, name_of
+from data.video.inputs import find_sources
 from tests.test_images import write_images
 from utils.system.terminal import printable
 

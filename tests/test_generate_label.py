@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from data.records import read_records
+from data.datasets.ava_records import read_records
 from scripts import generate_label
 
 REPOSITORY = Path(__file__).resolve().parents[1]

@@ -14,7 +14,7 @@ import torch
 
 from models import build_detector
 from tests.entries import Script, write_checkpoint
-from utils.config import ModelConfig
+from utils.config.step import ModelConfig
 
 SCRIPT = "scripts/get_weights"
 

@@ -12,11 +12,11 @@ import pytest
 import torch
 
 from models import build_detector, load_detector
-from models.build import load_kinetics
-from models.settings import checkpoint_classes, checkpoint_config
+from models.step.build import load_kinetics
+from models.weights.settings import checkpoint_classes, checkpoint_config
 from tests.helpers import tiny_model
-from utils.checkpoint import read_checkpoint
-from utils.config import Config, ModelConfig
+from utils.config.step import Config, ModelConfig
+from utils.formats.checkpoints import read_checkpoint
 
 
 def tiny_content() -> dict[str, Any]:

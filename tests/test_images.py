@@ -9,8 +9,8 @@ import cv2
 import numpy as np
 import pytest
 
-from data.clips import read_images
 from data.images import read_image
+from data.windows import read_images
 
 
 def write_images(folder: Path, count: int) -> Path:

@@ -7,10 +7,10 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from models.inference import OneDnnConv3d, fold_batch_norm, prepare_for_inference
 from models.layers import ConvUnit, Freeze, MaxPool
+from models.step.inference import OneDnnConv3d, fold_batch_norm, prepare_for_inference
 from tests.helpers import random_boxes, random_clips, tiny_detector
-from utils.tubes import key_box_index
+from utils.geometry.tubes import key_box_index
 
 
 def shaken(detector: nn.Module) -> nn.Module:

@@ -8,9 +8,9 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
 from models import build_detector
-from models.inference import prepare_for_inference
+from models.step.inference import prepare_for_inference
 from tests.helpers import random_boxes, random_clips, tiny_detector
-from utils.config import ModelConfig
+from utils.config.step import ModelConfig
 
 
 @pytest.fixture(autouse=True)

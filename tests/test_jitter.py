@@ -6,8 +6,8 @@ import pytest
 import torch
 from torch import Tensor
 
-from utils.boxes import box_iou
-from utils.jitter import jitter_boxes
+from utils.geometry.boxes import box_iou
+from utils.geometry.jitter import jitter_boxes
 
 HEIGHT, WIDTH = 120, 200
 TWO = torch.tensor([[20.0, 20, 60, 100], [120, 30, 170, 110]])

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from external.ava_evaluation.pbtxt import parse_pbtxt
-from utils.labels import format_label_map, read_label_map, write_label_map
+from utils.formats.labels import format_label_map, read_label_map, write_label_map
 
 
 def written(folder: Path, text: str | bytes, name: str) -> Path:

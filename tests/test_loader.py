@@ -11,11 +11,11 @@ import numpy as np
 import pytest
 import torch
 
-from data.dataset import AvaClips, build_dataset
-from data.loader import TestingBatches, TrainingBatches, build_loader
+from data.datasets.ava import AvaClips, build_dataset
+from data.loading.loader import TestingBatches, TrainingBatches, build_loader
 from tests.tiny_ava import frame_of, write_dataset
-from utils.config import Config, load_config
-from utils.proposals import grid_proposals
+from utils.config.step import Config, load_config
+from utils.geometry.grid import grid_proposals
 from utils.structures import ClipBatch, ClipKey
 
 ROWS = (

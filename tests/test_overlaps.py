@@ -10,8 +10,8 @@ import pytest
 import torch
 
 from tests.test_evaluation import CLASSES, make_batch, make_outputs, make_targets
-from utils.evaluation import StepEvaluator
-from utils.overlaps import BINS, describe_stages, histogram, measure_overlap, summarize
+from utils.evaluation.evaluator import StepEvaluator
+from utils.evaluation.overlaps import BINS, describe_stages, histogram, measure_overlap, summarize
 from utils.structures import ClipKey
 
 PERSONS = torch.tensor([[0.0, 0, 10, 10], [20, 0, 30, 10]])

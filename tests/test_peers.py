@@ -10,9 +10,9 @@ from collections.abc import Callable
 
 import pytest
 
-from utils import peers
-from utils.agreement import check_same
-from utils.peers import PeerWatch, watch_peers
+from utils.engine.agreement import check_same
+from utils.system import peers
+from utils.system.peers import PeerWatch, watch_peers
 
 
 class Store:
@@ -129,10 +129,10 @@ def test_strangers_are_not_taken_for_processes() -> None:
 
 def test_what_differs_is_named_with_both_values(monkeypatch: pytest.MonkeyPatch) -> None:
     parts = [{"a": 1, "b": 2, "c": 3}, {"a": 1, "b": 2, "c": 3}, {"a": 1, "b": 9, "d": 4}]
-    monkeypatch.setattr("utils.agreement.gather_objects", lambda facts: parts)
+    monkeypatch.setattr("utils.engine.agreement.gather_objects", lambda facts: parts)
     with pytest.raises(ValueError, match="the processes differ") as caught:
         check_same(parts[0])
     line = str(caught.value)
     assert "b is 2 in process 0, 9 in process 2; c is 3 in process 0, None in process 2" in line
-    monkeypatch.setattr("utils.agreement.gather_objects", lambda facts: parts[:2])
+    monkeypatch.setattr("utils.engine.agreement.gather_objects", lambda facts: parts[:2])
     check_same(parts[0])

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
-from utils.pipeline import Channel, Pipeline, Stopped
+from utils.system.pipeline import Channel, Pipeline, Stopped
 
 
 @pytest.fixture(autouse=True)

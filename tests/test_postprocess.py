@@ -3,9 +3,7 @@
 import pytest
 import torch
 
-from utils.boxes import box_iou, make_valid
-from utils.ops.reference import nms as slow_nms
-from utils.postprocess import (
+from utils.evaluation.postprocess import (
     Detections,
     Person,
     detect,
@@ -13,6 +11,8 @@ from utils.postprocess import (
     match_persons,
     merge_detections,
 )
+from utils.geometry.boxes import box_iou, make_valid
+from utils.ops.reference import nms as slow_nms
 from utils.structures import StepOutput
 
 HEIGHT, WIDTH = 80, 100

@@ -7,8 +7,8 @@ import pytest
 import torch
 from torch import nn
 
-from models.criterion import StepCriterion
-from models.training import DetectionPass
+from models.step.criterion import StepCriterion
+from models.step.training import DetectionPass
 from tests.helpers import (
     install_apex,
     random_boxes,
@@ -16,8 +16,8 @@ from tests.helpers import (
     random_targets,
     tiny_detector,
 )
-from utils.config import load_config
-from utils.precision import Precision, autocast, find_apex
+from utils.config.step import load_config
+from utils.engine.precision import Precision, autocast, find_apex
 
 CPU = torch.device("cpu")
 

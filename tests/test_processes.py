@@ -12,8 +12,8 @@ from contextlib import closing
 
 import pytest
 
-from utils.interrupt import Interrupted, StopSignals
-from utils.processes import ProcessHung, _Child, _Working, call_each, tell_progress
+from utils.system.interrupt import Interrupted, StopSignals
+from utils.system.processes import ProcessHung, _Child, _Working, call_each, tell_progress
 
 
 class Unreadable:

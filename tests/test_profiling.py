@@ -4,7 +4,7 @@ import time
 
 import torch
 
-from utils.profiling import Profiler, section
+from utils.engine.profiling import Profiler, section
 
 
 def test_sections_add_up_to_the_whole():

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from utils.proposals import grid_proposals, read_proposals
+from utils.geometry.grid import grid_proposals, read_proposals
 from utils.structures import ClipKey
 
 

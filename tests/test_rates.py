@@ -4,10 +4,10 @@ import pytest
 import torch
 
 from models import build_detector
-from models.rates import parameter_groups, rate_scale
+from models.step.rates import parameter_groups, rate_scale
 from tests.helpers import ROOT, tiny_detector
-from utils.config import ModelConfig, load_config
-from utils.schedules import warmup_cosine
+from utils.config.step import ModelConfig, load_config
+from utils.engine.schedules import warmup_cosine
 
 
 def rates(detector) -> dict[str, tuple[float, float]]:
@@ -68,7 +68,7 @@ def test_a_short_run_warms_up_for_its_first_tenth():
     assert scheduler.get_last_lr()[0] == pytest.approx(1.0)
 
 
-@pytest.mark.parametrize("path", sorted((ROOT / "configs").glob("*.yaml")), ids=lambda p: p.stem)
+@pytest.mark.parametrize("path", sorted((ROOT / "configs").rglob("*.yaml")), ids=lambda p: p.stem)
 def test_rates_of_our_configurations_are_those_they_name(path):
     train = load_config(path).train
     assert rate_scale(train.batch_size, train.base_batch_size) == 1

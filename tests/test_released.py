@@ -12,11 +12,11 @@ import torch
 import torchvision
 
 from models import load_detector
-from models.criterion import StepCriterion, StepSamples
-from models.released import _HEAD_NAMES
+from models.step.criterion import StepCriterion, StepSamples
+from models.weights.released import _HEAD_NAMES
 from tests.helpers import SHARED, needs_shared, released_checkpoint
-from utils.boxes import encode_boxes
-from utils.tubes import replicate_boxes
+from utils.geometry.boxes import encode_boxes
+from utils.geometry.tubes import replicate_boxes
 
 pytestmark = needs_shared
 

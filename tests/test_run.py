@@ -16,11 +16,11 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 from torch import nn
 
 from tests.helpers import ROOT
-from utils.config import Config, load_config
-from utils.report import has_results
-from utils.run import RunFolder, run_path
-from utils.run_log import Board, LogFile, cut_log
-from utils.run_state import check_optimizer_fits, check_training_state
+from utils.config.step import Config, load_config
+from utils.runs.folder import RunFolder, run_path
+from utils.runs.log import Board, LogFile, cut_log
+from utils.runs.results import has_results
+from utils.runs.state import check_optimizer_fits, check_training_state
 
 
 def settings(output: Path, name: str = "run") -> Config:

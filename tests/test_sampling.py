@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 import torch
 
-from models.sampling import _draw_softmax, cut_candidates, sample_candidates
-from utils.boxes import box_iou
+from models.step.sampling import _draw_softmax, cut_candidates, sample_candidates
+from utils.geometry.boxes import box_iou
 
 # Candidates 10 x 10 shifted along x; the IoU with the box at 0 is (10 - s) / (10 + s) for shift s.
 SHIFTS = (0.0, 1.0, 2.0, 4.0, 6.0, 9.0, 30.0, 40.0, 50.0, 60.0, 70.0, 80.0)

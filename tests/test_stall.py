@@ -9,7 +9,7 @@ from contextlib import closing
 
 import pytest
 
-from utils.stall import StoodStill, each_within
+from utils.system.stall import StoodStill, each_within
 
 
 def numbers(count: int, pause: float = 0.0) -> Iterator[int]:

@@ -15,12 +15,19 @@ import cv2
 import numpy as np
 import pytest
 
-from data.stream import StreamTimes, VideoStream
-from data.video import FrameFolder, VideoFile, Window, iter_windows, open_source, write_video
-from data.video_file import TimedFrame
-from utils.drawing import draw_persons
-from utils.person_files import KeyFrame, PersonTrack
-from utils.postprocess import Person, interpolate_persons
+from data.video.file import TimedFrame
+from data.video.stream import StreamTimes, VideoStream
+from data.video.windows import (
+    FrameFolder,
+    VideoFile,
+    Window,
+    iter_windows,
+    open_source,
+    write_video,
+)
+from utils.evaluation.postprocess import Person, interpolate_persons
+from utils.reporting.drawing import draw_persons
+from utils.reporting.persons import KeyFrame, PersonTrack
 
 LENGTH, FPS, SIZE = 12, 12, 16
 NAMES = ["walk", "stand"]
@@ -188,7 +195,7 @@ def test_memory_is_bounded_whoever_is_slow(slow: str) -> None:
 
 def test_large_frames_are_held_for_one_key_frame_ahead(monkeypatch: pytest.MonkeyPatch) -> None:
     """As above, with batches of 4: one batch and 4 strides instead of 3 batches and 2."""
-    monkeypatch.setattr("data.stream.AHEAD_BYTES", 1)
+    monkeypatch.setattr("data.video.stream.AHEAD_BYTES", 1)
     video = CountedVideo(600)
     stream(video, 4, batch_size=4).run(nobody, lambda f, r: look(f, r, 0.001))
     assert video.most <= 13 + (4 + 4) * 4 + 4 + 3

@@ -3,12 +3,12 @@
 import pytest
 import torch
 
-from models.criterion import StepCriterion
-from models.detector import index_clips
-from models.training import ClassificationPass, DetectionPass
+from models.step.criterion import StepCriterion
+from models.step.detector import index_clips
+from models.step.training import ClassificationPass, DetectionPass
 from tests.helpers import random_boxes, random_clips, random_targets, tiny_detector
-from utils.boxes import decode_boxes, make_valid
-from utils.tubes import replicate_boxes
+from utils.geometry.boxes import decode_boxes, make_valid
+from utils.geometry.tubes import replicate_boxes
 
 TAUS = [0.2, 0.35, 0.5]
 

@@ -24,7 +24,7 @@ from data.transforms import (
     render,
     split_channels,
 )
-from utils.boxes import box_iou
+from utils.geometry.boxes import box_iou
 
 RED = np.array([255, 0, 0], dtype=np.uint8)
 

@@ -4,8 +4,14 @@ import pytest
 import torch
 
 from tests.helpers import random_boxes
-from utils.boxes import box_iou
-from utils.tubes import center_steps, extend_tubes, key_box_index, replicate_boxes, tube_iou
+from utils.geometry.boxes import box_iou
+from utils.geometry.tubes import (
+    center_steps,
+    extend_tubes,
+    key_box_index,
+    replicate_boxes,
+    tube_iou,
+)
 
 
 def moving_tube(*xs: float) -> torch.Tensor:

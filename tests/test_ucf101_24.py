@@ -23,8 +23,8 @@ from external.act_evaluation import (
     video_ap,
 )
 from tests.helpers import SHARED
+from utils.formats.tubes import Tubes
 from utils.geometry.linking import LinkRules, link_tubelets
-from utils.geometry.tubes import Tubes
 
 FOLDER = SHARED / "data" / "ucf24"
 ORACLES = SHARED / "reference" / "tubes_and_ssn"

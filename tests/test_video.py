@@ -14,11 +14,18 @@ import numpy as np
 import pytest
 import torch
 
-from data.clips import free_form_window
 from data.images import read_image
 from data.transforms import resize_frame
-from data.video import FrameFolder, VideoFile, iter_windows, open_source, read_window, write_video
-from data.video_file import TimedFrame
+from data.video.file import TimedFrame
+from data.video.windows import (
+    FrameFolder,
+    VideoFile,
+    iter_windows,
+    open_source,
+    read_window,
+    write_video,
+)
+from data.windows import free_form_window
 
 BASKETBALL = Path(__file__).resolve().parents[2] / "shared" / "data" / "real" / "basketball.mp4"
 

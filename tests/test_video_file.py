@@ -14,8 +14,8 @@ import numpy as np
 import pytest
 from av.stream import Disposition
 
-from data.timeline import Packet, average_rate, fill_gaps, joined
-from data.video_file import VideoFile
+from data.video.file import VideoFile
+from data.video.timeline import Packet, average_rate, fill_gaps, joined
 
 COUNT = 40
 B_FRAMES = {"bf": "2", "g": "12"}

@@ -10,9 +10,9 @@ import av
 import numpy as np
 import pytest
 
-from data.sound import Sound
-from data.video_file import TimedFrame, VideoFile
-from data.video_writer import USUAL_CLOCK, clock_of, write_timed, write_video
+from data.video.file import TimedFrame, VideoFile
+from data.video.sound import Sound
+from data.video.writer import USUAL_CLOCK, clock_of, write_timed, write_video
 
 RATE = 32000
 

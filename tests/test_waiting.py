@@ -13,12 +13,12 @@ from pathlib import Path
 
 import pytest
 
-from data.loader import ClipLoader, build_loader, deaths_explained, describe_shortage
+from data.loading.loader import ClipLoader, build_loader, deaths_explained, describe_shortage
 from tests.helpers import ROOT
 from tests.test_faults import clips
-from utils.interrupt import Interrupted, StopSignals
 from utils.structures import ClipBatch
-from utils.waiting import time_limit
+from utils.system.interrupt import Interrupted, StopSignals
+from utils.system.waiting import time_limit
 
 
 def hanging_loader(data: Path, monkeypatch: pytest.MonkeyPatch, workers: int) -> ClipLoader:
@@ -75,7 +75,7 @@ def test_a_batch_that_cannot_be_sent_ends_the_wait(
 
 
 def test_a_shortage_is_described_where_there_is_no_shared_memory(monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr("data.loader.SHARED_MEMORY", "/nonexistent")
+    monkeypatch.setattr("data.loading.loader.SHARED_MEMORY", "/nonexistent")
     assert "/nonexistent is not there" in describe_shortage("x")
 
 
@@ -91,10 +91,10 @@ def test_the_limit_holds_in_time_only(monkeypatch: pytest.MonkeyPatch):
 
 DEAF = """
 import signal, time
-import utils.waiting
-utils.waiting.GRACE = 0.2
+import utils.system.waiting
+utils.system.waiting.GRACE = 0.2
 signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGALRM])  # as code that does not return
-with utils.waiting.time_limit(0.1, lambda: "too long"):
+with utils.system.waiting.time_limit(0.1, lambda: "too long"):
     time.sleep(30)
 """
 
@@ -126,14 +126,14 @@ def test_what_comes_in_time_is_taken_though_a_signal_came():
 
 UNHEARD = """
 import os, signal, threading, time
-import utils.interrupt
-utils.interrupt.SAME_SIGNAL = utils.interrupt.SECONDS_TO_HEAR = 0.2
+import utils.system.interrupt
+utils.system.interrupt.SAME_SIGNAL = utils.interrupt.SECONDS_TO_HEAR = 0.2
 def send():
     for wait in {waits}:
         time.sleep(wait)
         os.kill(os.getpid(), signal.SIGTERM)
 lock = threading.Lock()
-with utils.interrupt.StopSignals() as stop:
+with utils.system.interrupt.StopSignals() as stop:
     threading.Thread(target=send, daemon=True).start()
     {block}
 print("saved")

@@ -1,1 +1,5 @@
-"""What every room shares: boxes, tubes, operators, configuration, checkpoints, loops."""
+"""What every room shares: geometry, operators, configuration, engine, runs, evaluation."""
+
+from utils.moved import install
+
+install()

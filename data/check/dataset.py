@@ -6,21 +6,21 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from data.annotations import read_exclusions
 from data.check.frames import TESTED, VideoFrames, check_decoders, check_frames, window_seconds
 from data.check.labels import PERSONS, LabelFile, read_label_file
 from data.check.problems import Problems
 from data.check.rules import check_actions, check_boxes, check_repetitions, count_neighbors
-from data.dataset import (
+from data.datasets.ava import (
     FRAMES_PER_STEP,
     MOST_SECONDS,
     TooManySecondsError,
     dataset_root,
     tested_seconds,
 )
-from utils.config import Config
-from utils.labels import read_label_map
-from utils.proposals import read_proposals
+from data.datasets.ava_annotations import read_exclusions
+from utils.config.step import Config
+from utils.formats.labels import read_label_map
+from utils.geometry.grid import read_proposals
 from utils.structures import ClipKey
 
 LABEL_MAP, EXCLUSIONS, SPLITS = "label map", "excluded timestamps", "splits"
@@ -66,8 +66,8 @@ def check_dataset(
 ) -> CheckedDataset:
     """Check annotations, label map and folders of frames; what is wrong goes into `problems`.
 
-    What `data.dataset.build_dataset` and the reading of a sample would refuse becomes an error,
-    but for unreadable images (`data.check.check_images`). on_video: called for every video.
+    What `data.datasets.ava.build_dataset` and the reading of a sample would refuse becomes an
+    error, but for unreadable images (`data.check.check_images`). on_video: called for every video.
     """
     model, data = config.model, config.data
     root = dataset_root(data.root, data.dataset)
@@ -133,7 +133,7 @@ def _why_no_neighbors(split: CheckedSplit, clip_seconds: float) -> str:
 def _choose_train_keys(
     split: CheckedSplit, exclusions: Path, excludes: bool, problems: Problems
 ) -> None:
-    """Annotated images, less the excluded ones, as `data.dataset.training_keys` has them."""
+    """Annotated images, less the excluded ones, as `data.datasets.ava.training_keys` has them."""
     excluded = _read_exclusions(split, exclusions, problems) if excludes else frozenset()
     split.keys = {k: v for k, v in sorted(split.labels.annotated.items()) if k not in excluded}
     if not split.keys:
@@ -141,7 +141,7 @@ def _choose_train_keys(
 
 
 def _choose_val_keys(split: CheckedSplit, root: Path, config: Config, problems: Problems) -> None:
-    """Every second tested of every video, as `data.dataset.testing_keys` has them."""
+    """Every second tested of every video, as `data.datasets.ava.testing_keys` has them."""
     data, annotated = config.data, split.labels.annotated
     excluded: frozenset[ClipKey] = frozenset()
     if data.val_exclusions:

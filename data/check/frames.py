@@ -11,9 +11,9 @@ from itertools import pairwise
 from pathlib import Path
 
 from data.check.problems import Problems
-from data.clips import SecondFolders, second_window
-from data.folders import image_names
-from data.manifest import Record, read_record
+from data.prepare.manifest import Record, read_record
+from data.video.folders import image_names
+from data.windows import SecondFolders, second_window
 from utils.structures import ClipKey
 
 FOLDERS, WINDOWS, EMPTY = "seconds without frames", "gaps in windows", "folders without images"

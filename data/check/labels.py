@@ -1,7 +1,7 @@
 """An annotation file, read row by row whatever is wrong with some of them.
 
-The cells are parsed by the same functions as for training (`utils/ava_csv.py`), so that what is
-accepted here is accepted there.
+The cells are parsed by the same functions as for training (`utils/formats/ava_csv.py`), so that
+what is accepted here is accepted there.
 """
 
 from __future__ import annotations
@@ -14,8 +14,8 @@ from pathlib import Path
 from typing import NamedTuple
 
 from data.check.problems import Problems
-from data.records import Records, read_records
-from utils.ava_csv import (
+from data.datasets.ava_records import Records, read_records
+from utils.formats.ava_csv import (
     FractionBox,
     check_box,
     check_columns,

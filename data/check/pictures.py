@@ -17,8 +17,8 @@ from data.check.dataset import CheckedDataset
 from data.check.frames import VideoFrames
 from data.check.labels import LabelFile
 from data.images import read_image
-from utils.drawing import FONT, draw_persons, image_metrics, short_names
-from utils.postprocess import Person
+from utils.evaluation.postprocess import Person
+from utils.reporting.drawing import FONT, draw_persons, image_metrics, short_names
 from utils.structures import ClipKey
 from utils.system.outputs import check_replaceable, note_made, write_whole
 

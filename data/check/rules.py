@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Hashable, Mapping
 
-from data.annotations import AVA_EVALUATED, AVA_UNEVALUATED
 from data.check.labels import ACTIONS, LabelFile, LabelRow
 from data.check.problems import Problems
+from data.datasets.ava_annotations import AVA_EVALUATED, AVA_UNEVALUATED
 
 # No fraction, however wrong, is that large.
 SURELY_PIXELS = 2.0

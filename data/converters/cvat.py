@@ -24,7 +24,7 @@ from data.converters.media import Media
 from data.converters.names import VideoNames, clean_name, named
 from data.converters.values import parse_count, parse_decimal, parse_pixels
 from data.converters.xml_parts import TRACK, open_annotation, read_parts
-from data.folders import printable
+from data.video.folders import printable
 
 LABEL = "label"
 CORNERS = ("xtl", "ytl", "xbr", "ybr")

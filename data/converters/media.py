@@ -14,9 +14,9 @@ from pathlib import Path, PurePosixPath
 from data.converters.names import VideoNames, is_url, plain_path
 from data.converters.picture_names import PICTURE_NAME, PictureNames
 from data.converters.values import parse_count, parse_time
-from data.folders import is_image_name, is_video_name, name_of
 from data.images import read_image
-from data.video_file import VideoFile
+from data.video.file import VideoFile
+from data.video.folders import is_image_name, is_video_name, name_of
 from external.files import real_path
 
 # A time this far [s] past a video's last frame is a slip; farther, the video is another one.

@@ -17,7 +17,7 @@ from data.converters.marks import Choice, Mark, Reading
 from data.converters.media import Media
 from data.converters.names import VideoNames, clean_name, named
 from data.converters.values import is_time, parse_clock, parse_pixels, shown
-from data.folders import printable
+from data.video.folders import printable
 from external.files import read_csv
 
 COLUMNS = ("video", "second", "x1", "y1", "x2", "y2", "label")

@@ -15,7 +15,7 @@ from pathlib import PurePosixPath
 from urllib.parse import unquote
 
 from data.converters.values import shown
-from data.folders import name_of
+from data.video.folders import name_of
 
 # What CVAT writes where an attribute was left open.
 UNDEFINED = ("", "__undefined__")

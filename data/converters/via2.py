@@ -20,7 +20,7 @@ from data.converters.marks import Box, Choice, Mark, Reading
 from data.converters.media import Media
 from data.converters.names import VideoNames, clean_name, named
 from data.converters.values import parse_pixels, shown
-from data.folders import printable
+from data.video.folders import printable
 from external.files import parsing, read_csv
 from utils.formats.schema import check_shape
 

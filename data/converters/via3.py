@@ -24,7 +24,7 @@ from data.converters.media import Media
 from data.converters.names import VideoNames, clean_name, named
 from data.converters.values import parse_pixels, parse_time, shown
 from data.converters.via2 import parse_cell, person_of
-from data.folders import printable
+from data.video.folders import printable
 from external.files import parsing, read_text
 from utils.formats.schema import check_shape
 

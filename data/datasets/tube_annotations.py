@@ -12,7 +12,7 @@ from itertools import pairwise
 
 import numpy as np
 
-from utils.geometry.tubes import Tubes
+from utils.formats.tubes import Tubes
 
 
 @dataclass(frozen=True)

@@ -18,7 +18,7 @@ from data.datasets.numpy_pickles import read_numpy_pickle
 from data.datasets.tube_annotations import TubeAnnotations
 from utils.formats.reading import open_regular, parsing, read_text
 from utils.formats.schema import Count, Positive, check_shape
-from utils.geometry.tubes import make_tubes
+from utils.formats.tubes import make_tubes
 
 CLASSES = [
     "Basketball", "BasketballDunk", "Biking", "CliffDiving", "CricketBowling", "Diving", "Fencing",

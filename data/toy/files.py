@@ -36,8 +36,8 @@ from av.video.stream import VideoStream
 from data.toy.actors import ACTIONS
 from data.toy.scenes import Image, Renderer, Scene, make_scene
 from external.files import read_json, real_path
+from utils.formats.labels import write_label_map
 from utils.formats.schema import check_shape
-from utils.labels import write_label_map
 from utils.system.locks import LOCK, folder_lock
 
 FIRST_KEY = 902

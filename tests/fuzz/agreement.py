@@ -9,10 +9,10 @@ from __future__ import annotations
 import sys
 
 from data.check import Problems, check_dataset, check_images
-from data.dataset import build_dataset
-from data.validation import ValidationSet
-from utils.cli import run_main
-from utils.config import Config, load_config
+from data.datasets.ava import build_dataset
+from data.loading.validation import ValidationSet
+from utils.config.step import Config, load_config
+from utils.system.cli import run_main
 
 
 def main() -> None:

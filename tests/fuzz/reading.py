@@ -10,8 +10,8 @@ import numpy as np
 
 from data.datasets.thumos14 import read_thumos14
 from data.datasets.ucf101_24 import read_pyannot, read_video_list
-from utils.cli import run_main
 from utils.formats.proposal_lists import read_proposal_list, write_proposal_list
+from utils.system.cli import run_main
 
 
 def _read_ucf101_24(path: str, listed: str) -> str:

@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 
 from external.ava_evaluation.selection import Selection
-from utils.ava_csv import read_rows
+from utils.formats.ava_csv import read_rows
 
 PERSON_COLUMNS = 8
 

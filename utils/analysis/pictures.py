@@ -13,7 +13,7 @@ from utils.analysis.groups import Groups
 from utils.analysis.matching import FATE_NAMES, KIND_NAMES
 from utils.analysis.report import ALL, curve
 from utils.analysis.step import StepAnalysis
-from utils.drawing import short_names
+from utils.reporting.drawing import short_names
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -27,7 +27,7 @@ _Share = Annotated[float, msgspec.Meta(ge=0, le=1)]
 
 
 class Stage(TypedDict):
-    """One set of boxes against the persons; counts by IoU, see `utils.overlaps`."""
+    """One set of boxes against the persons; counts by IoU, see `utils.evaluation.overlaps`."""
 
     name: str
     recall: _Share | None

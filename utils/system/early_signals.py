@@ -1,7 +1,7 @@
 """Ctrl-C while a script is still importing: import this before what takes seconds to import.
 
 Python would print a traceback from the middle of a library, or the library would take the signal
-for its own error. `utils.cli.run_main` ends it.
+for its own error. `utils.system.cli.run_main` ends it.
 """
 
 from __future__ import annotations

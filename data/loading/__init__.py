@@ -1,0 +1,1 @@
+"""Batches of samples: order, worker processes, the validation set."""

@@ -1,0 +1,109 @@
+"""Where extraction puts a video's frames, and what of that it may replace or remove.
+
+Nothing of a user's is touched: a folder of frames is ours if it holds our record
+(`data/prepare/manifest.py`) and nothing that the record does not claim; a hidden folder that was
+not finished is ours if it is empty, or holds our marker or record.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+
+from data.prepare.manifest import MANIFEST, RECORD, Record, read_record
+from data.video.folders import name_of
+from external.files import real_path
+from utils.system.locks import LOCK
+from utils.system.outputs import MARKER
+
+UNFINISHED, REPLACED = ".unfinished-", ".replaced-"
+
+
+def folder_of(video: Path, output: Path) -> Path:
+    """The folder of a video's frames."""
+    return output / name_of(video)
+
+
+def check_places(videos: Iterable[Path], output: Path) -> None:
+    """Check, before any work, that the frames of no video would hit an input or leave `output`.
+
+    Raises `ValueError` naming the video: its folder would be hidden, one of our own files, no
+    folder, or would hold one of `videos`.
+    """
+    videos = list(videos)
+    inputs = {real_path(video): video for video in videos}
+    for video in videos:
+        name, folder = name_of(video), folder_of(video, output)
+        if name.startswith(".") or name in (MANIFEST, LOCK, MARKER):
+            raise ValueError(f"{video}: {name!r} cannot be its folder of frames; rename the video")
+        place = real_path(folder)
+        hit = next((inputs[p] for p in inputs if p == place or place in p.parents), None)
+        if hit is not None:
+            raise ValueError(
+                f"{video}: its frames would go to {folder}, where the input {hit} is; "
+                "give another --output"
+            )
+        if os.path.lexists(folder) and (folder.is_symlink() or not folder.is_dir()):
+            raise ValueError(f"{folder}: expected a folder of frames, something else is there")
+        for hidden in (output / f"{UNFINISHED}{name}", output / f"{REPLACED}{name}"):
+            if os.path.lexists(hidden) and not is_leftover(hidden):
+                raise ValueError(f"{hidden}: was not made by this command; move it away")
+
+
+def check_replaceable(folder: Path) -> None:
+    """Raise `ValueError` naming what is in `folder` and was not made by an extraction."""
+    record = read_record(folder)
+    if record is None:
+        raise ValueError(
+            f"{folder}: has no {RECORD}, so it was not made by this command, and --replace leaves "
+            "it alone; move it away"
+        )
+    foreign = next(_foreign(folder, record), None)
+    if foreign is not None:
+        raise ValueError(
+            f"{foreign}: is not of this extraction, and --replace would remove it; move it away"
+        )
+
+
+def _foreign(folder: Path, record: Record) -> Iterator[Path]:
+    """What is in a folder of frames that its record does not claim."""
+    claimed = {f"{s:05d}": n for s, n in zip(record.seconds(), record.frames, strict=True)}
+    for entry in os.scandir(folder):
+        if entry.name == RECORD and entry.is_file():
+            continue
+        if entry.name not in claimed or not entry.is_dir(follow_symlinks=False):
+            yield Path(entry.path)
+            continue
+        images = {f"{index:03d}.jpg" for index in range(claimed[entry.name])}
+        yield from (Path(e.path) for e in os.scandir(entry) if e.name not in images)
+
+
+def is_leftover(hidden: Path) -> bool:
+    """Whether a hidden folder is what an extraction left that was killed."""
+    if hidden.is_symlink() or not hidden.is_dir():
+        return False
+    names = {entry.name for entry in hidden.iterdir()}
+    return not names or MARKER in names or RECORD in names
+
+
+def discard_unfinished(video: Path, output: Path) -> None:
+    """Remove what is not whole of a video's extraction, which has ended, wherever that was."""
+    _discard(name_of(video), output)
+
+
+def discard_leftovers(output: Path) -> None:
+    """Remove what killed extractions left of any video; call it with the folder locked."""
+    for prefix in (UNFINISHED, REPLACED):
+        for path in sorted(output.glob(f"{prefix}*")):
+            _discard(path.name.removeprefix(prefix), output)
+
+
+def _discard(name: str, output: Path) -> None:
+    folder, replaced = output / name, output / f"{REPLACED}{name}"
+    if is_leftover(replaced) and not folder.exists():
+        replaced.rename(folder)  # it ended between its two renames
+    for leftover in (output / f"{UNFINISHED}{name}", replaced):
+        if is_leftover(leftover):
+            shutil.rmtree(leftover, ignore_errors=True)

@@ -1,0 +1,135 @@
+"""A video as a stream: decoded, detected in and shown at once, every frame decoded once."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+from fractions import Fraction
+from itertools import islice
+from typing import TypeVar
+
+from data.video.file import TimedFrame
+from data.video.windows import FrameFolder, VideoFile, Window, iter_windows
+from utils.system.pipeline import Channel, Pipeline
+
+# What one stage may be ahead of the next is a batch, but of large frames no more than these bytes
+# where that is a key frame at least: the frames of a quarter of a second are 47 MB in 1080p at 30 a
+# second, 190 MB in 4K.
+AHEAD_BYTES = 2**28
+# Seconds that the decoder may take to end when the job is given up; it may hang.
+LEAVE_WITHIN = 2.0
+
+Result = TypeVar("Result")
+# A window and when it was complete, on the clock of `time.perf_counter`.
+_Ready = tuple[float, Window]
+
+
+@dataclass
+class StreamTimes:
+    """How fast a stream went. Times in seconds.
+
+    total: from the start until everything is shown. detecting: the part of it that the detector
+    worked. latencies: of each clip, from its last frame being decoded to its result being there.
+    """
+
+    total: float = 0.0
+    detecting: float = 0.0
+    latencies: list[float] = field(default_factory=list)
+
+    def __str__(self) -> str:
+        return f"{self.total:.3g} s, {len(self.latencies) / self.total:.3g} key frames a second"
+
+
+@dataclass(frozen=True)
+class VideoStream:
+    """The windows of a video (see `iter_windows`) on their way through a detector.
+
+    length, fps: of a window. stride: frames between key frames, or their times (`iter_windows`).
+    batch_size: windows given to the detector at once; only a video's last batch may be smaller.
+    step_limit: seconds that reading a frame may take, `None` is any number.
+    """
+
+    source: FrameFolder | VideoFile
+    length: int
+    fps: int
+    stride: int | Sequence[Fraction]
+    image_size: int
+    batch_size: int
+    step_limit: float | None = None
+
+    def run(
+        self,
+        detect: Callable[[list[Window]], list[Result]],
+        show: Callable[[Iterator[TimedFrame], Iterator[Result]], object],
+    ) -> StreamTimes:
+        """Detect in this thread, while one thread decodes ahead and another one shows.
+
+        detect: one result for each window. show: is given all frames and all results, each in
+        order, and should take a result no sooner than a frame needs it, and all frames.
+
+        Whoever is ahead waits. However long the video, no more of it is held than half a window and
+        `3 * batch_size + 2` strides: what a frame has to wait for, a batch in the detector, and one
+        before and after it, of which large frames get less (`AHEAD_BYTES`).
+        Raises what any of the three does, once all have ended.
+        """
+        times = StreamTimes()
+        began = time.perf_counter()
+        with Pipeline() as pipeline:
+            # Without a limit of its own: it gets no further than the windows, and a frame that
+            # waits for its detections must not keep the decoder from the frames they depend on.
+            frames: Channel[TimedFrame] = Channel(pipeline)
+            windows: Channel[_Ready] = Channel(pipeline, capacity=1)
+            results: Channel[Result] = Channel(pipeline, capacity=1)
+            pipeline.start(lambda: self._decode(frames, windows, results), LEAVE_WITHIN)
+            pipeline.start(lambda: show(frames, results))
+            for result in self._detect(windows, detect, times):
+                results.put(result)
+            results.close()
+        times.total = time.perf_counter() - began
+        return times
+
+    def _decode(
+        self, frames: Channel[TimedFrame], windows: Channel[_Ready], results: Channel[Result]
+    ) -> None:
+        """Fill `frames` and `windows`; give the stages the room that the frames' size allows."""
+
+        per_key = self.stride if isinstance(self.stride, int) else self._frames_per_key()
+
+        def take(frame: TimedFrame) -> None:
+            ahead = AHEAD_BYTES // (per_key * frame.image.nbytes)
+            windows.capacity = results.capacity = min(max(ahead, 1), self.batch_size)
+            frames.put(frame)
+
+        found = iter_windows(
+            self.source,
+            self.length,
+            self.fps,
+            self.stride,
+            self.image_size,
+            on_frame=take,
+            step_limit=self.step_limit,
+        )
+        for window in found:
+            windows.put((time.perf_counter(), window))
+        frames.close()
+        windows.close()
+
+    def _frames_per_key(self) -> int:
+        assert not isinstance(self.stride, int)
+        return -(-len(self.source) // max(len(self.stride), 1))
+
+    def _detect(
+        self,
+        windows: Iterable[_Ready],
+        detect: Callable[[list[Window]], list[Result]],
+        times: StreamTimes,
+    ) -> Iterator[Result]:
+        """The results of all windows; fills in `times`."""
+        while batch := list(islice(windows, self.batch_size)):
+            began = time.perf_counter()
+            results = detect([window for _, window in batch])
+            ended = time.perf_counter()
+            times.detecting += ended - began
+            times.latencies += [ended - ready for ready, _ in batch]
+            yield from results

@@ -1,0 +1,186 @@
+"""Assembly: from a configuration to a detector, from a checkpoint file to a detector."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import torch
+from torch import nn
+
+from models.backbones.base import Backbone
+from models.backbones.i3d import I3D, kinetics_weights
+from models.backbones.tiny3d import Tiny3D
+from models.layers import Freeze
+from models.step.detector import StepDetector
+from models.step.heads import ContextBranch, TwoBranchHead
+from models.weights.origin import describe_fresh, describe_origin
+from models.weights.released import is_released, read_released
+from models.weights.settings import checkpoint_config
+from utils.config.step import Config, ModelConfig
+from utils.formats.checkpoints import check_fits, load_state, read_checkpoint
+
+MOST_WEIGHTS = 2**30
+"""Largest detector that is built for training: 4 GiB of weights, 16 GiB with Adam's state."""
+
+
+def build_detector(config: ModelConfig, anticipate_always: bool = False) -> StepDetector:
+    """A detector with fresh weights: Xavier for new layers, PyTorch's default in the backbone.
+
+    A head anticipates the neighbouring clips where the step after it extends by prediction;
+    `anticipate_always` gives every head the two regressors, as the authors' release has it.
+    """
+    if config.num_classes < 1:
+        raise ValueError(f"model.num_classes: expected at least 1, got {config.num_classes}")
+    backbone = build_backbone(config)
+    context = ContextBranch(backbone.make_tail()) if config.context else None
+    chunks = config.chunks
+    heads = []
+    for step in range(config.steps):
+        extends = step + 1 < config.steps and chunks[step + 1] > chunks[step]
+        heads.append(
+            TwoBranchHead(
+                backbone.make_tail(),
+                backbone.channels,
+                backbone.tail_channels,
+                config.num_classes,
+                config.clip_steps,
+                context_channels=backbone.tail_channels if config.context else 0,
+                fc_dim=config.fc_dim,
+                local_dim=config.local_dim,
+                pool_size=config.pool_size,
+                dropout=config.dropout,
+                local_branch=config.local_branch,
+                anticipate=anticipate_always or (extends and config.extension == "predict"),
+            )
+        )
+    return StepDetector(
+        backbone,
+        context,
+        heads,
+        chunks,
+        clip_steps=config.clip_steps,
+        extension=config.extension,
+        pool_mode=config.pool_mode,
+        pool_size=config.pool_size,
+    )
+
+
+def build_backbone(config: ModelConfig) -> Backbone:
+    """The configured backbone, fresh."""
+    freeze = Freeze(config.freeze_stats, config.freeze_affine)
+    if config.backbone == "tiny3d":
+        return Tiny3D(config.width, freeze)
+    assert config.backbone == "i3d", f"backbone {config.backbone!r}"
+    return I3D(freeze)
+
+
+def load_detector(path: str | Path, device: str | torch.device = "cpu") -> StepDetector:
+    """The detector of a checkpoint, ours or one of the authors' release, in eval mode.
+
+    The checkpoint's own settings (steps, schedule, extension, context, classes, clip length)
+    decide how it is built; paths in it are never used. Raises `ValueError` naming the file where
+    it is missing, holds code instead of data, or does not fit its own settings.
+    """
+    return detector_from_checkpoint(read_checkpoint(path), path).to(device).eval()
+
+
+def detector_from_checkpoint(checkpoint: dict, path: str | Path) -> StepDetector:
+    """As `load_detector`, from the content that `read_checkpoint` gave; `path` is for errors."""
+    released = is_released(checkpoint)
+    if released:
+        config, state = read_released(checkpoint, path)
+    else:
+        config = checkpoint_config(checkpoint, path).model
+        state = checkpoint["model"]
+    # On `meta` nothing has values: weights that do not fit are refused before memory is taken.
+    with torch.device("meta"):
+        own = build_detector(config, anticipate_always=released).state_dict()
+    check_fits(state, own, path)
+    detector = build_detector(config, anticipate_always=released)
+    load_state(detector, state, path)
+    return detector
+
+
+def build_for_training(
+    config: Config, say: Callable[[str], object] = lambda text: None
+) -> StepDetector:
+    """The configured detector with the weights that its training starts from.
+
+    say: is told, in a line each, what came from where and what did not.
+
+    Raises `ValueError` for sizes of which no machine could train the detector.
+    """
+    with torch.device("meta"):
+        count = sum(p.numel() for p in build_detector(config.model).parameters())
+    if count > MOST_WEIGHTS:
+        raise ValueError(
+            f"the detector would have {count:,} weights, expected at most {MOST_WEIGHTS:,}: lower "
+            "model.width, fc_dim, local_dim, pool_size or num_classes"
+        )
+    detector = build_detector(config.model)
+    train = config.train
+    if train.kinetics:
+        say(describe_origin(detector, load_kinetics(detector, train.kinetics), train.kinetics))
+    if train.init:
+        say(describe_origin(detector, initialize_from(detector, train.init), train.init))
+    if not train.kinetics and not train.init:
+        say(describe_fresh(detector))
+    detector.backbone.recompute = config.train.checkpoint_backbone
+    return detector
+
+
+def initialize_from(detector: StepDetector, path: str | Path) -> set[str]:
+    """Start `detector` from a *cls* checkpoint, ours or the release's (paper, section 4.1).
+
+    Backbone and context are taken over, and the one head into every step's head except the
+    classifier. Layers that the *cls* stage lacks (the local branch) keep their fresh weights.
+    A checkpoint with as many heads as `detector` gives each step its own. Returns the names of what
+    was taken over.
+    """
+    checkpoint = read_checkpoint(path)
+    source = detector_from_checkpoint(checkpoint, path).state_dict()
+    own = detector.state_dict()
+    heads = {name.split(".")[1] for name in source if name.startswith("heads.")}
+    taken = {}
+    for name in own:
+        origin = name
+        if name.startswith("heads."):
+            _, step, rest = name.split(".", 2)
+            if rest.startswith("classifier."):
+                continue
+            origin = f"heads.{step if step in heads and len(heads) > 1 else '0'}.{rest}"
+        if origin in source:
+            taken[name] = source[origin]
+    wrong = [n for n, value in taken.items() if value.shape != own[n].shape]
+    if wrong:
+        raise ValueError(
+            f"{path}: cannot start from it: {wrong[0]} is {list(taken[wrong[0]].shape)} there, "
+            f"expected {list(own[wrong[0]].shape)} (and {len(wrong) - 1} more)"
+        )
+    if not any(name.startswith("backbone.") for name in taken):
+        raise ValueError(f"{path}: has no layer of a {type(detector.backbone).__name__} backbone")
+    detector.load_state_dict(taken, strict=False)
+    return set(taken)
+
+
+def load_kinetics(detector: StepDetector, path: str | Path) -> set[str]:
+    """Start an I3D detector from a Kinetics I3D state dict, as `kinetics_weights` accepts it.
+
+    Backbone layers go to the backbone, `mixed_5b` and `mixed_5c` into every head's tail and the
+    context's; the 400-way classifier is left out. Returns the names of what was loaded.
+    """
+    if not isinstance(detector.backbone, I3D):
+        name = type(detector.backbone).__name__
+        raise ValueError(f"{path}: train.kinetics starts an I3D backbone, this one is a {name}")
+    state = kinetics_weights(read_checkpoint(path), path)
+    tails: list[nn.Module] = [head.get_submodule("tail") for head in detector.heads]
+    if detector.context is not None:
+        tails.append(detector.context.tail)
+    tail_state = {k: v for k, v in state.items() if k.startswith("mixed_5")}
+    expected = set(detector.backbone.state_dict())
+    load_state(detector.backbone, {k: v for k, v in state.items() if k in expected}, path)
+    for tail in tails:
+        load_state(tail, tail_state, path)
+    own = detector.state_dict()
+    return {name for name in own if name.startswith("backbone.") or ".tail." in name}

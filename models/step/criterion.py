@@ -1,0 +1,91 @@
+"""STEP's losses (paper, equation 1): classification, location, anticipated neighbours, per step."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from utils.system.distributed import all_sum, world_size
+
+
+@dataclass
+class StepSamples:
+    """One step's predictions for the n sampled tubes of a batch, beside what they should be.
+
+    logits, labels: `[n, K]`; the labels of a tube that is no positive are zero.
+    deltas, delta_targets: `[n, 4]` coded boxes on the key frame; delta_mask: `[n]` bool.
+    neighbor_deltas, neighbor_targets: `[n, 2, 4]` coded boxes of the clip before and after;
+    neighbor_mask: `[n, 2]` bool. `None` where the step does not regress them.
+    """
+
+    logits: Tensor
+    labels: Tensor
+    deltas: Tensor | None = None
+    delta_targets: Tensor | None = None
+    delta_mask: Tensor | None = None
+    neighbor_deltas: Tensor | None = None
+    neighbor_targets: Tensor | None = None
+    neighbor_mask: Tensor | None = None
+
+
+class StepCriterion(nn.Module):
+    """Losses of all steps from their `StepSamples`.
+
+    Each loss is a sum divided by a count over *all* processes, times their number, so that the
+    mean of gradients that DistributedDataParallel takes equals the gradient of one process with
+    the whole batch, however unevenly the tubes fall.
+    """
+
+    def __init__(self, location_weight: float = 5.0, neighbor_weight: float = 1.0):
+        super().__init__()
+        self.weights = {
+            "classification": 1.0,
+            "location": location_weight,
+            "neighbors": neighbor_weight,
+        }
+
+    def forward(self, samples: list[StepSamples]) -> dict[str, Tensor]:
+        """Every step's loss parts, `step<i>/<part>` before weighting, and `total`, weighted."""
+        parts: dict[str, tuple[Tensor, Tensor]] = {}
+        for i, step in enumerate(samples, start=1):
+            parts[f"step{i}/classification"] = self.classification(step)
+            if step.deltas is not None:
+                parts[f"step{i}/location"] = self.location(step)
+            if step.neighbor_deltas is not None:
+                parts[f"step{i}/neighbors"] = self.neighbors(step)
+        counts = all_sum(torch.stack([count for _, count in parts.values()]))
+        scale = world_size() / counts.clamp(min=1)
+        losses = {name: total * scale[i] for i, (name, (total, _)) in enumerate(parts.items())}
+        losses["total"] = sum(
+            (self.weights[name.split("/")[1]] * loss for name, loss in losses.items()),
+            start=counts.new_zeros(()),
+        )
+        return losses
+
+    def classification(self, step: StepSamples) -> tuple[Tensor, Tensor]:
+        """Binary cross-entropy over all tubes and classes: its sum, and how many it sums."""
+        loss = F.binary_cross_entropy_with_logits(step.logits.float(), step.labels, reduction="sum")
+        return loss, loss.new_tensor(step.labels.numel())
+
+    def location(self, step: StepSamples) -> tuple[Tensor, Tensor]:
+        """Smooth L1 (beta 1) of the key box: its sum, and the number of coordinates in it."""
+        assert step.deltas is not None
+        return _masked_smooth_l1(step.deltas, step.delta_targets, step.delta_mask)
+
+    def neighbors(self, step: StepSamples) -> tuple[Tensor, Tensor]:
+        """The same for the anticipated boxes, before and after in one sum with one count."""
+        assert step.neighbor_deltas is not None
+        return _masked_smooth_l1(step.neighbor_deltas, step.neighbor_targets, step.neighbor_mask)
+
+
+def _masked_smooth_l1(
+    deltas: Tensor, targets: Tensor | None, mask: Tensor | None
+) -> tuple[Tensor, Tensor]:
+    assert targets is not None, "predictions come with targets"
+    assert mask is not None, "targets come with a mask"
+    weights = mask[..., None].float()
+    loss = F.smooth_l1_loss(deltas.float(), targets, reduction="none", beta=1.0)
+    return (loss * weights).sum(), weights.sum() * deltas.shape[-1]

@@ -1,0 +1,199 @@
+"""STEP's progressive loop (paper, Algorithm 1).
+
+    features <- backbone(window)                      once
+    tubes    <- coarse proposals, replicated over T   34 boxes, the same for every clip
+    for step = 1..S:
+        extend the tubes by a clip to either side     where the schedule says so (section 3.2)
+        classify and regress them                     with this step's own head (section 3.3)
+        tubes <- the regressed tubes, made valid
+    the last step's output is the detection
+
+Letters: B clips, F frames, N tubes of all clips together, T feature steps of a clip, T' of a tube,
+C channels, K classes.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+from models.backbones.base import Backbone
+from models.layers import fold_steps, unfold_steps
+from models.step.heads import ContextBranch, HeadOutput, TwoBranchHead
+from utils.geometry.boxes import decode_boxes, make_valid
+from utils.geometry.tubes import center_steps, extend_tubes, key_box_index, replicate_boxes
+from utils.ops import roi_align, roi_pool
+from utils.structures import StepOutput
+
+
+@dataclass
+class Features:
+    """A batch of windows after the backbone, with what tubes need to find their place in them.
+
+    maps: `[B, C, Tw, H / 16, W / 16]`. context: `[B, D, Tw]` or `None`. height, width: of the
+    images, in pixels.
+    """
+
+    maps: Tensor
+    context: Tensor | None
+    height: int
+    width: int
+
+    def detach(self) -> Features:
+        context = None if self.context is None else self.context.detach()
+        return Features(self.maps.detach(), context, self.height, self.width)
+
+
+class StepDetector(nn.Module):
+    """Backbone, context branch and one head per step; `models.build_detector` assembles them.
+
+    `chunks[s]` is the number of clips a tube of step `s` spans; `extension` how tubes grow.
+    """
+
+    def __init__(
+        self,
+        backbone: Backbone,
+        context: ContextBranch | None,
+        heads: list[TwoBranchHead],
+        chunks: tuple[int, ...],
+        clip_steps: int = 3,
+        extension: str = "predict",
+        pool_mode: str = "align",
+        pool_size: int = 7,
+    ):
+        super().__init__()
+        assert len(heads) == len(chunks), f"{len(heads)} heads for {len(chunks)} steps"
+        self.backbone = backbone
+        self.context = context
+        self.heads = nn.ModuleList(heads)
+        self.chunks = chunks
+        self.clip_steps = clip_steps
+        self.extension = extension
+        self.pool_mode = pool_mode
+        self.pool_size = pool_size
+        # See `models.step.inference`.
+        self.memory_format = torch.contiguous_format
+        self.key_frame_only = False
+
+    @property
+    def window_frames(self) -> int:
+        """Frames the detector looks at."""
+        return self.clip_steps * max(self.chunks) * self.backbone.temporal_stride
+
+    def forward(self, images: Tensor, proposals: list[Tensor]) -> list[StepOutput]:
+        """Detect in B windows.
+
+        images: float32 `[B, F, 3, H, W]` in [-1, 1], F = `window_frames`, H and W divisible by 16.
+        proposals: B tensors `[M_i, 4]`, pixels of the images.
+        Returns one `StepOutput` per step over all `sum M_i` tubes, clips in order. Tubes are as
+        regressed: only what is handed to the next step is clipped.
+        """
+        self._check_input(images, proposals)
+        features = self.extract(images)
+        clip_index = index_clips(proposals)
+        tubes = replicate_boxes(torch.cat(proposals).float(), self.clip_steps)
+        outputs: list[StepOutput] = []
+        for step in range(len(self.heads)):
+            if step > 0:
+                tubes = self.next_tubes(step, outputs[-1], features)
+            head_output = self.run_head(step, features, tubes, clip_index)
+            outputs.append(self.decode(head_output, tubes))
+        return outputs
+
+    def extract(self, images: Tensor) -> Features:
+        """Run backbone and context once over `images` `[B, F, 3, H, W]`."""
+        maps = self.backbone(images.transpose(1, 2).contiguous(memory_format=self.memory_format))
+        context = None if self.context is None else self.context(maps)
+        return Features(maps, context, images.shape[-2], images.shape[-1])
+
+    def next_tubes(self, step: int, previous: StepOutput, features: Features) -> Tensor:
+        """The proposals `[N, T', 4]` of `step` from the step before: extended if due, then valid.
+
+        Tubes are extended as regressed: a line through boxes cut at the image's border has another
+        slope than the person's motion.
+        """
+        size = (features.height, features.width)
+        tubes = previous.tubes
+        for _ in range(self.chunks[step - 1], self.chunks[step], 2):
+            tubes = extend_tubes(
+                tubes, previous.before, previous.after, self.extension, self.clip_steps, *size
+            )
+        return make_valid(tubes, *size)
+
+    def run_head(
+        self, step: int, features: Features, tubes: Tensor, clip_index: Tensor
+    ) -> HeadOutput:
+        """Pool `tubes` `[N, T', 4]` of clips `clip_index` `[N]` and run the head of `step`."""
+        length = tubes.shape[1]
+        pooled = self.pool(center_steps(features.maps, length, dim=2), tubes, clip_index)
+        context = features.context
+        if context is not None:
+            context = center_steps(context, length, dim=2)[clip_index]
+        key = None
+        if self.key_frame_only and step == len(self.heads) - 1:
+            key = key_box_index(length, self.clip_steps)
+        return self.heads[step](pooled, context, key)
+
+    def pool(self, maps: Tensor, tubes: Tensor, clip_index: Tensor) -> Tensor:
+        """Pool each tube's box in feature step k from map k.
+
+        maps `[B, C, T', H, W]`, tubes `[N, T', 4]`, clip_index `[N]` give `[N, C, T', P, P]`.
+        """
+        steps = maps.shape[2]
+        index = clip_index[:, None] * steps + torch.arange(steps, device=tubes.device)
+        boxes = torch.cat([index[..., None].to(tubes.dtype), tubes], dim=2).flatten(0, 1)
+        scale = 1.0 / self.backbone.spatial_stride
+        size = (self.pool_size, self.pool_size)
+        if self.pool_mode == "align":
+            # Adaptive sampling and the legacy alignment: what released weights were trained with.
+            pooled = roi_align(fold_steps(maps), boxes, size, scale, 0, False)
+        else:
+            pooled = roi_pool(fold_steps(maps), boxes, size, scale)
+        return unfold_steps(pooled, steps)
+
+    def decode(self, head: HeadOutput, tubes: Tensor) -> StepOutput:
+        """Turn a head's output into probabilities and boxes, decoded frame by frame.
+
+        The anticipated tubes are decoded against the proposals of the first and the last chunk.
+        A head without a local branch leaves the tubes where they are.
+        """
+        t, key = self.clip_steps, key_box_index(tubes.shape[1], self.clip_steps)
+        if head.deltas is not None and head.deltas.shape[1] < tubes.shape[1]:
+            tubes, key = tubes[:, key : key + 1], 0
+        decoded = tubes if head.deltas is None else decode_boxes(head.deltas, tubes)
+        before = None if head.before is None else decode_boxes(head.before, tubes[:, :t])
+        after = None if head.after is None else decode_boxes(head.after, tubes[:, -t:])
+        return StepOutput(head.logits.float().sigmoid(), decoded, before, after, decoded[:, key])
+
+    def _check_input(self, images: Tensor, proposals: list[Tensor]) -> None:
+        """Refuse what would fail deep inside with a message about something else."""
+        stride = self.backbone.spatial_stride
+        if images.ndim != 5 or images.shape[2] != 3 or not images.is_floating_point():
+            raise ValueError(
+                "images: expected floats [N, frames, 3, H, W] in [-1, 1], "
+                f"got {images.dtype} {list(images.shape)}"
+            )
+        if images.shape[1] != self.window_frames:
+            raise ValueError(
+                f"images: this detector looks at {self.window_frames} frames, got {images.shape[1]}"
+            )
+        if images.shape[3] % stride or images.shape[4] % stride:
+            raise ValueError(
+                f"images: H and W must be divisible by {stride}, got {list(images.shape[3:])}"
+            )
+        if len(proposals) != len(images):
+            raise ValueError(
+                f"proposals: expected one tensor per clip, {len(images)}, got {len(proposals)}"
+            )
+        for i, boxes in enumerate(proposals):
+            if boxes.ndim != 2 or boxes.shape[1] != 4:
+                raise ValueError(f"proposals[{i}]: expected [M, 4], got {list(boxes.shape)}")
+
+
+def index_clips(per_clip: list[Tensor]) -> Tensor:
+    """The clip `[N]` that each row of the joined tensors came from."""
+    return torch.cat(
+        [boxes.new_full((len(boxes),), i, dtype=torch.int64) for i, boxes in enumerate(per_clip)]
+    )

@@ -1,0 +1,82 @@
+"""A detector made ready to detect fast: the same results, and no training any more.
+
+Three things, each measured in docs/performance.md: batch norm becomes part of the convolution
+before it; everything runs channels-last, as convolutions and RoI align like it best; the last step
+looks for boxes on the key frame only, since nobody uses the others.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+from models.layers import ConvUnit, MaxPool
+from models.step.detector import StepDetector
+
+
+def prepare_for_inference(detector: StepDetector, key_frame_only: bool = True) -> StepDetector:
+    """Change `detector` in place, in eval mode, and return it.
+
+    Its parameters are others afterwards: it can neither be trained nor saved as a checkpoint.
+    key_frame_only: the last step's `tubes` are `[N, 1, 4]`, the key frame's box; else all of them.
+    """
+    detector.eval().requires_grad_(False)
+    for module in list(detector.modules()):
+        if isinstance(module, ConvUnit):
+            fold_batch_norm(module)
+        if isinstance(module, MaxPool):
+            module.after_relu = True
+        for name, layer in module.named_children():
+            if isinstance(layer, nn.Conv3d):
+                setattr(module, name, OneDnnConv3d(layer))
+            elif isinstance(layer, nn.Conv2d):
+                layer.weight.data = layer.weight.contiguous(memory_format=torch.channels_last)
+    detector.memory_format = torch.channels_last_3d
+    detector.key_frame_only = key_frame_only
+    return detector
+
+
+class OneDnnConv3d(nn.Module):
+    """A channels-last convolution, by oneDNN on a CPU also where PyTorch would not ask it.
+
+    For one clip with few channels PyTorch falls back to a slow path, whose result is moreover not
+    channels-last: all that follows would then copy and reorder.
+    """
+
+    def __init__(self, layer: nn.Conv3d):
+        super().__init__()
+        self.layer = layer
+        layer.weight.data = layer.weight.contiguous(memory_format=torch.channels_last_3d)
+
+    def forward(self, x: Tensor) -> Tensor:
+        layer = self.layer
+        if torch.compiler.is_compiling():  # the compiler knows convolutions, not this function
+            return layer(x)
+        if x.device.type != "cpu" or not torch.backends.mkldnn.is_available():
+            return layer(x)
+        if torch.is_autocast_enabled("cpu") or x.dtype != torch.float32:
+            return layer(x)
+        assert not isinstance(layer.padding, str)
+        return torch.mkldnn_convolution(
+            x, layer.weight, layer.bias, layer.padding, layer.stride, layer.dilation, layer.groups
+        )
+
+
+def fold_batch_norm(unit: ConvUnit) -> None:
+    """Let the convolution do what the batch norm after it does with its running statistics.
+
+    `g (w * x - m) / s + b = (g / s) w * x + (b - g m / s)`, s the root of variance plus eps.
+    """
+    norm, convolution = unit.batch3d, unit.conv3d
+    if not isinstance(norm, nn.BatchNorm3d):
+        return
+    assert norm.running_var is not None
+    assert norm.running_mean is not None
+    # In float64: the product of two rounded numbers would be rounded a third time.
+    factor = norm.weight.double() / (norm.running_var.double() + norm.eps).sqrt()
+    shift = norm.bias.double() - factor * norm.running_mean.double()
+    weight = convolution.weight.double() * factor[:, None, None, None, None]
+    dtype = convolution.weight.dtype
+    convolution.weight = nn.Parameter(weight.to(dtype), requires_grad=False)
+    convolution.bias = nn.Parameter(shift.to(dtype), requires_grad=False)
+    unit.batch3d = nn.Identity()

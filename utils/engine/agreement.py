@@ -1,0 +1,76 @@
+"""What the processes of one training must have in common, compared before it begins."""
+
+from __future__ import annotations
+
+import hashlib
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from utils.config.step import Config
+from utils.system.distributed import gather_objects
+
+# What may differ: where files lie on each machine, and what only the main process uses.
+_OWN = {
+    "data.root", "data.workers", "data.batch_timeout", "train.output", "train.init",
+    "train.kinetics", "train.keep_checkpoints", "train.peer_timeout",
+}  # fmt: skip
+_SOURCES = ("data", "external", "models", "utils", "train.py", "test.py")
+
+
+def check_same(facts: dict[str, Any]) -> None:
+    """Raise `ValueError` in all processes unless `facts`, by name, are the same in all of them.
+
+    The message has the names, and of each the values of the first two processes that differ.
+    """
+    first, *others = gather_objects(facts)
+    differing: dict[str, str] = {}
+    for number, other in enumerate(others, 1):
+        for name in dict.fromkeys((*first, *other)):
+            if first.get(name) != other.get(name):
+                ours, theirs = first.get(name), other.get(name)
+                differing.setdefault(
+                    name, f"{name} is {ours!r} in process 0, {theirs!r} in process {number}"
+                )
+    if differing:
+        more = f" (and {len(differing) - 5} more)" if len(differing) > 5 else ""
+        raise ValueError(
+            f"the processes differ: {'; '.join(list(differing.values())[:5])}{more}. Start all of "
+            "them with the same command, code and data"
+        )
+
+
+def settings_facts(config: Config, root: Path) -> dict[str, Any]:
+    """The settings by option, and the versions of the code in `root` and of PyTorch."""
+    facts: dict[str, Any] = {
+        f"{section}.{name}": value
+        for section, options in config.to_dict().items()
+        for name, value in options.items()
+        if f"{section}.{name}" not in _OWN
+    }
+    return {**facts, "the code": _code_digest(root), "PyTorch": torch.__version__}
+
+
+def weights_facts(config: Config) -> dict[str, Any]:
+    """The content of the files that the training starts from; paths may differ."""
+    return {
+        name: _digest(path.read_bytes() if path.is_file() else b"")
+        for name, path in (
+            ("the file train.init", Path(config.train.init or "/")),
+            ("the file train.kinetics", Path(config.train.kinetics or "/")),
+        )
+    }
+
+
+def _code_digest(root: Path) -> str:
+    digest = hashlib.sha256()
+    for source in _SOURCES:
+        path = root / source
+        for file in [path] if path.is_file() else sorted(path.rglob("*.py")):
+            digest.update(str(file.relative_to(root)).encode() + file.read_bytes())
+    return digest.hexdigest()[:12]
+
+
+def _digest(content: bytes) -> str:
+    return hashlib.sha256(content).hexdigest()[:12]

@@ -1,0 +1,86 @@
+"""What a terminal shows of long work: a bar; in a log file, now and then a line."""
+
+from __future__ import annotations
+
+import time
+from typing import Any
+
+from tqdm import tqdm
+
+from utils.system.distributed import is_main
+
+
+def progress_bar(items: Any, title: str) -> tqdm:
+    """A bar over `items` on the main process's terminal; none in a log file or without a title."""
+    return tqdm(items, desc=title, disable=None if title and is_main() else True, leave=False)
+
+
+def format_duration(seconds: float) -> str:
+    """Hours, minutes and seconds: `1:02:03`."""
+    whole = round(seconds)
+    return f"{whole // 3600}:{whole // 60 % 60:02d}:{whole % 60:02d}"
+
+
+def summarize_losses(losses: dict[str, float]) -> str:
+    """The total, and each part summed over the steps: `loss 1.20 (classification 0.90, ...)`."""
+    parts: dict[str, float] = {}
+    for name, value in losses.items():
+        if "/" in name:
+            part = name.split("/")[1]
+            parts[part] = parts.get(part, 0.0) + value
+    inner = ", ".join(f"{name} {value:.3f}" for name, value in parts.items())
+    return f"loss {losses['total']:.3f} ({inner})"
+
+
+class TrainingProgress:
+    """A bar over the iterations of a run from `start` on; lines instead where no terminal is.
+
+    Shows the epoch, the losses, the learning rate, clips per second over all `processes`, and the
+    time left until the run's last iteration.
+    """
+
+    def __init__(self, start: int, iterations: int, per_epoch: int, processes: int = 1):
+        self.iteration, self.iterations, self.per_epoch = start, iterations, per_epoch
+        self.processes = processes
+        end = min((start // per_epoch + 1) * per_epoch, iterations)
+        self.title = f"epoch {start // per_epoch + 1}/{-(-iterations // per_epoch)}"
+        disable = None if is_main() else True
+        self.bar = tqdm(total=end - start, desc=self.title, disable=disable, leave=False)
+        self._restart()
+
+    def __enter__(self) -> TrainingProgress:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self.bar.close()
+
+    def _restart(self) -> None:
+        self.clips, self.steps, self.since = 0, 0, time.perf_counter()
+
+    def advance(self, clips: int) -> None:
+        """One more iteration, with `clips` of this process."""
+        self.iteration += 1
+        self.steps += 1
+        self.clips += clips
+        self.bar.update()
+
+    def begin(self, losses: dict[str, float]) -> None:
+        """Show that this process's first iteration has ended, long before a log line is due."""
+        text = f"iteration {self.iteration} of {self.iterations}: {summarize_losses(losses)}"
+        if not self.bar.disable:
+            self.bar.set_postfix_str(text)
+        elif is_main():
+            print(f"{self.title}, {text}", flush=True)
+
+    def report(self, losses: dict[str, float], rate: float) -> float:
+        """Show losses and learning rate; clips per second of all processes since the last time."""
+        seconds = max(time.perf_counter() - self.since, 1e-9)
+        speed = self.clips * self.processes / seconds
+        left = format_duration((self.iterations - self.iteration) * seconds / max(self.steps, 1))
+        text = f"{summarize_losses(losses)}, lr {rate:.1e}, {speed:.1f} clips/s, {left} left"
+        if not self.bar.disable:
+            self.bar.set_postfix_str(text)
+        elif is_main():
+            print(f"{self.title}, iteration {self.iteration}: {text}", flush=True)
+        self._restart()
+        return speed

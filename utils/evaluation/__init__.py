@@ -1,0 +1,5 @@
+"""From a detector's output to detections, and their figures."""
+
+from utils.moved import forward
+
+__getattr__ = forward(__name__, "utils.evaluation.evaluator")

@@ -1,0 +1,117 @@
+"""What the entry scripts share: the repository's root, user errors, results that appear whole.
+
+Without PyTorch, which takes seconds to import: not every script needs it.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+import traceback
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from external.files import real_path
+from utils.system.allocator import keep_freed_memory
+from utils.system.early_signals import restore_interrupts
+from utils.system.interrupt import Interrupted
+from utils.system.staging import staging_folder
+from utils.system.terminal import printable
+
+ROOT = Path(__file__).resolve().parents[2]
+
+# Runs whose best checkpoint is taken where none is named, in this order.
+DEFAULT_RUNS = ("ava_step", "toy_step")
+
+# Set it to see where a user error was raised.
+TRACEBACK = "STEP_TRACEBACK"
+
+BUG = (
+    "This is a fault of the program, not of your input. Please report it with the lines above and "
+    "the command to the project's issues."
+)
+
+
+def run_main(main: Callable[[], None]) -> None:
+    """Run `main`; a user's mistake ends the program with one line and exit code 2.
+
+    `ValueError` and `OSError` are the user's (a file, a line, an option; the message names it), a
+    loss that is not finite is the training's; everything else is ours: it keeps its traceback, a
+    sentence says where to report it, and the exit code is 70. STEP_TRACEBACK=1 shows the traceback
+    for all. A signal ends it with the shell's code, 128 + its number.
+    """
+    try:
+        restore_interrupts()
+        keep_freed_memory()
+        main()
+    except Interrupted as stop:
+        print(stop, file=sys.stderr)
+        sys.exit(128 + stop.signum)
+    except (ValueError, OSError, FloatingPointError) as error:
+        if os.environ.get(TRACEBACK):
+            raise
+        rank = os.environ.get("RANK", "").strip()
+        process = f" (process {rank})" if rank not in ("", "0") else ""
+        print(f"error: {_message(error)}{process}", file=sys.stderr)
+        sys.exit(2)
+    except KeyboardInterrupt:
+        print("interrupted", file=sys.stderr)
+        sys.exit(130)
+    except Exception:
+        traceback.print_exc()
+        print(BUG, file=sys.stderr)
+        sys.exit(70)
+
+
+def _message(error: Exception) -> str:
+    """The message on one line. A loader's worker wraps it: its traceback ends with the message."""
+    text = str(error)
+    marker = f"{type(error).__name__}: "
+    if text.startswith("Caught ") and marker in text:
+        text = text.rpartition(marker)[2]
+    return printable(" ".join(text.split()))
+
+
+def default_checkpoint() -> Path:
+    """The best checkpoint of the AVA run, else of the toy run, relative to the current folder.
+
+    Raises `ValueError` saying how to get one where neither is there.
+    """
+    runs = [ROOT / "runs" / name / "best.pt" for name in DEFAULT_RUNS]
+    found = next((path for path in runs if path.is_file()), None)
+    if found is None:
+        raise ValueError(
+            f"no checkpoint: looked for {' and '.join(map(os.path.relpath, runs))}. Train one "
+            "(`make quickstart` does, in minutes) or name one with --checkpoint"
+        )
+    return Path(os.path.relpath(found))
+
+
+def default_output(checkpoint: Path, kind: str) -> Path:
+    """Where results of a checkpoint go: into its run's folder, under `kind`.
+
+    A checkpoint from elsewhere, such as `pretrained/`, gets a folder `runs/<its name>`.
+    """
+    folder = real_path(checkpoint).parent
+    if folder.parent != ROOT / "runs":
+        folder = ROOT / "runs" / checkpoint.stem
+    return Path(os.path.relpath(folder / kind))
+
+
+@contextmanager
+def staged_results(folder: Path) -> Iterator[Path]:
+    """A temporary folder whose files move into `folder` when the block ends without an error.
+
+    Otherwise they vanish: earlier results are replaced by whole ones or stay as they were. Files of
+    `folder` that the block does not write are left alone. Raises `ValueError` if `folder` cannot be
+    a folder.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except (FileExistsError, NotADirectoryError) as error:
+        raise ValueError(f"{folder}: expected a folder for results, a file is there") from error
+    with staging_folder(folder) as staging:
+        yield staging
+        for path in sorted(staging.iterdir()):
+            path.replace(folder / path.name)

@@ -1,0 +1,215 @@
+"""Calls in child processes, any of which may die (a decoder's crash, too little memory) or hang."""
+
+from __future__ import annotations
+
+import os
+import signal
+import time
+from collections import deque
+from collections.abc import Callable, Collection, Iterator, Sequence
+from contextlib import suppress
+from multiprocessing import get_context, parent_process, resource_tracker
+from multiprocessing.connection import Connection, wait
+from threading import Thread
+from typing import Any
+
+from utils.system.interrupt import Interrupted, StopSignals, stop_signals_held
+
+# Not forked: a copy of the decoders' threads may wait for locks that nobody holds.
+SPAWN = get_context("spawn")
+# How often [s] the parent looks whether it is to stop, and a child says that it is working.
+LOOK_EVERY = 0.1
+TELL_EVERY = 0.5
+
+
+class ProcessDied(Exception):
+    """A child process ended before it gave its result; the message says how."""
+
+    def __init__(self, exit_code: int) -> None:
+        """exit_code: as `multiprocessing.Process` has it, negative for a signal."""
+        super().__init__(how_it_ended(exit_code))
+
+
+class ProcessHung(Exception):
+    """A child process was killed: it had told of no progress for as long as it may."""
+
+    def __init__(self, limit: float) -> None:
+        """limit: seconds."""
+        super().__init__(f"no progress for {limit:g} s")
+
+
+class _Working:
+    """What a child sends in between: it is working."""
+
+
+_tell_parent: Callable[[], None] | None = None
+_told = 0.0
+
+
+def tell_progress() -> None:
+    """Tell the parent of this process, if `call_each` started it, that a step of work is done.
+
+    To be called after each step that may hang; it costs next to nothing.
+    """
+    global _told
+    if _tell_parent is not None and time.monotonic() - _told > TELL_EVERY:
+        _told = time.monotonic()
+        _tell_parent()
+
+
+def call_each(
+    function: Callable[..., Any],
+    tasks: Sequence[tuple[Any, ...]],
+    workers: int,
+    stop: StopSignals | None = None,
+    limit: float | None = None,
+) -> Iterator[tuple[int, Any]]:
+    """Call `function(*task)` for each of `tasks`, at most `workers` at a time, in child processes.
+
+    limit: seconds in which a child must call `tell_progress` again, or else it is killed; its start
+    and its imports do not count. `None`: it may take as long as it likes.
+
+    Yields each task's index and what came of it, as they are finished: its result, the `ValueError`
+    or `OSError` that it raised, `ProcessDied` or `ProcessHung`; the others go on. Any other
+    exception ends its process, which prints the traceback.
+
+    Raises `Interrupted` soon after a signal to `stop`, when it has yielded what was finished by
+    then. Then, and wherever the iteration is left early, all children are killed; signals that stop
+    a run do not reach them otherwise. Raises `ValueError` for less than one worker.
+
+    `concurrent.futures` would end with the first dead process, and not know what that one held.
+    Here every child has a connection and a task of its own.
+    """
+    if workers < 1:
+        raise ValueError(f"expected 1 worker or more, got {workers}")
+    waiting = deque(enumerate(tasks))
+    idle: list[_Child] = []
+    busy: dict[Any, _Child] = {}
+    try:
+        while waiting or busy:
+            if stop is not None and stop.signum:
+                yield from _last_results(busy.values())
+                raise Interrupted(stop.signum)
+            while waiting and len(busy) < workers:
+                child = _living(idle) or _Child(function)
+                busy[child.connection] = child
+                child.begin(*waiting.popleft())
+            ready = wait(list(busy), LOOK_EVERY)
+            for connection, child in list(busy.items()):
+                result = child.finish() if connection in ready else child.look(limit)
+                if isinstance(result, _Working):
+                    continue
+                busy.pop(connection)  # not before: what raises there leaves it to be killed
+                if not isinstance(result, (ProcessDied, ProcessHung)):
+                    idle.append(child)
+                yield child.index, result
+    finally:
+        for child in (*idle, *busy.values()):
+            child.kill()
+
+
+def _living(idle: list[_Child]) -> _Child | None:
+    """Take one that has not died since its last task, if there is one."""
+    while idle:
+        child = idle.pop()
+        if child.process.is_alive():
+            return child
+    return None
+
+
+def _last_results(children: Collection[_Child]) -> Iterator[tuple[int, Any]]:
+    """Kill them all; what some of them had sent by then counts."""
+    for child in children:
+        child.kill()
+    for child in children:
+        while isinstance(result := child.finish(), _Working):
+            pass
+        if not isinstance(result, ProcessDied):
+            yield child.index, result
+
+
+class _Child:
+    """A process that has one task at a time."""
+
+    def __init__(self, function: Callable[..., Any]) -> None:
+        self.index = -1
+        self.started, self.silent, self._looked = False, 0.0, time.monotonic()
+        self.connection, theirs = SPAWN.Pipe()
+        self.process = SPAWN.Process(target=_serve, args=(function, theirs), daemon=True)
+        # Starting with a child it would, before Python 3.12, let through the signals that are held.
+        resource_tracker.ensure_running()
+        with stop_signals_held():
+            self.process.start()
+        theirs.close()  # or its death would not close the connection
+
+    def begin(self, index: int, task: tuple[Any, ...]) -> None:
+        self.index = index
+        self._heard()
+        with suppress(OSError):  # dead since its last task: `finish` tells
+            self.connection.send(task)
+
+    def finish(self) -> Any:
+        """Return the next thing that it sent: `_Working` or its result; `ProcessDied`."""
+        self._heard()
+        self.started = True
+        try:
+            return self.connection.recv()
+        except (EOFError, OSError):
+            self.process.join()
+            return ProcessDied(self.process.exitcode or 0)
+
+    def look(self, limit: float | None) -> _Working | ProcessHung:
+        """Kill it if it has been silent for `limit` seconds; returns what it is found to be.
+
+        What counts are seconds in which this process looked: it, too, may have been stopped.
+        """
+        now = time.monotonic()
+        self.silent += min(now - self._looked, 10 * LOOK_EVERY)
+        self._looked = now
+        if limit is None or not self.started or self.silent < limit:
+            return _Working()
+        self.kill()
+        return ProcessHung(limit)
+
+    def _heard(self) -> None:
+        self.silent, self._looked = 0.0, time.monotonic()
+
+    def kill(self) -> None:
+        self.process.kill()
+        self.process.join()
+
+
+def _serve(function: Callable[..., Any], tasks: Connection) -> None:
+    """What a child does until its parent has no more tasks, or is gone."""
+    global _tell_parent
+    Thread(target=_end_with_parent, daemon=True).start()
+    _tell_parent = lambda: tasks.send(_Working())  # noqa: E731
+    _tell_parent()
+    while True:
+        try:
+            task = tasks.recv()
+        except EOFError:
+            return
+        try:
+            result = function(*task)
+        except (ValueError, OSError) as error:
+            result = error
+        tasks.send(result)
+
+
+def _end_with_parent() -> None:
+    """Not at the end of the task: until then somebody may have started the same again."""
+    parent = parent_process()
+    assert parent is not None, "in a child"
+    parent.join()
+    os._exit(1)
+
+
+def how_it_ended(exit_code: int) -> str:
+    """`signal 11, SIGSEGV`, with what the usual ones mean; `exit code 1`."""
+    if exit_code >= 0:
+        return f"exit code {exit_code}"
+    names = {number.value: number.name for number in signal.Signals}
+    name = names.get(-exit_code, "unknown")
+    meaning = {"SIGKILL": ": out of memory?"}.get(name, "")
+    return f"signal {-exit_code}, {name}{meaning}"
