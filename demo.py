@@ -35,7 +35,7 @@ from models.step.build import detector_from_checkpoint
 from models.step.inference import prepare_for_inference
 from models.weights.settings import checkpoint_classes, checkpoint_config
 from utils.config.step import Config
-from utils.evaluation.postprocess import Detections, detect, merge_detections
+from utils.evaluation.postprocess import Detections, PostProcess, merge_detections
 from utils.formats.checkpoints import read_checkpoint
 from utils.geometry.boxes import normalize_boxes, scale_boxes
 from utils.geometry.grid import grid_proposals
@@ -129,25 +129,17 @@ class PersonDetector:
     detector: StepDetector
     config: Config
     device: torch.device
-    score_threshold: float
+    post_process: PostProcess
     merge_threshold: float
 
     def __call__(self, windows: list[Window]) -> list[KeyFrame]:
         """Detect with the last step, on a batch of windows."""
-        size, options = self.config.data.image_size, self.config.test
+        size = self.config.data.image_size
         proposals = grid_proposals(self.config.data.proposals).to(self.device) * size
         images = torch.stack([window.images for window in windows]).to(self.device)
         with torch.inference_mode():
             output = self.detector(to_unit_range(images), [proposals] * len(windows))[-1]
-        found = detect(
-            output,
-            [len(proposals)] * len(windows),
-            size,
-            size,
-            self.score_threshold,
-            options.nms_threshold,
-            options.max_detections,
-        )
+        found = self.post_process(output, [len(proposals)] * len(windows), size, size)
         return [self._key_frame(w, d, size) for w, d in zip(windows, found, strict=True)]
 
     def _key_frame(self, window: Window, found: Detections, size: int) -> KeyFrame:
@@ -362,9 +354,10 @@ def demo(arguments: argparse.Namespace) -> None:
     check_output(output, found.opened)
     device = torch.device(arguments.device or ("cuda" if torch.cuda.is_available() else "cpu"))
     detector = prepare_for_inference(detector_from_checkpoint(checkpoint, path).to(device))
-    detect_persons = PersonDetector(
-        detector, config, device, arguments.conf_thresh, arguments.global_thresh
+    post_process = PostProcess(
+        arguments.conf_thresh, config.test.nms_threshold, config.test.max_detections
     )
+    detect_persons = PersonDetector(detector, config, device, post_process, arguments.global_thresh)
     settings = {
         "score_threshold": arguments.conf_thresh,
         "merge_threshold": arguments.global_thresh,

@@ -39,6 +39,7 @@ from models.step.build import detector_from_checkpoint
 from models.step.inference import prepare_for_inference
 from models.weights.settings import checkpoint_config
 from utils.config.step import Config, load_config
+from utils.evaluation.postprocess import PostProcess
 from utils.formats.checkpoints import read_checkpoint
 from utils.geometry.grid import grid_proposals
 from utils.structures import to_unit_range
@@ -102,7 +103,9 @@ class Case:
 
     def demo(self, threshold: float, folder: Path) -> StreamTimes:
         """How fast the demo is."""
-        persons = PersonDetector(self.detector, self.config, CPU, threshold, 0.8)
+        test = self.config.test
+        post_process = PostProcess(threshold, test.nms_threshold, test.max_detections)
+        persons = PersonDetector(self.detector, self.config, CPU, post_process, 0.8)
         names = [f"class {i}" for i in range(self.config.model.num_classes)]
         return annotate_video(persons, "v", self.source, self.stride, names, folder / "v.mp4")[1]
 

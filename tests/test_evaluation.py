@@ -12,6 +12,7 @@ from external.ava_evaluation import read_boxes
 from external.ava_evaluation.__main__ import main as evaluate_files
 from utils.evaluation.evaluator import StepEvaluator, check_judgeable
 from utils.evaluation.groundtruth import read_groundtruth
+from utils.evaluation.postprocess import PostProcess
 from utils.evaluation.text import format_classes, format_results
 from utils.structures import ClipBatch, ClipKey, ClipTargets, StepOutput
 
@@ -149,7 +150,7 @@ def test_metrics_are_those_of_the_written_files(tmp_path: Path, protocol: str) -
     truth = write_groundtruth(tmp_path / "gt.csv", batch)
     label_map = tmp_path / "classes.csv"
     label_map.write_text("".join(f"{i},{name}\n" for i, name in CLASSES.items()))
-    evaluator = StepEvaluator(CLASSES, score_threshold=0.0)
+    evaluator = StepEvaluator(CLASSES, PostProcess(score_threshold=0.0))
     evaluator.add(batch, outputs)
     metrics = evaluator.evaluate(read_boxes(truth), protocol=protocol)
     files = evaluator.write_detections(tmp_path)
@@ -239,7 +240,7 @@ def test_cls_stage_is_judged_on_annotated_boxes(tmp_path: Path) -> None:
     batch = replace(batch, proposals=[t.boxes for t in batch.targets])
     truth = write_groundtruth(tmp_path / "gt.csv", batch)
     labels = torch.cat([t.labels for t in batch.targets])
-    evaluator = StepEvaluator(CLASSES, nms_threshold=1.0)
+    evaluator = StepEvaluator(CLASSES, PostProcess(nms_threshold=1.0))
     evaluator.add(batch, make_outputs([(torch.cat(batch.proposals), labels)]))
     step = evaluator.evaluate(read_boxes(truth))["steps"][0]
     assert (step["mAP"], step["recall"]) == (1.0, 1.0)

@@ -6,7 +6,7 @@ import torch
 from utils.evaluation.postprocess import (
     Detections,
     Person,
-    detect,
+    PostProcess,
     interpolate_persons,
     match_persons,
     merge_detections,
@@ -23,9 +23,8 @@ def make_output(boxes: torch.Tensor, scores: torch.Tensor) -> StepOutput:
 
 
 def detect_one(boxes: list, scores: list, **options) -> Detections:
-    settings = {"score_threshold": 0.01, "nms_threshold": 0.4, "max_detections": 300} | options
     output = make_output(torch.tensor(boxes), torch.tensor(scores))
-    return detect(output, [len(boxes)], HEIGHT, WIDTH, **settings)[0]
+    return PostProcess(**options)(output, [len(boxes)], HEIGHT, WIDTH)[0]
 
 
 def random_output(count: int, classes: int, seed: int = 0) -> StepOutput:
@@ -80,7 +79,7 @@ def test_nms_threshold_of_one_keeps_duplicates() -> None:
 
 def test_classes_in_one_call_equal_a_loop_over_classes() -> None:
     output = random_output(60, 7)
-    found = detect(output, [60], HEIGHT, WIDTH, 0.3, 0.4, 10_000)[0]
+    found = PostProcess(0.3, 0.4, 10_000)(output, [60], HEIGHT, WIDTH)[0]
     boxes = make_valid(output.boxes, HEIGHT, WIDTH)
     for c in range(7):
         above = (output.scores[:, c] > 0.3).nonzero()[:, 0]
@@ -98,17 +97,18 @@ def test_the_last_class_is_compared_as_exactly_as_the_first(label: int) -> None:
     boxes = torch.tensor([[0.0, 0.0, 10.0, 10.0], [0.0, 0.0, 10.0, 4.0005]])
     scores = torch.zeros(2, 80)
     scores[:, label] = torch.tensor([0.9, 0.8])
-    found = detect(make_output(boxes, scores), [2], 400, 400, 0.01, 0.4, 300)
+    found = PostProcess()(make_output(boxes, scores), [2], 400, 400)
     assert len(found[0]) == 1
 
 
 def test_each_clip_gives_its_own_result() -> None:
     output = random_output(12, 3)
-    together = detect(output, [5, 0, 7], HEIGHT, WIDTH, 0.3, 0.4, 300)
+    post_process = PostProcess(score_threshold=0.3)
+    together = post_process(output, [5, 0, 7], HEIGHT, WIDTH)
     assert [len(found) for found in together][1] == 0
     for found, rows in zip(together, (slice(0, 5), slice(5, 5), slice(5, 12)), strict=True):
         part = make_output(output.boxes[rows], output.scores[rows])
-        alone = detect(part, [len(part.boxes)], HEIGHT, WIDTH, 0.3, 0.4, 300)[0]
+        alone = post_process(part, [len(part.boxes)], HEIGHT, WIDTH)[0]
         assert torch.equal(found.boxes, alone.boxes)
         assert torch.equal(found.classes, alone.classes)
         assert torch.equal(found.scores, alone.scores)

@@ -7,6 +7,7 @@ they are collected, so `python -m external.ava_evaluation` on the CSV gives the 
 
 from __future__ import annotations
 
+import dataclasses
 import math
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -25,9 +26,9 @@ from utils.evaluation.overlaps import (
     measure_overlap,
     summarize,
 )
-from utils.evaluation.postprocess import Detections, detect
+from utils.evaluation.postprocess import Detections, PostProcess, split_clips
 from utils.formats.ava_csv import quote_cell
-from utils.geometry.boxes import make_valid, normalize_boxes
+from utils.geometry.boxes import normalize_boxes
 from utils.structures import ClipBatch, ClipKey, StepOutput
 from utils.system.distributed import gather_objects, is_main
 
@@ -35,6 +36,7 @@ from utils.system.distributed import gather_objects, is_main
 Exclusions = Collection[ClipKey] | str | Path | None
 # Decimals of a coordinate in the files, a fraction of width or height: 0.0004 pixels of 400.
 DECIMALS = 6
+DEFAULT_POST_PROCESS = PostProcess()
 
 
 @dataclass
@@ -66,22 +68,16 @@ class StepEvaluator:
         evaluator.merge()                  in every process; afterwards the main one has all images
         metrics = evaluator.evaluate(...)  in the main process
 
-    classes: label map, id to name; class c of the network is the c-th of them. The thresholds are
-    those of `utils.evaluation.postprocess.detect`. The *cls* stage is evaluated on annotated boxes:
-    its batch carries them as proposals, and `nms_threshold` is 1.
+    classes: label map, id to name; class c of the network is the c-th of them. post_process: turns
+    outputs into detections. The *cls* stage is evaluated on annotated boxes: its batch carries them
+    as proposals, and the post-processing's `nms_threshold` is 1.
     """
 
     def __init__(
-        self,
-        classes: Mapping[int, str],
-        score_threshold: float = 0.01,
-        nms_threshold: float = 0.4,
-        max_detections: int = 300,
+        self, classes: Mapping[int, str], post_process: PostProcess = DEFAULT_POST_PROCESS
     ) -> None:
         self.classes = dict(sorted(classes.items()))
-        self.score_threshold = score_threshold
-        self.nms_threshold = nms_threshold
-        self.max_detections = max_detections
+        self.post_process = post_process
         self._found = _Collected()
 
     def __len__(self) -> int:
@@ -101,18 +97,11 @@ class StepEvaluator:
         while len(self._found.steps) < len(outputs):
             self._found.steps.append({})
         for images, output in zip(self._found.steps, outputs, strict=True):
-            valid = make_valid(output.boxes.float(), height, width).cpu().split(counts)
-            found = detect(
-                output,
-                counts,
-                height,
-                width,
-                self.score_threshold,
-                self.nms_threshold,
-                self.max_detections,
-            )
-            for key, truth, boxes, one in zip(batch.keys, truths, valid, found, strict=True):
-                images[key] = _compact(one, measure_overlap(truth, boxes), height, width)
+            clips = split_clips(output, counts, height, width)
+            for key, truth, (boxes, scores) in zip(batch.keys, truths, clips, strict=True):
+                found = self.post_process.detect(boxes, scores)
+                overlap = measure_overlap(truth, boxes.cpu())
+                images[key] = _compact(found, overlap, height, width)
 
     def merge(self) -> None:
         """Join what all processes collected, in the main process; the others keep their own.
@@ -170,9 +159,7 @@ class StepEvaluator:
             "iou_threshold": IOU_THRESHOLD,
             "key_frames": len(tested),
             "persons": sum(len(overlap.persons) for overlap in proposals),
-            "score_threshold": self.score_threshold,
-            "nms_threshold": self.nms_threshold,
-            "max_detections": self.max_detections,
+            **dataclasses.asdict(self.post_process),
         }
 
     def proposal_overlaps(
@@ -244,12 +231,9 @@ def check_judgeable(
 def build_evaluator(config: Config, classes: Mapping[int, str]) -> StepEvaluator:
     """The evaluator of a configuration. On annotated boxes, as in stage *cls*, NMS has no place."""
     options = config.test
-    return StepEvaluator(
-        classes,
-        options.score_threshold,
-        1.0 if config.train.task == "cls" else options.nms_threshold,
-        options.max_detections,
-    )
+    nms_threshold = 1.0 if config.train.task == "cls" else options.nms_threshold
+    post_process = PostProcess(options.score_threshold, nms_threshold, options.max_detections)
+    return StepEvaluator(classes, post_process)
 
 
 def _compact(found: Detections, overlap: Overlap, height: int, width: int) -> ImageResult:

@@ -1,6 +1,6 @@
 """From a step's output to detections, and from detections to the persons that a picture shows.
 
-Paper section 4.1 ("Implementation details") and the release's testing: spec sections 2 and 8.
+Paper, section 4.1 ("Implementation details"); docs/method.md, "Post-processing".
 Letters: N tubes of all clips together, M of one clip, C classes, D detections.
 """
 
@@ -46,46 +46,46 @@ class Person:
     labels: list[tuple[int, float]]
 
 
-def detect(
-    output: StepOutput,
-    counts: Sequence[int],
-    height: int,
-    width: int,
-    score_threshold: float,
-    nms_threshold: float,
-    max_detections: int,
-) -> list[Detections]:
-    """Turn one step's output into the detections of each clip.
+@dataclass(frozen=True)
+class PostProcess:
+    """Turns one step's output into the detections of each clip.
 
-    Boxes are made valid; of each class the scores strictly above `score_threshold` enter NMS at
-    IoU `nms_threshold` (1 keeps everything); the `max_detections` best over all classes stay.
-    counts: tubes of each clip, summing to N. height, width: of the resized image, in pixels.
+    Of each class the scores strictly above `score_threshold` enter NMS at IoU `nms_threshold`
+    (1 keeps everything); the `max_detections` best over all classes stay.
     Law: a clip's detections do not depend on the other clips of its batch.
     """
+
+    score_threshold: float = 0.01
+    nms_threshold: float = 0.4
+    max_detections: int = 300
+
+    def __call__(
+        self, output: StepOutput, counts: Sequence[int], height: int, width: int
+    ) -> list[Detections]:
+        """Return the detections of each clip; the arguments are those of `split_clips`."""
+        return [self.detect(*clip) for clip in split_clips(output, counts, height, width)]
+
+    def detect(self, boxes: Tensor, scores: Tensor) -> Detections:
+        """Return the detections of one clip: valid boxes `[M, 4]` in pixels, scores `[M, C]`."""
+        # In float64, so that boxes far from the origin overlap as those near it do.
+        kept = nms_classes(boxes.double(), scores, self.nms_threshold, self.score_threshold)
+        tubes, classes = kept.nonzero(as_tuple=True)  # [D], [D]
+        found = scores[tubes, classes]  # [D]
+        best = found.argsort(descending=True, stable=True)[: self.max_detections]
+        return Detections(boxes[tubes[best]], classes[best], found[best])
+
+
+def split_clips(
+    output: StepOutput, counts: Sequence[int], height: int, width: int
+) -> list[tuple[Tensor, Tensor]]:
+    """Return each clip's boxes `[M, 4]`, made valid, and scores `[M, C]`, float32.
+
+    counts: tubes of each clip, summing to N. height, width: of the resized image, in pixels.
+    """
     assert sum(counts) == len(output.scores), f"{len(output.scores)} tubes, expected {counts}"
-    boxes = make_valid(output.boxes.detach().float(), height, width)
-    scores = output.scores.detach().float()
-    return [
-        _detect_clip(b, s, score_threshold, nms_threshold, max_detections)
-        for b, s in zip(boxes.split(list(counts)), scores.split(list(counts)), strict=True)
-    ]
-
-
-def _detect_clip(
-    boxes: Tensor,
-    scores: Tensor,
-    score_threshold: float,
-    nms_threshold: float,
-    max_detections: int,
-) -> Detections:
-    """As `detect`, for the boxes `[M, 4]` and scores `[M, C]` of one clip."""
-    # In float64, so that boxes far from the origin overlap as those near it do.
-    tubes, classes = nms_classes(boxes.double(), scores, nms_threshold, score_threshold).nonzero(
-        as_tuple=True
-    )
-    found = scores[tubes, classes]
-    best = found.argsort(descending=True, stable=True)[:max_detections]
-    return Detections(boxes[tubes[best]], classes[best], found[best])
+    boxes = make_valid(output.boxes.detach().float(), height, width)  # [N, 4]
+    scores = output.scores.detach().float()  # [N, C]
+    return list(zip(boxes.split(list(counts)), scores.split(list(counts)), strict=True))
 
 
 def merge_detections(detections: Detections, merge_threshold: float) -> list[Person]:

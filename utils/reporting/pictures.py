@@ -7,13 +7,14 @@ from collections.abc import Sequence
 import cv2
 import numpy as np
 
-from utils.evaluation.postprocess import Person, detect, merge_detections
+from utils.evaluation.postprocess import Person, PostProcess, merge_detections
 from utils.reporting.drawing import draw_persons, short_names
 from utils.structures import ClipBatch, ClipTargets, StepOutput
 
 # A picture is enlarged to this height at least, or its labels could not be read.
 MIN_HEIGHT = 320
-SCORE, NMS, MERGE, MAX_DETECTIONS = 0.3, 0.4, 0.5, 50
+POST_PROCESS = PostProcess(score_threshold=0.3, nms_threshold=0.4, max_detections=50)
+MERGE_THRESHOLD = 0.5
 
 
 class ValidationPictures:
@@ -37,11 +38,11 @@ class ValidationPictures:
             return
         height, width = batch.images.shape[-2:]
         counts = [len(boxes) for boxes in batch.proposals]
-        found = detect(outputs[-1], counts, height, width, SCORE, NMS, MAX_DETECTIONS)[clip]
+        found = POST_PROCESS(outputs[-1], counts, height, width)[clip]
         image = batch.images[clip, batch.images.shape[1] // 2].permute(1, 2, 0).cpu().numpy()
         key = batch.keys[clip]
         self.pictures[f"{key.video}_{key.timestamp}"] = self._draw(
-            image, annotated_persons(batch.targets[clip]), merge_detections(found, MERGE)
+            image, annotated_persons(batch.targets[clip]), merge_detections(found, MERGE_THRESHOLD)
         )
 
     def _draw(
