@@ -30,11 +30,16 @@ import av
 import torch
 import yaml
 
+from utils.system.locks import LOCK
+
 UNSTABLE = re.compile(
-    r"^(seconds|time|clips_per_second|peak_memory_bytes|commit|versions|output|root|init|hardware|"
+    r"^(seconds|time|clips_per_second|peak_memory_bytes|memory|commit|versions|output|root|init|hardware|"
     r"speed|usage|made|version)$"
 )
 """Keys whose values differ between two runs of one version, or name a place."""
+
+IGNORED = ("results.md", LOCK)
+"""Files that hold times, and the lock, which holds the number of a process."""
 
 FEW = ["iterations=6", "save_every=3", "deterministic=true", "workers=0", "log_every=2"]
 FEW += ["validate_every=0"]
@@ -101,7 +106,9 @@ class Version:
         frames = ("--output", self.place / "frames", "--start", "auto", "--end", "auto")
         self.run("scripts/extract_clips.py", videos, *frames)
         labels = self.place / "labels.pkl"
-        self.run("scripts/generate_label.py", toy / "annotations" / "val.csv", "-o", labels)
+        self.run(
+            "scripts/generate_label.py", toy / "annotations" / "ava_val_v2.1.csv", "-o", labels
+        )
 
     def go_on(self, folder: str, origin: Version) -> None:
         """Train `origin`'s run to its end again, from its checkpoint half-way, into `folder`."""
@@ -143,6 +150,8 @@ def describe(path: Path) -> dict[str, str]:
                 return {str(number): ",".join(row) for number, row in enumerate(csv.reader(file))}
         case ".mp4":
             return dict(describe_video(path))
+        case ".md":
+            return {str(number): line for number, line in enumerate(path.read_text().splitlines())}
         case _:
             return {"": hashlib.sha256(path.read_bytes()).hexdigest()}
 
@@ -176,7 +185,7 @@ def files_of(place: Path) -> dict[str, Path]:
     return {
         str(path.relative_to(place)): path
         for path in sorted(place.rglob("*"))
-        if path.is_file() and "tensorboard" not in path.parts and path.name != "results.md"
+        if path.is_file() and "tensorboard" not in path.parts and path.name not in IGNORED
     }
 
 
@@ -186,14 +195,22 @@ def compare(before: Path, after: Path) -> list[str]:
     lines = [f"only before: {name}" for name in old if name not in new]
     lines += [f"only after: {name}" for name in new if name not in old]
     for name in old.keys() & new.keys():
-        was, is_now = (
-            {key: text.replace(str(place), "") for key, text in describe(path).items()}
-            for place, path in ((before, old[name]), (after, new[name]))
-        )
-        for key in sorted(was.keys() | is_now.keys()):
-            if was.get(key) != is_now.get(key):
-                lines.append(f"{name}: {key}: {was.get(key)} | {is_now.get(key)}")
+        was, is_now = describe_here(old[name], before), describe_here(new[name], after)
+        lines += differences(name, was, is_now)
     return sorted(lines)
+
+
+def describe_here(path: Path, place: Path) -> dict[str, str]:
+    """As `describe`, whatever `place` the version worked in."""
+    return {key: text.replace(str(place), "") for key, text in describe(path).items()}
+
+
+def differences(name: str, was: dict[str, str], is_now: dict[str, str]) -> list[str]:
+    return [
+        f"{name}: {key}: {was.get(key)} | {is_now.get(key)}"
+        for key in sorted(was.keys() | is_now.keys())
+        if was.get(key) != is_now.get(key)
+    ]
 
 
 def compare_taken_over(before: Version, after: Version) -> list[str]:
@@ -202,12 +219,11 @@ def compare_taken_over(before: Version, after: Version) -> list[str]:
     for old, new in (("resumed", "taken_over"), ("test", "test_of_before")):
         for name, path in files_of(after.place / new).items():
             if path.suffix in (".pt", ".csv", ".json"):
-                was, is_now = describe(before.place / old / name), describe(path)
-                lines += [
-                    f"{new}/{name}: {key}: {was.get(key)} | {is_now.get(key)}"
-                    for key in was.keys() | is_now.keys()
-                    if was.get(key) != is_now.get(key) and not key.endswith(("name", "checkpoint"))
-                ]
+                was = describe_here(before.place / old / name, before.place)
+                is_now = describe_here(path, after.place)
+                # The checkpoint is named by where it lies, and that is the version before's.
+                is_now = {k: t.replace(str(before.place), "") for k, t in is_now.items()}
+                lines += differences(f"{new}/{name}", was, is_now)
     return lines
 
 
