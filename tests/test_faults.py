@@ -10,7 +10,8 @@ import pytest
 import torch
 
 from data.datasets.ava import AvaClips, build_dataset
-from data.loading.loader import ClipLoader, build_loader, deaths_explained
+from data.loading.loader import ClipLoader, build_loader
+from data.loading.workers import deaths_explained
 from models import build_detector
 from tests.entries import Script
 from tests.helpers import install_apex, random_boxes, random_targets, tiny_detector, tiny_model
@@ -250,7 +251,7 @@ def test_a_connection_that_breaks_before_the_process_is_gone(
         with deaths_explained():
             batches = iter(loader)
             next(batches)
-            while loader.dataset.keys[int(loader.held[0, 2])].timestamp != 903:
+            while loader.dataset.keys[int(loader.watched.held[0, 2])].timestamp != 903:
                 time.sleep(0.05)
             raise error
 
@@ -266,7 +267,7 @@ def test_the_death_of_an_idle_process_blames_no_sample(data: Path):
         with deaths_explained():
             for _ in loader:
                 pass
-            os.kill(int(loader.held[0, 0]), signal.SIGKILL)
+            os.kill(int(loader.watched.held[0, 0]), signal.SIGKILL)
             time.sleep(5)
 
     with pytest.raises(ChildProcessError, match="died idle, after video toy_train_000"):

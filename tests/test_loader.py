@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pickle
+import time
 from collections.abc import Iterable
 from itertools import chain
 from pathlib import Path
@@ -12,7 +13,8 @@ import pytest
 import torch
 
 from data.datasets.ava import AvaClips, build_dataset
-from data.loading.loader import TestingBatches, TrainingBatches, build_loader
+from data.loading.loader import build_loader
+from data.loading.samplers import TestingBatches, TrainingBatches
 from tests.tiny_ava import frame_of, write_dataset
 from utils.config.step import Config, load_config
 from utils.geometry.grid import grid_proposals
@@ -231,6 +233,36 @@ def test_workers_give_what_one_process_gives_in_every_epoch(
             assert a.keys == b.keys
             assert a.seeds == b.seeds
             assert torch.equal(a.images, b.images)
+
+
+class Squares:
+    """A dataset of numbers: nothing but what `ClipDataset` asks for."""
+
+    def __len__(self) -> int:
+        return 6
+
+    def __getitem__(self, index: tuple[int, int]) -> int:
+        epoch, number = index
+        if number == 4 and epoch == 1:
+            time.sleep(30)
+        return number * number + 100 * epoch
+
+    def describe(self, index: int) -> str:
+        return f"the square of {index}"
+
+    def collate(self, samples: list[int]) -> list[int]:
+        return samples
+
+
+@pytest.mark.parametrize("workers", [0, 1])
+def test_any_dataset_is_loaded_by_index_collated_and_named_by_itself(workers: int) -> None:
+    loader = build_loader(Squares(), 4, workers, context="fork" if workers else None, timeout=1)
+    assert list(loader) == [[0, 1, 4, 9], [16, 25]]
+    loader.set_epoch(1)
+    batches = iter(loader)
+    assert next(batches) == [100, 101, 104, 109]
+    with pytest.raises(TimeoutError, match=r"being loaded: the square of 4 \(epoch 1\)"):
+        next(batches)
 
 
 def test_a_loader_resumes_in_mid_epoch(root: Path) -> None:

@@ -13,7 +13,8 @@ from pathlib import Path
 
 import pytest
 
-from data.loading.loader import ClipLoader, build_loader, deaths_explained, describe_shortage
+from data.loading.loader import ClipLoader, build_loader
+from data.loading.workers import deaths_explained, describe_shortage
 from tests.helpers import ROOT
 from tests.test_faults import clips
 from utils.structures import ClipBatch
@@ -75,7 +76,7 @@ def test_a_batch_that_cannot_be_sent_ends_the_wait(
 
 
 def test_a_shortage_is_described_where_there_is_no_shared_memory(monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr("data.loading.loader.SHARED_MEMORY", "/nonexistent")
+    monkeypatch.setattr("data.loading.workers.SHARED_MEMORY", "/nonexistent")
     assert "/nonexistent is not there" in describe_shortage("x")
 
 
@@ -127,7 +128,7 @@ def test_what_comes_in_time_is_taken_though_a_signal_came():
 UNHEARD = """
 import os, signal, threading, time
 import utils.system.interrupt
-utils.system.interrupt.SAME_SIGNAL = utils.interrupt.SECONDS_TO_HEAR = 0.2
+utils.system.interrupt.SAME_SIGNAL = utils.system.interrupt.SECONDS_TO_HEAR = 0.2
 def send():
     for wait in {waits}:
         time.sleep(wait)

@@ -20,7 +20,7 @@ from data.windows import SecondFolders, read_images
 from utils.config.step import Config
 from utils.formats.labels import read_label_map
 from utils.geometry.grid import grid_proposals, read_proposals
-from utils.structures import ClipKey, ClipSample, ClipTargets
+from utils.structures import ClipBatch, ClipKey, ClipSample, ClipTargets, collate_clips
 
 # Frames per feature step: the temporal stride of I3D up to Mixed_4f.
 FRAMES_PER_STEP = 4
@@ -124,14 +124,22 @@ class AvaClips(Dataset[ClipSample]):
         sequence = np.random.SeedSequence((self.seed, epoch, index))
         return int(sequence.generate_state(1, np.uint64)[0] >> np.uint64(1))
 
+    def describe(self, index: int) -> str:
+        """Return the video and second of sample `index`, for messages."""
+        key = self.keys[index]
+        return f"video {key.video}, second {key.timestamp}"
+
+    def collate(self, samples: list[ClipSample]) -> ClipBatch:
+        """Join samples into a batch; see `collate_clips`."""
+        return collate_clips(samples)
+
     def __getitem__(self, index: int | tuple[int, int]) -> ClipSample:
         """The sample at `index` or `(epoch, index)`. A `ValueError` names its image."""
         epoch, index = index if isinstance(index, tuple) else (self.epoch, index)
-        key = self.keys[index]
         try:
-            return self._load(key, self.sample_seed(epoch, index))
+            return self._load(self.keys[index], self.sample_seed(epoch, index))
         except ValueError as error:
-            raise ValueError(f"video {key.video}, second {key.timestamp}: {error}") from error
+            raise ValueError(f"{self.describe(index)}: {error}") from error
 
     def _load(self, key: ClipKey, seed: int) -> ClipSample:
         rng = np.random.default_rng(seed)
