@@ -1,6 +1,7 @@
 """Backbones, heads, the progressive loop, sampling and losses."""
 
-from models.step.build import build_detector, load_detector
+from models.registry import load_detector, open_checkpoint
+from models.step.build import build_detector
 from models.step.detector import StepDetector
 
-__all__ = ["StepDetector", "build_detector", "load_detector"]
+__all__ = ["StepDetector", "build_detector", "load_detector", "open_checkpoint"]

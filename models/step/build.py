@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import torch
@@ -14,11 +15,16 @@ from models.backbones.tiny3d import Tiny3D
 from models.layers import Freeze
 from models.step.detector import StepDetector
 from models.step.heads import ContextBranch, TwoBranchHead
+from models.weights.checkpoint import (
+    DetectorKind,
+    LoadedCheckpoint,
+    Release,
+    open_checkpoint,
+)
 from models.weights.origin import describe_fresh, describe_origin
-from models.weights.released import is_released, read_released
-from models.weights.settings import checkpoint_config
+from models.weights.released import is_released, read_released_config, released_classes
 from utils.config.step import Config, ModelConfig
-from utils.formats.checkpoints import check_fits, load_state, read_checkpoint
+from utils.formats.checkpoints import load_state, read_checkpoint
 
 MOST_WEIGHTS = 2**30
 """Largest detector that is built for training: 4 GiB of weights, 16 GiB with Adam's state."""
@@ -75,31 +81,22 @@ def build_backbone(config: ModelConfig) -> Backbone:
     return I3D(freeze)
 
 
-def load_detector(path: str | Path, device: str | torch.device = "cpu") -> StepDetector:
-    """The detector of a checkpoint, ours or one of the authors' release, in eval mode.
-
-    The checkpoint's own settings (steps, schedule, extension, context, classes, clip length)
-    decide how it is built; paths in it are never used. Raises `ValueError` naming the file where
-    it is missing, holds code instead of data, or does not fit its own settings.
-    """
-    return detector_from_checkpoint(read_checkpoint(path), path).to(device).eval()
+STEP: DetectorKind[Config, StepDetector] = DetectorKind(
+    Config,
+    build_detector,
+    Release(
+        is_released,
+        read_released_config,
+        released_classes,
+        partial(build_detector, anticipate_always=True),
+    ),
+)
+"""What it takes to open a checkpoint of STEP, ours or one of the authors' release."""
 
 
 def detector_from_checkpoint(checkpoint: dict, path: str | Path) -> StepDetector:
-    """As `load_detector`, from the content that `read_checkpoint` gave; `path` is for errors."""
-    released = is_released(checkpoint)
-    if released:
-        config, state = read_released(checkpoint, path)
-    else:
-        config = checkpoint_config(checkpoint, path).model
-        state = checkpoint["model"]
-    # On `meta` nothing has values: weights that do not fit are refused before memory is taken.
-    with torch.device("meta"):
-        own = build_detector(config, anticipate_always=released).state_dict()
-    check_fits(state, own, path)
-    detector = build_detector(config, anticipate_always=released)
-    load_state(detector, state, path)
-    return detector
+    """As `LoadedCheckpoint.build`, in train mode."""
+    return LoadedCheckpoint(checkpoint, path, {"step": STEP}).build().train()
 
 
 def build_for_training(
@@ -138,8 +135,7 @@ def initialize_from(detector: StepDetector, path: str | Path) -> set[str]:
     A checkpoint with as many heads as `detector` gives each step its own. Returns the names of what
     was taken over.
     """
-    checkpoint = read_checkpoint(path)
-    source = detector_from_checkpoint(checkpoint, path).state_dict()
+    source = open_checkpoint(path, {"step": STEP}).build().state_dict()
     own = detector.state_dict()
     heads = {name.split(".")[1] for name in source if name.startswith("heads.")}
     taken = {}

@@ -11,13 +11,14 @@ import math
 import re
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from torch import Tensor
 
 from models.backbones.i3d import I3D
-from utils.config.step import ModelConfig, config_from_dict
+from utils.config.step import Config, ModelConfig, TrainConfig, config_from_dict
 from utils.formats.checkpoints import check_weights
+from utils.formats.labels import read_label_map
 from utils.formats.schema import Positive, check_shape, shown
 
 # The release's name of each part of a head, and ours.
@@ -63,9 +64,29 @@ _SETTING_NAMES = {
 }
 
 
+# The release's classes are not in its checkpoints: 60 are AVA v2.1's evaluated ones.
+_AVA_CLASSES = Path(__file__).resolve().parents[2] / "configs" / "ava_actions_v2.1.csv"
+
+
 def is_released(checkpoint: Mapping[str, Any]) -> bool:
     """Whether this is a checkpoint of the authors' release rather than ours."""
     return "base_net" in checkpoint
+
+
+def released_classes(num_classes: int) -> dict[int, str] | None:
+    """Id to name of the classes of a released checkpoint; `None` unless they are AVA's 60."""
+    names = read_label_map(_AVA_CLASSES)
+    return names if num_classes == len(names) else None
+
+
+def read_released_config(
+    checkpoint: Mapping[str, Any], path: str | Path
+) -> tuple[Config, dict[str, Tensor]]:
+    """As `read_released`, with every setting: those that the release does not say are defaults."""
+    model, state = read_released(checkpoint, path)
+    task: Literal["cls", "step"] = "step" if model.local_branch else "cls"
+    train = TrainConfig(task=task, thresholds=[0.5] * model.steps)
+    return Config(model=model, train=train), state
 
 
 def read_released(

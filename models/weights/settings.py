@@ -7,15 +7,13 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from models.weights.released import is_released, read_released
+from models.weights.released import is_released, read_released_config, released_classes
 from utils.config.step import (
     Config,
     DataConfig,
-    TrainConfig,
     config_from_dict,
     sections,
 )
-from utils.formats.labels import read_label_map
 from utils.formats.schema import Classes, check_shape, shown
 from utils.geometry.grid import is_grid
 
@@ -28,24 +26,16 @@ _PATHS = {
     },
     "train": {"name", "output", "init", "kinetics"},
 }  # fmt: skip
-# The release's classes are not in its checkpoints: 60 are AVA v2.1's evaluated ones.
 _PLAIN_NAME = r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,99}"
-_AVA_CLASSES = Path(__file__).resolve().parents[2] / "configs" / "ava_actions_v2.1.csv"
 
 
-def checkpoint_config(checkpoint: Mapping[str, Any], path: str | Path) -> Config:
-    """The settings a checkpoint was trained with; its paths are replaced by the defaults.
+def saved_config(checkpoint: Mapping[str, Any], path: str | Path) -> Config:
+    """The settings that a checkpoint of ours was trained with; its paths become the defaults.
 
-    checkpoint: what `read_checkpoint` gave, ours or the release's. path: for errors. Of proposals
-    only a grid's number stays. Raises `ValueError` naming `path` for anything else than a
-    checkpoint of a detector, and for settings that do not fit.
+    checkpoint: what `read_checkpoint` gave. path: for errors. Of proposals only a grid's number
+    stays. Raises `ValueError` naming `path` for anything else than a checkpoint of a detector, and
+    for settings that do not fit.
     """
-    if is_released(checkpoint):
-        model, _ = read_released(checkpoint, path)
-        train = TrainConfig(thresholds=[0.5] * model.steps)
-        if not model.local_branch:
-            train.task = "cls"
-        return Config(model=model, train=train)
     saved = checkpoint.get("config")
     if not isinstance(saved, dict) or not isinstance(checkpoint.get("model"), Mapping):
         raise ValueError(
@@ -79,19 +69,34 @@ def _without_paths(options: Any, section: str, path: str | Path) -> dict[str, An
     return kept
 
 
-def checkpoint_classes(
+def saved_classes(
     checkpoint: Mapping[str, Any], num_classes: int, path: str | Path
-) -> dict[int, str] | None:
-    """Id to name of a checkpoint's classes, ascending ids; `None` where nobody knows the names.
+) -> dict[int, str]:
+    """Id to name of the classes of a checkpoint of ours, ascending ids.
 
-    Ours carry them. Of the release, 60 classes are AVA v2.1's evaluated ones.
+    Raises `ValueError` naming `path` unless there are `num_classes` names.
     """
-    if is_released(checkpoint):
-        names = read_label_map(_AVA_CLASSES)
-        return names if num_classes == len(names) else None
     classes = check_shape(checkpoint.get("classes"), Classes, f"{path}: classes", "names by id")
     if len(classes) != num_classes:
         raise ValueError(
             f"{path}: expected classes, the names of {num_classes} ids, got {shown(classes)}"
         )
     return dict(sorted(classes.items()))
+
+
+def checkpoint_config(checkpoint: Mapping[str, Any], path: str | Path) -> Config:
+    """As `LoadedCheckpoint.config`."""
+    return (
+        read_released_config(checkpoint, path)[0]
+        if is_released(checkpoint)
+        else saved_config(checkpoint, path)
+    )
+
+
+def checkpoint_classes(
+    checkpoint: Mapping[str, Any], num_classes: int, path: str | Path
+) -> dict[int, str] | None:
+    """As `LoadedCheckpoint.classes`."""
+    if is_released(checkpoint):
+        return released_classes(num_classes)
+    return saved_classes(checkpoint, num_classes, path)

@@ -1,0 +1,39 @@
+"""The detectors by name: what it takes to open a checkpoint of each, and the ways in for users."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TypeAlias
+
+import torch
+
+from models.step.build import STEP
+from models.step.detector import StepDetector
+from models.weights.checkpoint import DetectorKind, LoadedCheckpoint
+from models.weights.checkpoint import open_checkpoint as open_as
+from utils.config.step import Config
+
+AnyConfig: TypeAlias = Config
+AnyDetector: TypeAlias = StepDetector
+
+DETECTORS: dict[str, DetectorKind[AnyConfig, AnyDetector]] = {"step": STEP}
+"""A new detector is a line here. Checkpoints that name no detector are of the first."""
+
+
+def open_checkpoint(path: str | Path) -> LoadedCheckpoint[AnyConfig, AnyDetector]:
+    """Read the checkpoint `path`, ours or one of the authors' release: settings, classes, model.
+
+    The file is read once, and the model is built when `build` asks for it. Raises `ValueError`
+    naming the file where it is missing, holds code instead of data, or is no detector's.
+    """
+    return open_as(path, DETECTORS)
+
+
+def load_detector(path: str | Path, device: str | torch.device = "cpu") -> AnyDetector:
+    """The detector of a checkpoint, ours or one of the authors' release, in eval mode.
+
+    The checkpoint's own settings (steps, schedule, extension, context, classes, clip length)
+    decide how it is built; paths in it are never used. Raises `ValueError` naming the file where
+    it is missing, holds code instead of data, or does not fit its own settings.
+    """
+    return open_checkpoint(path).build(device)
