@@ -1,7 +1,8 @@
 """Pickles of annotations made with NumPy, read as data: nothing in them is executed.
 
-Four names occur in the published files; each is answered by a function of ours that makes what it
-must and nothing else. Any other name is refused before it is looked up.
+Four names occur in the published files, and two more in what Python 3 writes by other protocols;
+each is answered by a function of ours that makes what it must and nothing else. Any other name is
+refused before it is looked up.
 """
 
 from __future__ import annotations
@@ -94,6 +95,20 @@ def _dtype(code: Any, *rest: Any) -> np.dtype:
     return np.dtype(code)
 
 
+def _latin1(text: Any, encoding: Any) -> bytes:
+    """The bytes that Python 3 writes as text for Python 2 (pickle protocols up to 2)."""
+    if not isinstance(text, str) or encoding != "latin1":
+        raise pickle.UnpicklingError("bytes in another encoding than latin1")
+    return text.encode("latin1")
+
+
+def _from_buffer(content: Any, dtype: Any, shape: Any, order: Any) -> np.ndarray:
+    """An array as pickle protocol 5 writes it."""
+    if not _is_plain(dtype) or not isinstance(content, bytes | bytearray):
+        raise pickle.UnpicklingError("an array of other things than numbers or text")
+    return np.frombuffer(content, dtype).reshape(shape, order=order)
+
+
 def _is_plain(dtype: Any) -> bool:
     return isinstance(dtype, np.dtype) and dtype.kind in _KINDS
 
@@ -103,4 +118,6 @@ _answers: dict[tuple[str, str], Any] = {
     ("numpy.core.multiarray", "scalar"): _scalar,
     ("numpy", "ndarray"): np.ndarray,
     ("numpy", "dtype"): _dtype,
+    ("numpy.core.numeric", "_frombuffer"): _from_buffer,
+    ("_codecs", "encode"): _latin1,
 }
