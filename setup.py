@@ -24,7 +24,7 @@ from pathlib import Path
 from setuptools import Extension, find_packages, setup
 
 ROOT = Path(__file__).resolve().parent
-PACKAGES = ("models", "data", "utils", "external")
+PACKAGES = ("models", "data", "recipes", "utils", "external")
 # Turing to Hopper, and PTX from which a driver compiles for what came later. Every nvcc that can
 # build for torch >= 2.4 knows these.
 DEFAULT_CUDA_ARCHITECTURES = "7.5;8.0;8.6;9.0+PTX"

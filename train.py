@@ -19,16 +19,16 @@ from typing import Any
 
 import torch
 
-from data.datasets.ava import AvaClips, build_dataset
+from data.datasets.ava import AvaClips
 from data.loading.loader import ClipLoader, build_loader, deaths_explained
 from data.loading.validation import ValidationSet
 from models import StepDetector, build_detector
-from models.step.build import build_for_training
 from models.step.criterion import StepCriterion
 from models.step.inference import prepare_for_inference
 from models.step.rates import build_optimizer
 from models.step.training import build_pass
 from models.weights.settings import checkpoint_config
+from recipes import find_recipe
 from utils.config.step import Config, describe_options, load_config
 from utils.engine.agreement import check_same, settings_facts, weights_facts
 from utils.engine.determinism import seed_iteration, set_deterministic
@@ -170,18 +170,19 @@ def build_trainer(config: Config, device: torch.device) -> Trainer:
     precision = on_all(lambda: Precision(device, train.precision, train.amp_backend))
     torch.manual_seed(train.seed)
     set_deterministic(train.deterministic, device)
-    dataset = on_all(lambda: build_dataset(config, "train"))
+    recipe = find_recipe(config.to_dict(), config.train.name)
+    dataset = on_all(lambda: recipe.build_dataset(config, "train"))
     config.model.num_classes = len(dataset.classes)
     loader = on_all(lambda: build_training_loader(config, dataset))
     schedule = build_schedule(config, len(loader))
     say(describe_start(config, device, loader, schedule.iterations))
-    detector = on_all(lambda: build_for_training(config, say)).to(device)
+    detector = on_all(lambda: recipe.build_model(config, say)).to(device)
     validation = on_all(lambda: ValidationSet(config))
     if world_size() > 1:
         data = {"the training set": dataset.digest(), "the validation set": validation.digest()}
         check_same({"training clips": len(dataset), **data, **weights_facts(config)})
     validate = make_validation(config, validation, detector, device)
-    optimizer = build_optimizer(train, detector, loader.batch_size)
+    optimizer = recipe.build_optimizer(config, detector, loader.batch_size)
 
     def fits(content: dict[str, Any], path: Path) -> None:
         check_fits(content["model"], detector.state_dict(), path)
@@ -190,11 +191,11 @@ def build_trainer(config: Config, device: torch.device) -> Trainer:
             raise ValueError(f"{path}: its scaler is not that of {train.precision}")
 
     run = RunFolder(config, train.resume, fits)
-    model = precision.prepare(build_pass(train, detector), optimizer)
+    model = precision.prepare(recipe.build_training_pass(config, detector), optimizer)
     trainer = Trainer(
         distribute(model, device),
         detector,
-        StepCriterion(train.location_weight, train.neighbor_weight),
+        recipe.build_criterion(config),
         optimizer,
         warmup_cosine(optimizer, schedule.iterations, train.warmup_iterations, train.warmup_factor),
         precision,
@@ -249,7 +250,7 @@ def replay(path: Path, device: torch.device) -> None:
     seed_iteration(train.seed, content["iteration"], content["process"])
     with precision.autocast(), torch.no_grad():
         batch = batch.to(device)
-        samples = model(batch.images, batch.proposals, batch.targets, batch.seeds)
+        samples = model(batch)
     losses = StepCriterion(train.location_weight, train.neighbor_weight)(samples)
     print("\n".join(f"{name}: {value.item():g}" for name, value in losses.items()))
     print(f"iteration {content['iteration']}: {describe_fault(losses, batch, detector)}")

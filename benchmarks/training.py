@@ -22,7 +22,7 @@ from models.step.training import build_pass
 from utils.config.step import Config, load_config
 from utils.engine.profiling import Profiler, section
 from utils.geometry.grid import grid_proposals
-from utils.structures import ClipTargets
+from utils.structures import ClipBatch, ClipKey, ClipTargets
 from utils.system.allocator import keep_freed_memory
 from utils.system.cli import ROOT
 
@@ -40,14 +40,17 @@ class Iteration:
         self.criterion = StepCriterion(train.location_weight, train.neighbor_weight)
         self.optimizer = build_optimizer(train, detector)
         clips, frames = train.batch_size, detector.window_frames
-        self.images = torch.randint(0, 256, (clips, frames, 3, size, size), dtype=torch.uint8)
-        self.proposals = [grid_proposals(config.data.proposals) * size] * clips
         classes, reach = config.model.num_classes, max(detector.chunks) // 2 or 1
-        self.targets = [make_targets(size, classes, reach) for _ in range(clips)]
+        self.batch = ClipBatch(
+            torch.randint(0, 256, (clips, frames, 3, size, size), dtype=torch.uint8),
+            [grid_proposals(config.data.proposals) * size] * clips,
+            [make_targets(size, classes, reach) for _ in range(clips)],
+            [ClipKey("made", i) for i in range(clips)],
+            list(range(clips)),
+        )
 
     def __call__(self) -> None:
-        seeds = list(range(len(self.images)))
-        samples = self.model(self.images, self.proposals, self.targets, seeds)
+        samples = self.model(self.batch)
         with section("losses"):
             losses = self.criterion(samples)
         with section("backward"):

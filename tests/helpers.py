@@ -20,7 +20,7 @@ from torch import Tensor
 
 from models import StepDetector, build_detector
 from utils.config.step import ModelConfig
-from utils.structures import ClipTargets
+from utils.structures import ClipBatch, ClipKey, ClipTargets
 
 ROOT = Path(__file__).resolve().parents[1]
 SHARED = ROOT.parent / "shared"
@@ -83,6 +83,14 @@ def random_targets(persons: int, classes: int = 5, reach: int = 1, seed: int = 0
         row[torch.randint(classes, (1,), generator=generator)] = 1
     neighbors = boxes[:, None, None].expand(-1, reach, 2, -1) + 1.0
     return ClipTargets(boxes, labels, neighbors, torch.ones(persons, reach, 2, dtype=torch.bool))
+
+
+def clip_batch(
+    images: Tensor, proposals: list[Tensor], targets: list[ClipTargets], seeds: list[int]
+) -> ClipBatch:
+    """A batch of these parts; its clips are of video "a"."""
+    keys = [ClipKey("a", i) for i in range(len(images))]
+    return ClipBatch(images, proposals, targets, keys, list(seeds))
 
 
 def install_apex(monkeypatch: pytest.MonkeyPatch) -> list[str]:

@@ -292,7 +292,7 @@ import sys, torch
 from torch.nn.parallel import DistributedDataParallel
 from models.step.criterion import StepCriterion
 from models.step.training import DetectionPass
-from tests.helpers import random_boxes, random_clips, random_targets, tiny_detector
+from tests.helpers import clip_batch, random_boxes, random_clips, random_targets, tiny_detector
 from utils.system.distributed import rank, start_process, stop_process, world_size
 start_process("cpu")
 detector = tiny_detector(freeze_stats=True).train()
@@ -304,7 +304,8 @@ targets = [random_targets(persons[i], seed=i) for i in part]
 model = DetectionPass(detector, [0.2, 0.35, 0.5])
 if world_size() == 2:
     model = DistributedDataParallel(model)
-StepCriterion()(model(images, proposals, targets, list(part)))["total"].backward()
+batch = clip_batch(images, proposals, targets, list(part))
+StepCriterion()(model(batch))["total"].backward()
 if rank() == 0:
     named = detector.named_parameters()
     torch.save({{n: p.grad for n, p in named if p.requires_grad}}, sys.argv[1])

@@ -10,6 +10,7 @@ from torch import nn
 from models.step.criterion import StepCriterion
 from models.step.training import DetectionPass
 from tests.helpers import (
+    clip_batch,
     install_apex,
     random_boxes,
     random_clips,
@@ -27,8 +28,9 @@ def losses_in(precision: str) -> dict[str, torch.Tensor]:
     detector = tiny_detector().train()
     images, boxes = random_clips(detector, 2), [random_boxes(8), random_boxes(8, seed=3)]
     targets = [random_targets(2), random_targets(1, seed=4)]
+    batch = clip_batch(images, boxes, targets, [1, 2])
     with autocast(CPU, precision):
-        samples = DetectionPass(detector, [0.2, 0.35, 0.5])(images, boxes, targets, [1, 2])
+        samples = DetectionPass(detector, [0.2, 0.35, 0.5])(batch)
     return StepCriterion()(samples)
 
 
@@ -45,8 +47,9 @@ def test_every_head_gets_a_gradient():
     """Also the heads that the candidate pass runs without gradients in the same autocast."""
     detector = tiny_detector().train()
     images, boxes, targets = random_clips(detector, 1), [random_boxes(8)], [random_targets(2)]
+    batch = clip_batch(images, boxes, targets, [1])
     with autocast(CPU, "bf16"):
-        samples = DetectionPass(detector, [0.2, 0.35, 0.5])(images, boxes, targets, [1])
+        samples = DetectionPass(detector, [0.2, 0.35, 0.5])(batch)
     StepCriterion()(samples)["total"].backward()
     for name, parameter in detector.named_parameters():
         assert parameter.grad is not None or not parameter.requires_grad, name

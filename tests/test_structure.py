@@ -13,8 +13,9 @@ ALLOWED = {
     "utils": {"external"},
     "models": {"utils"},
     "data": {"utils", "external"},
-    "scripts": {"models", "data", "utils", "external"},
-    "entries": {"models", "data", "utils", "external"},
+    "recipes": {"models", "data", "utils", "external"},
+    "scripts": {"recipes", "models", "data", "utils", "external"},
+    "entries": {"recipes", "models", "data", "utils", "external"},
 }
 OURS = set(ALLOWED) | ENTRIES | {"tests", "benchmarks"}
 
@@ -67,6 +68,8 @@ def test_no_import_goes_against_the_arrows():
         ("import utils.engine.trainer", "utils/x.py"),
         ("from utils.ops.nms import nms", "models/x.py"),
         ("import train", "scripts/x.py"),
+        ("from recipes import RECIPES", "utils/x.py"),
+        ("from recipes import RECIPES", "models/x.py"),
         ("from tests.helpers import ROOT", "train.py"),
     ],
 )

@@ -6,7 +6,7 @@ import torch
 from models.step.criterion import StepCriterion
 from models.step.detector import index_clips
 from models.step.training import ClassificationPass, DetectionPass
-from tests.helpers import random_boxes, random_clips, random_targets, tiny_detector
+from tests.helpers import clip_batch, random_boxes, random_clips, random_targets, tiny_detector
 from utils.geometry.boxes import decode_boxes, make_valid
 from utils.geometry.tubes import replicate_boxes
 
@@ -19,7 +19,8 @@ def run_pass(detector, persons=(2, 1), seeds=(5, 6), **changes):
     proposals = [random_boxes(12, seed=10 + i) for i in range(clips)]
     targets = [random_targets(p, seed=i) for i, p in enumerate(persons)]
     images = random_clips(detector, clips)
-    return training, training(images, proposals, targets, list(seeds)), (images, proposals, targets)
+    steps = training(clip_batch(images, proposals, targets, seeds))
+    return training, steps, (images, proposals, targets)
 
 
 def test_pools_are_what_the_detector_hands_on_in_eval_mode():
@@ -71,7 +72,7 @@ def test_neighbour_targets_are_coded_against_the_first_and_last_chunk():
     targets = [random_targets(2, reach=2)]
     targets[0].neighbors[:, 1] += 3.0
     images, proposals = random_clips(detector, 1), [random_boxes(12)]
-    steps = training(images, proposals, targets, [5])
+    steps = training(clip_batch(images, proposals, targets, [5]))
     pools = training.make_pools(detector.extract(images).detach(), proposals)
     sample = training._sample(2, pools[2], targets, [5])
     tubes = pools[2].tubes[sample.index]
@@ -124,8 +125,8 @@ def test_a_clip_s_samples_do_not_depend_on_its_place_in_the_batch():
     training = DetectionPass(detector, TAUS)
     images, boxes = random_clips(detector, 2), [random_boxes(12), random_boxes(9, seed=4)]
     targets = [random_targets(2), random_targets(1, seed=9)]
-    there = training(images, boxes, targets, [5, 6])
-    back = training(images.flip(0), boxes[::-1], targets[::-1], [6, 5])
+    there = training(clip_batch(images, boxes, targets, [5, 6]))
+    back = training(clip_batch(images.flip(0), boxes[::-1], targets[::-1], [6, 5]))
     for a, b in zip(there, back, strict=True):
         assert torch.allclose(a.labels.sum(dim=0), b.labels.sum(dim=0))
         assert torch.allclose(a.logits.sort(dim=0).values, b.logits.sort(dim=0).values, atol=1e-4)
@@ -134,7 +135,8 @@ def test_a_clip_s_samples_do_not_depend_on_its_place_in_the_batch():
 def test_the_cls_pass_labels_jittered_persons_and_background():
     detector = tiny_detector(steps=1, schedule="spatial", clip_steps=9, local_branch=False).train()
     targets = [random_targets(1), random_targets(2, seed=3)]
-    steps = ClassificationPass(detector)(random_clips(detector, 2), [], targets, [1, 2])
+    batch = clip_batch(random_clips(detector, 2), [], targets, [1, 2])
+    steps = ClassificationPass(detector)(batch)
     labels = steps[0].labels
     assert steps[0].deltas is None
     assert torch.equal(labels[0], targets[0].labels[0])

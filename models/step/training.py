@@ -28,7 +28,7 @@ from utils.engine.profiling import section
 from utils.geometry.boxes import box_iou, encode_boxes
 from utils.geometry.jitter import jitter_boxes
 from utils.geometry.tubes import key_box_index, replicate_boxes
-from utils.structures import ClipTargets, to_unit_range
+from utils.structures import ClipBatch, ClipTargets, to_unit_range
 
 
 @dataclass
@@ -67,20 +67,15 @@ class DetectionPass(nn.Module):
         self.max_candidates = max_candidates
         self.hard_sampling = hard_sampling
 
-    def forward(
-        self,
-        images: Tensor,
-        proposals: list[Tensor],
-        targets: list[ClipTargets],
-        seeds: list[int],
-    ) -> list[StepSamples]:
-        """Predictions and targets of every step for a batch (`ClipBatch` has the shapes)."""
+    def forward(self, batch: ClipBatch) -> list[StepSamples]:
+        """Predictions and targets of every step for a batch."""
         with section("backbone"):
-            features = self.detector.extract(to_unit_range(images))
+            features = self.detector.extract(to_unit_range(batch.images))
         with section("candidate pass"):
-            pools = self.make_pools(features.detach(), proposals)
+            pools = self.make_pools(features.detach(), batch.proposals)
         return [
-            self._run_step(step, features, pool, targets, seeds) for step, pool in enumerate(pools)
+            self._run_step(step, features, pool, batch.targets, batch.seeds)
+            for step, pool in enumerate(pools)
         ]
 
     @torch.no_grad()
@@ -190,19 +185,14 @@ class ClassificationPass(nn.Module):
         super().__init__()
         self.detector = detector
 
-    def forward(
-        self,
-        images: Tensor,
-        proposals: list[Tensor],
-        targets: list[ClipTargets],
-        seeds: list[int],
-    ) -> list[StepSamples]:
-        """As `DetectionPass.forward`; the grid of `proposals` is not looked at."""
+    def forward(self, batch: ClipBatch) -> list[StepSamples]:
+        """As `DetectionPass.forward`; it does not look at the batch's proposals."""
+        height, width = batch.images.shape[-2:]
         with section("backbone"):
-            features = self.detector.extract(to_unit_range(images))
+            features = self.detector.extract(to_unit_range(batch.images))
         with section("sampling"):
-            boxes, drawn = self._jitter(targets, seeds, images.shape[-2], images.shape[-1])
-            matched = match_targets(drawn, targets)
+            boxes, drawn = self._jitter(batch.targets, batch.seeds, height, width)
+            matched = match_targets(drawn, batch.targets)
         with section("heads"):
             tubes = replicate_boxes(boxes, self.detector.clip_steps)
             head = self.detector.run_head(0, features, tubes, drawn.clip)

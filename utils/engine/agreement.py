@@ -16,7 +16,7 @@ _OWN = {
     "data.root", "data.workers", "data.batch_timeout", "train.output", "train.init",
     "train.kinetics", "train.keep_checkpoints", "train.peer_timeout",
 }  # fmt: skip
-_SOURCES = ("data", "external", "models", "utils", "train.py", "test.py")
+_SOURCES = ("data", "external", "models", "recipes", "utils", "train.py", "test.py")
 
 
 def check_same(facts: dict[str, Any]) -> None:

@@ -198,7 +198,7 @@ class Trainer:
         seed_iteration(self.schedule.seed, self.iteration, rank())
         self.before = Statistics(self.detector)
         with self.precision.autocast():
-            samples = self.model(batch.images, batch.proposals, batch.targets, batch.seeds)
+            samples = self.model(batch)
         with section("losses"):
             losses = self.criterion(samples)
         self._agree(losses, batch)

@@ -1,0 +1,40 @@
+"""STEP on AVA and on datasets in its layout, both stages: *cls* and *step*."""
+
+from __future__ import annotations
+
+from torch import nn
+from torch.optim import Optimizer
+
+from data.datasets.ava import build_dataset
+from models import StepDetector
+from models.step.build import build_for_training
+from models.step.criterion import StepCriterion
+from models.step.rates import build_optimizer
+from models.step.training import build_pass
+from recipes.base import Recipe
+from utils.config.step import Config
+
+
+def build_training_pass(config: Config, detector: StepDetector) -> nn.Module:
+    """Return the pass of the stage that the configuration names."""
+    return build_pass(config.train, detector)
+
+
+def build_criterion(config: Config) -> StepCriterion:
+    """Return STEP's losses with the configured weights."""
+    return StepCriterion(config.train.location_weight, config.train.neighbor_weight)
+
+
+def build_step_optimizer(config: Config, detector: StepDetector, batch_size: int) -> Optimizer:
+    """Return Adam with the rates of each part of the detector, scaled to `batch_size`."""
+    return build_optimizer(config.train, detector, batch_size)
+
+
+STEP_AVA = Recipe(
+    config=Config,
+    build_dataset=build_dataset,
+    build_model=build_for_training,
+    build_training_pass=build_training_pass,
+    build_criterion=build_criterion,
+    build_optimizer=build_step_optimizer,
+)
