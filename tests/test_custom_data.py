@@ -1,4 +1,4 @@
-"""The commands of docs/custom_data.md and README, as they stand there, on two small videos."""
+"""The commands of docs/custom_data.md, as they stand there, on two small videos."""
 
 import re
 import shlex
@@ -29,7 +29,7 @@ def commands(page: str) -> list[list[str]]:
 
 
 def write_inputs(folder: Path) -> None:
-    """The videos and label files that the pages speak of, 3 seconds at 12 frames a second."""
+    """The videos and label files that the page names, 3 seconds at 12 frames per second."""
     (folder / "my_videos").mkdir()
     rng = np.random.default_rng(0)
     for name in ("game1", "game3"):
@@ -38,10 +38,6 @@ def write_inputs(folder: Path) -> None:
     for split, video in (("train", "game1"), ("val", "game3")):
         rows = [f"{video},{t},0.2,0.2,0.6,0.9,{('run', 'jump')[t % 2]},0\n" for t in range(3)]
         (folder / f"{split}_labels.csv").write_text(HEADER + "".join(rows))
-
-
-def test_readme_has_the_same_commands():
-    assert commands("README.md") == commands(PAGE)
 
 
 def test_the_way_from_videos_to_a_demo(tmp_path, monkeypatch, capsys):
