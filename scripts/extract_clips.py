@@ -44,6 +44,7 @@ from data.prepare.frame_folders import (  # noqa: E402
 )
 from data.prepare.manifest import (  # noqa: E402
     MANIFEST,
+    RECORD,
     ExtractSettings,
     Record,
     check_manifest,
@@ -185,7 +186,7 @@ def differences(
         if record is None:
             uncertain[video] = "no record of how they were made"
         elif found := record.differences(settings, video):
-            wrong[video] = "; ".join(found)
+            wrong[video] = f"{'; '.join(found)} ({RECORD})"
         elif record.decoder != decoder_version():
             uncertain[video] = f"decoded by {record.decoder}, this is {decoder_version()}"
     return wrong, uncertain

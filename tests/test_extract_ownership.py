@@ -121,6 +121,8 @@ def test_another_manifest_is_kept(
     [
         ("settings", [1]),
         ("settings", {"fps": {"a": 1}}),
+        ("settings", {"fps": 0}),
+        ("settings", {"allow_damaged": -(2**63) - 1}),
         ("decoder", 7),
         ("bytes", "many"),
         ("bytes", -1),

@@ -238,7 +238,9 @@ def check_decoders(videos: Mapping[str, VideoFrames], problems: Problems) -> Non
     """Frames of one dataset should be made alike, or its parts differ by how they were made."""
     for name, of_record in {
         "decoders": lambda r: r.decoder,
-        "settings": lambda r: str({k: r.settings.get(k) for k in ("fps", "short_side", "quality")}),
+        "settings": lambda r: str(
+            {k: getattr(r.settings, k) for k in ("fps", "short_side", "quality")}
+        ),
     }.items():
         made: dict[str, list[str]] = {}
         for video, frames in videos.items():

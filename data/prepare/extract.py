@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from bisect import bisect_right
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import asdict
 from fractions import Fraction
 from itertools import pairwise
 from pathlib import Path
@@ -117,7 +116,7 @@ def extract_video(
         source_frames=len(file),
         length=round(span, 6),
         decoder=decoder_version(),
-        settings=asdict(settings),
+        settings=settings,
         height=writer.shape[0],
         width=writer.shape[1],
         first_second=seconds.start,

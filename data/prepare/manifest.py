@@ -76,7 +76,7 @@ class Record:
     source_frames: Count
     length: float
     decoder: str
-    settings: dict[str, int | bool | None]
+    settings: ExtractSettings
     height: Count
     width: Count
     first_second: Count
@@ -91,11 +91,11 @@ class Record:
     def differences(self, settings: ExtractSettings, video: Path) -> list[str]:
         """What would be different about the frames if they were made now; empty: nothing."""
         now = asdict(settings) | {"file": video.name, "bytes": video.stat().st_size}
-        then = self.settings | {"file": self.file, "bytes": self.bytes}
+        then = asdict(self.settings) | {"file": self.file, "bytes": self.bytes}
         return [
-            f"{name} {then.get(name)}, now {value}"
+            f"{name} {then[name]}, now {value}"
             for name, value in now.items()
-            if then.get(name) != value
+            if then[name] != value
         ]
 
 

@@ -16,6 +16,7 @@ from tests.fuzz.changes import Meaning, change
 from tests.fuzz.process import Ended, fork
 from tests.fuzz.scenario import Scenario
 from tests.fuzz.values import NUMBERS, TEXTS
+from utils.system.terminal import printable
 
 USERS_CODES = (0, 1, 2, 130, 143)
 
@@ -171,7 +172,9 @@ def _spoil_option(scenario: Scenario, arguments: list[str], random_: random.Rand
     name = option.strip("-=")
     # A value tells what is meant where it is a name or long, not where it is a number such as 0.
     told = value if re.search(r"[^\s\d.,+_-]", value) or len(value) > 9 else name
-    names = (name, name.replace("-", "_"), told, name.replace("-", " "))
+    # As `run_main` shows it: on one line, control characters as escapes.
+    said = printable(" ".join(told.split()))
+    names = (name, name.replace("-", "_"), told, said, name.replace("-", " "))
     return Spoiled(f"{option} {value[:40]!r}", Meaning.ANY, names, arguments, option=True)
 
 

@@ -108,7 +108,7 @@ class RunFolder:
 
         checkpoint = self.store.newest(check)
         if checkpoint is not None:
-            self._check_same(config, checkpoint["config"])
+            self._check_same(config, checkpoint)
         return checkpoint
 
     def _differences(self, config: Config, before: dict[str, dict[str, Any]]) -> list[str]:
@@ -120,12 +120,13 @@ class RunFolder:
             if before.get(section, {}).get(name) != value and f"{section}.{name}" not in _MAY_CHANGE
         ]
 
-    def _check_same(self, config: Config, before: dict[str, dict[str, Any]]) -> None:
-        changed = self._differences(config, before)
+    def _check_same(self, config: Config, checkpoint: dict[str, Any]) -> None:
+        changed = self._differences(config, checkpoint["config"])
         if changed:
             raise ValueError(
-                f"{self.path}: was trained with other settings: {'; '.join(changed)}. Give this "
-                "run another train.name, or start it anew with train.resume=false"
+                f"{self.store.path_of(checkpoint['iteration'])}: was trained with other settings: "
+                f"{'; '.join(changed)}. Give this run another train.name, or start it anew with "
+                "train.resume=false"
             )
 
     def _is_this_run_unsaved(self, config: Config) -> bool:
