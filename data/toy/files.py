@@ -26,15 +26,14 @@ from concurrent.futures import Executor, ProcessPoolExecutor, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
-from typing import Any, TypedDict, cast
+from typing import Any, TypedDict
 
-import av
 import cv2
 import numpy as np
-from av.video.stream import VideoStream
 
 from data.toy.actors import ACTIONS
-from data.toy.scenes import Image, Renderer, Scene, make_scene
+from data.toy.scenes import Renderer, Scene, make_scene
+from data.video.writer import write_video
 from external.files import read_json, real_path
 from utils.formats.labels import write_label_map
 from utils.formats.schema import check_shape
@@ -286,7 +285,7 @@ def _write_video_files(root: Path, settings: ToySettings, video: tuple[str, int,
     if split == "demo":
         scene, keys = _demo_scene(rng, settings.demo_seconds), range(settings.demo_seconds)
         renderer = Renderer(scene, settings.demo_size)
-        write_video(root / "videos" / f"{name}.mp4", renderer, settings.demo_fps)
+        write_film(root / "videos" / f"{name}.mp4", renderer, settings.demo_fps)
         _write_lines(root / "videos" / f"{name}.csv", annotation_rows(scene, name, keys))
     else:
         scene = make_scene(rng, FIRST_KEY - MARGIN, settings.seconds + 2 * MARGIN)
@@ -369,20 +368,12 @@ def write_frames(folder: Path, renderer: Renderer, fps: int) -> None:
                 raise OSError(f"{path} could not be written")
 
 
-def write_video(path: Path, renderer: Renderer, fps: int) -> None:
-    """Write a scene as MP4: H.264 where the library can, else MPEG-4."""
+def write_film(path: Path, renderer: Renderer, fps: int) -> None:
+    """Write a scene as MP4, by one thread: the machine's cores must not change the file."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    scene, codec = renderer.scene, "libx264" if "libx264" in av.codecs_available else "mpeg4"
-    with av.open(str(path), "w") as container:
-        stream = cast(VideoStream, container.add_stream(codec, rate=fps))
-        stream.width = stream.height = renderer.size
-        stream.pix_fmt = "yuv420p"
-        # The encoder's output depends on its number of threads, ours not on the machine's cores.
-        stream.thread_count = 1
-        for i in range(scene.seconds * fps):
-            picture: Image = renderer(scene.first_second + i / fps)
-            container.mux(stream.encode(av.VideoFrame.from_ndarray(picture, format="rgb24")))
-        container.mux(stream.encode())
+    scene = renderer.scene
+    pictures = (renderer(scene.first_second + i / fps) for i in range(scene.seconds * fps))
+    write_video(path, pictures, fps, threads=1)
 
 
 def _count(split: SplitSummary, scene: Scene, keys: range) -> None:

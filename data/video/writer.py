@@ -25,11 +25,13 @@ FINEST_CLOCK = 65535
 USUAL_CLOCK = Fraction(1, 60000)
 
 
-def write_video(path: str | Path, frames: Iterable[np.ndarray], fps: float | Fraction) -> None:
+def write_video(
+    path: str | Path, frames: Iterable[np.ndarray], fps: float | Fraction, threads: int = 0
+) -> None:
     """Encode RGB uint8 frames `[H, W, 3]` of one size at a constant rate; see `write_timed`."""
     rate = as_rate(fps)
     timed = (TimedFrame(index / rate, image) for index, image in enumerate(frames))
-    write_timed(path, timed, 1 / rate, rate)
+    write_timed(path, timed, 1 / rate, rate, threads=threads)
 
 
 def write_timed(
@@ -39,11 +41,13 @@ def write_timed(
     rate: Fraction,
     pixel_aspect: Fraction = Fraction(1),
     sound: Sound | None = None,
+    threads: int = 0,
 ) -> None:
     """Encode frames of one size at their times; H.264 where FFmpeg has it, else MPEG-4.
 
     clock: seconds of which times are multiples (`clock_of`). rate: frames per second, for the
     encoder's planning. pixel_aspect: width of a pixel over its height. sound: goes in beside them.
+    threads: of the encoder, on whose number its output depends; 0: as many as FFmpeg likes.
 
     The file appears under its name only when it is complete. Odd sizes grow by a repeated row or
     column, which these codecs ask for. Raises `ValueError` for no frames or frames of two sizes.
@@ -52,7 +56,7 @@ def write_timed(
     partial = path.with_name(f".{uuid4().hex}.partial{path.suffix}")  # its own may be too long
     try:
         with av.open(f"file:{partial}", "w") as container:
-            writer = _Writer(container, clock, rate, pixel_aspect, sound, path)
+            writer = _Writer(container, clock, rate, pixel_aspect, sound, path, threads)
             for frame in frames:
                 writer.add(frame)
             writer.finish()
@@ -89,9 +93,11 @@ class _Writer:
         pixel_aspect: Fraction,
         sound: Sound | None,
         path: Path,
+        threads: int,
     ) -> None:
         self.container, self.clock, self.rate = container, clock, rate
         self.pixel_aspect, self.sound, self.path = pixel_aspect, sound, path
+        self.threads = threads
         self.stream: VideoStream | None = None
         self.shape: tuple[int, ...] = ()
         self.waiting: tuple[int, np.ndarray] | None = None
@@ -129,6 +135,7 @@ class _Writer:
         stream.height, stream.width = height + height % 2, width + width % 2
         stream.pix_fmt = "yuv420p"
         stream.codec_context.time_base = self.clock
+        stream.thread_count = self.threads
         if self.pixel_aspect != 1:
             stream.codec_context.sample_aspect_ratio = self.pixel_aspect
         self.stream = stream
