@@ -145,9 +145,13 @@ def plain_count(size: int, kernel: int, stride: int, padding: int) -> int:
 
 
 def init_new_layers(module: nn.Module) -> None:
-    """Xavier normal weights and zero biases for all convolutions and linear layers in `module`."""
+    """Xavier normal weights and zero biases for all convolutions and linear layers in `module`.
+
+    Layers on `meta` have no values and stay as they are: to draw for them, PyTorch would import its
+    compiler, which takes seconds.
+    """
     for layer in module.modules():
-        if isinstance(layer, (nn.Conv2d, nn.Conv3d, nn.Linear)):
+        if isinstance(layer, (nn.Conv2d, nn.Conv3d, nn.Linear)) and not layer.weight.is_meta:
             nn.init.xavier_normal_(layer.weight)
             if layer.bias is not None:
                 nn.init.zeros_(layer.bias)

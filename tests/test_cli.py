@@ -1,5 +1,7 @@
 """User errors are one line; results appear whole or not at all."""
 
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -83,3 +85,21 @@ def test_results_cannot_go_where_a_file_is(tmp_path: Path) -> None:
 )
 def test_results_go_into_the_runs_folder(checkpoint: Path, folder: Path) -> None:
     assert default_output(checkpoint, "test").resolve() == folder
+
+
+COMPILER = """
+import sys, torch
+from models.step.build import build_detector
+from utils.config.step import ModelConfig
+config = ModelConfig(backbone="tiny3d", width=4, fc_dim=8, local_dim=16, pool_size=2, num_classes=3)
+with torch.device("meta"):
+    build_detector(config)
+build_detector(config)
+sys.exit("torch._dynamo" in sys.modules)
+"""
+
+
+def test_detectors_are_built_without_pytorch_s_compiler() -> None:
+    """Importing it takes two seconds of every start; drawing values on `meta` does."""
+    command = [sys.executable, "-c", COMPILER]
+    assert subprocess.run(command, cwd=ROOT, timeout=120).returncode == 0
