@@ -8,8 +8,6 @@ from 0. The published files come from Python 2.
 
 from __future__ import annotations
 
-import io
-import pickle
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,7 +15,7 @@ from typing import Any, TypedDict
 
 import numpy as np
 
-from data.datasets.numpy_pickles import read_numpy_pickle
+from data.datasets.numpy_pickles import dump_numpy_pickle, read_numpy_pickle
 from data.datasets.tube_annotations import TubeAnnotations
 from data.datasets.ucf101_24 import CLASSES as UCF101_24
 from utils.formats.schema import Name, Positive, check_shape, shown
@@ -186,9 +184,7 @@ def write_act_cache(cache: ActCache, path: str | Path) -> None:
         "resolution": dict(zip(notes.videos, map(tuple, notes.sizes.tolist()), strict=True)),
         "gttubes": _tables(notes),
     }
-    stream = io.BytesIO()
-    _OldNamesPickler(stream, protocol=2).dump(content)
-    write_whole(path, stream.getvalue())
+    write_whole(path, dump_numpy_pickle(content, protocol=2))
 
 
 def _tables(notes: TubeAnnotations) -> dict[str, dict[int, list[np.ndarray]]]:
@@ -203,20 +199,6 @@ def _tables(notes: TubeAnnotations) -> dict[str, dict[int, list[np.ndarray]]]:
         label = int(tubes.label[tube])
         found[notes.videos[tubes.video[tube]]].setdefault(label, []).append(rows.copy())
     return found
-
-
-class _OldNamesPickler(pickle._Pickler):
-    """Names NumPy's functions as NumPy 1 did, which has no `numpy._core`."""
-
-    def save_global(self, obj: Any, name: str | None = None) -> None:
-        """Write the reference to a function; see `pickle`."""
-        module = getattr(obj, "__module__", None) or ""
-        if module.startswith("numpy._core"):
-            old = module.replace("numpy._core", "numpy.core")
-            self.write(b"c" + f"{old}\n{name or obj.__qualname__}\n".encode())  # type: ignore[attr-defined]
-            self.memoize(obj)  # type: ignore[attr-defined]
-        else:
-            super().save_global(obj, name)  # type: ignore[misc]
 
 
 def splits_from_lists(

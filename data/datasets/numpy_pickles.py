@@ -7,6 +7,7 @@ refused before it is looked up.
 
 from __future__ import annotations
 
+import io
 import pickle
 from pathlib import Path
 from typing import Any
@@ -121,3 +122,28 @@ _answers: dict[tuple[str, str], Any] = {
     ("numpy.core.numeric", "_frombuffer"): _from_buffer,
     ("_codecs", "encode"): _latin1,
 }
+
+
+def dump_numpy_pickle(content: Any, protocol: int) -> bytes:
+    """Return `content`, plain values and arrays, as a pickle that NumPy 1 and 2 read.
+
+    protocol: 0 to 3, of which Python 2 reads those up to 2.
+    """
+    assert 0 <= protocol <= 3, "newer protocols frame what is written here"
+    stream = io.BytesIO()
+    _OldNamesPickler(stream, protocol).dump(content)
+    return stream.getvalue()
+
+
+class _OldNamesPickler(pickle._Pickler):
+    """Names NumPy's functions as NumPy 1 did, which has no `numpy._core`."""
+
+    def save_global(self, obj: Any, name: str | None = None) -> None:
+        """Write the reference to a function; see `pickle`."""
+        module = getattr(obj, "__module__", None) or ""
+        if module.startswith("numpy._core"):
+            old = module.replace("numpy._core", "numpy.core")
+            self.write(b"c" + f"{old}\n{name or obj.__qualname__}\n".encode())  # type: ignore[attr-defined]
+            self.memoize(obj)  # type: ignore[attr-defined]
+        else:
+            super().save_global(obj, name)  # type: ignore[misc]

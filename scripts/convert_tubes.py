@@ -1,0 +1,235 @@
+#!/usr/bin/env python3
+"""Turn annotation of tubes from one kind of file into another.
+
+    python scripts/convert_tubes.py pyannot.pkl UCF101v2-GT.pkl --test-list testlist01.txt
+    python scripts/convert_tubes.py JHMDB-GT.pkl jhmdb.csv
+    python scripts/convert_tubes.py labels.csv tubes.csv --label-map labels.pbtxt --media my_videos
+
+Kinds of files, found out by their ending and content:
+
+.pkl  UCF101-24's `pyannot.pkl`, or ACT's cache `*-GT.pkl` (UCF101-24, JHMDB, UCF-Sports)
+.mat  UCF101-24's `finalAnnots.mat` (takes SciPy)
+.csv  tubes, with the header video,frame,x1,y1,x2,y2,label,tube; frames are counted from 1, boxes
+      are in pixels. A file NAME.videos.csv beside it (video,frames,height,width) tells the rest.
+.csv  without a header: AVA's rows with person ids. Boxes between two key frames are interpolated.
+      It takes --label-map, and --media, or --fps and --size. It is read, not written.
+
+A .pkl is written as ACT's cache, or with --to pyannot as UCF101-24's. A cache holds the lists of
+the splits: those of a cache that is read, or --test-list, once for each split.
+"""
+
+from __future__ import annotations
+
+import argparse
+import re
+import sys
+from fractions import Fraction
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # run as a file, not as a module
+
+import utils.system.early_signals  # noqa: F401, before what takes long to import
+
+# isort: split
+import numpy as np
+
+from data.converters import Media
+from data.converters.values import parse_rate
+from data.datasets.act_cache import ActCache, read_act_cache, splits_from_lists, write_act_cache
+from data.datasets.numpy_pickles import read_numpy_pickle
+from data.datasets.tube_annotations import TubeAnnotations
+from data.datasets.tube_csv import (
+    is_tube_csv,
+    read_tube_csv,
+    read_video_facts,
+    videos_path,
+    write_tube_csv,
+    write_video_facts,
+)
+from data.datasets.tubes_from_ava import AvaTubes, VideoClock, read_ava_tubes
+from data.datasets.ucf101_24 import read_final_annots, read_pyannot, read_video_list
+from data.datasets.ucf101_24_writing import check_ucf101_24, write_final_annots, write_pyannot
+from utils.formats.labels import read_label_map
+from utils.system.cli import run_main, staged_results
+from utils.system.outputs import check_apart, check_new_file, is_unedited, note_content
+
+KIND = "convert-tubes"
+SUFFIXES = (".pkl", ".mat", ".csv")
+
+
+def parse_arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    add = parser.add_argument
+    add("input", type=Path, metavar="IN", help=".pkl, .mat or .csv")
+    add("output", type=Path, metavar="OUT", help="the file to write: .pkl, .mat or .csv")
+    add("--force", action="store_true", help="replace the output, and the file beside it")
+    add("--to", choices=("cache", "pyannot"), default="cache", help="what a .pkl is written as")
+    add(
+        "--test-list",
+        type=Path,
+        action="append",
+        default=[],
+        metavar="FILE",
+        help="ids of a split's test videos, one a line; all others are for training",
+    )
+    add("--label-map", type=Path, metavar="F", help="names of the classes, in the order of the ids")
+    add(
+        "--videos", type=Path, metavar="CSV", help="frames and sizes; default: IN's NAME.videos.csv"
+    )
+    add("--fps", type=rate, help="of AVA's rows: frames per second, as 25 or 30000/1001")
+    add("--size", type=size, metavar="WxH", help="of AVA's rows: size of the videos, as 320x240")
+    add("--media", type=Path, metavar="D", help="of AVA's rows: the folder of the videos")
+    add("--start", type=int, default=0, help="of AVA's rows: second of a video's first frame (0)")
+    add("--step", type=step, default=1, help="of AVA's rows: seconds between key frames (1)")
+    return parser.parse_args()
+
+
+def rate(text: str) -> Fraction:
+    """A positive number, also as a fraction: the type of an argument."""
+    try:
+        return parse_rate(text)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(str(error)) from None
+
+
+def size(text: str) -> tuple[int, int]:
+    """`1920x1080` as (height, width): the type of an argument."""
+    found = re.fullmatch(r"([1-9][0-9]{0,4})x([1-9][0-9]{0,4})", text.strip())
+    if found is None:
+        raise argparse.ArgumentTypeError(f"expected WIDTHxHEIGHT, as 320x240, got {text[:40]!r}")
+    return int(found[2]), int(found[1])
+
+
+def step(text: str) -> int:
+    """A whole number of 1 or more: the type of an argument."""
+    if not text.isdecimal() or not 0 < int(text) < 10**6:
+        raise argparse.ArgumentTypeError(f"expected seconds, 1 or more, got {text[:40]!r}")
+    return int(text)
+
+
+def outputs(arguments: argparse.Namespace) -> list[Path]:
+    """The files to write. Raises `ValueError` where one is in the way or is an input."""
+    for path in (arguments.input, arguments.output):
+        if path.suffix.lower() not in SUFFIXES:
+            raise ValueError(f"{path}: expected a name ending in {', '.join(SUFFIXES)}")
+    found: list[Path] = [arguments.output]
+    given = [arguments.input, *arguments.test_list]
+    given += [path for path in (arguments.label_map, arguments.videos) if path is not None]
+    if arguments.output.suffix.lower() == ".csv":
+        found.append(videos_path(arguments.output))
+    if arguments.input.suffix.lower() == ".csv":
+        given.append(videos_path(arguments.input))
+    check_apart(found, given)
+    for path in found:
+        check_new_file(path, arguments.force or is_unedited(path, KIND))
+    return found
+
+
+def read_input(arguments: argparse.Namespace) -> tuple[TubeAnnotations, ActCache | None, list[str]]:
+    """The tubes, their splits if the file has these, and what the user should know."""
+    path: Path = arguments.input
+    if path.suffix.lower() == ".mat":
+        return read_final_annots(path), None, []
+    if path.suffix.lower() == ".pkl":
+        content = read_numpy_pickle(path)
+        if isinstance(content, dict) and "gttubes" in content:
+            cache = read_act_cache(path)
+            return cache.annotations, cache, []
+        return read_pyannot(path), None, []
+    if is_tube_csv(path):
+        beside = arguments.videos or videos_path(path)
+        known = read_video_facts(beside) if arguments.videos or beside.exists() else None
+        classes = arguments.label_map and list(read_label_map(arguments.label_map).values())
+        return read_tube_csv(path, classes, known), None, []
+    found = read_rows(arguments)
+    notes = []
+    if found.past_end:
+        notes.append(f"left out: {found.past_end:,} key frames outside their videos")
+    if found.single:
+        notes.append(f"{found.single:,} tubes have one key frame, so one frame")
+    return found.annotations, None, notes
+
+
+def read_rows(arguments: argparse.Namespace) -> AvaTubes:
+    """AVA's rows as tubes. Raises `ValueError` naming the option that is missing."""
+    if arguments.label_map is None:
+        raise ValueError(f"{arguments.input}: AVA's rows have ids of classes: give --label-map")
+    media = Media(arguments.fps, arguments.size, arguments.media)
+
+    def clock(video: str) -> VideoClock:
+        file = media.video_file(video)
+        if file is not None:
+            height, width = media.frame_size(video, str(arguments.input))
+            return VideoClock(Fraction(file.fps), height, width, len(file), arguments.start)
+        if arguments.fps is None or arguments.size is None:
+            raise ValueError(
+                f"{arguments.input}: video {video}: give --fps and --size, or --media with its file"
+            )
+        return VideoClock(arguments.fps, *arguments.size, start=arguments.start)
+
+    classes = read_label_map(arguments.label_map)
+    return read_ava_tubes(arguments.input, classes, clock, arguments.step)
+
+
+def describe(annotations: TubeAnnotations) -> str:
+    """What was read, with the tubes of each class."""
+    tubes = annotations.tubes
+    lines = [annotations.counts()]
+    per_class = np.bincount(tubes.label, minlength=len(annotations.classes))
+    boxes = np.bincount(tubes.label[tubes.row_tube()], minlength=len(annotations.classes))
+    for name, count, rows in zip(annotations.classes, per_class, boxes, strict=True):
+        if count:
+            lines.append(f"{count:>8,} tubes, {rows:>9,} boxes  {name}")
+    lines += [f"identical: tubes {a} and {b} of {v}" for v, a, b in annotations.identical()]
+    return "\n".join(lines)
+
+
+def with_splits(
+    annotations: TubeAnnotations, cache: ActCache | None, arguments: argparse.Namespace
+) -> ActCache:
+    """The annotation with its splits. Raises `ValueError` where these are not known."""
+    if arguments.test_list:
+        lists = [read_video_list(path) for path in arguments.test_list]
+        names = " and ".join(map(str, arguments.test_list))
+        return splits_from_lists(annotations, lists, names)
+    if cache is None:
+        raise ValueError(
+            f"{arguments.output}: ACT's cache holds the lists of its splits: give --test-list"
+        )
+    return cache
+
+
+def main() -> None:
+    arguments = parse_arguments()
+    written = outputs(arguments)
+    annotations, cache, notes = read_input(arguments)
+    output, suffix = arguments.output, arguments.output.suffix.lower()
+    is_cache = suffix == ".pkl" and arguments.to == "cache"
+    splits = with_splits(annotations, cache, arguments) if is_cache else None
+    if suffix != ".csv" and splits is None:
+        check_ucf101_24(annotations)
+    with staged_results(output.parent) as folder:
+        staged = folder / output.name
+        if suffix == ".csv":
+            write_tube_csv(annotations, staged)
+            write_video_facts(annotations, folder / videos_path(output).name)
+        elif splits is not None:
+            write_act_cache(splits, staged)
+        elif suffix == ".pkl":
+            write_pyannot(annotations, staged)
+        else:
+            write_final_annots(annotations, staged)
+    note_content(written, KIND)
+    print(describe(annotations))
+    for number in range(1, len(splits.test) + 1) if splits else ():
+        for part in ("train", "test"):
+            print(f"split {number}, {part}: {splits.split(part, number).counts()}")
+    for note in notes:
+        print(f"note: {note}")
+    print(f"written: {', '.join(map(str, written))}")
+
+
+if __name__ == "__main__":
+    run_main(main)
