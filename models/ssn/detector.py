@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
+import torch
 from torch import Tensor, nn
 
 from models.ssn.stpp import Pyramid, pool_snippets, pool_ticks, stack_heads
@@ -28,7 +29,18 @@ class SegmentDetector(nn.Module):
 
     backbone: images of a snippet `[n, C, H, W]` to features `[n, D]`; its `channels` is D.
     classes: K. pyramid: of the pooling. dropout: of the features, in training.
+
+    architecture, modality, input_side: the backbone's name, what it sees, and the side of its
+    images [pixels]; `build_segment_detector` sets them. reg_stats: `[2, 2]` float64, mean and
+    standard deviation of the regression targets, each of location and log size. release_pooling:
+    score ticks as the public release does; see `stack_heads`.
     """
+
+    architecture = ""
+    modality = "RGB"
+    input_side = 0
+    release_pooling = False
+    reg_stats: Tensor
 
     def __init__(
         self,
@@ -48,6 +60,8 @@ class SegmentDetector(nn.Module):
         for layer in (self.activity_fc, self.completeness_fc, self.regressor_fc):
             nn.init.normal_(layer.weight, 0, 0.001)
             nn.init.zeros_(layer.bias)
+        stats = torch.tensor([[0.0, 0.0], [1.0, 1.0]], dtype=torch.float64)
+        self.register_buffer("reg_stats", stats, persistent=False)
 
     def features(self, snippets: Tensor) -> Tensor:
         """Features of snippets `[n, C, H, W]`, `[n, D]`."""
@@ -69,12 +83,20 @@ class SegmentDetector(nn.Module):
         features = self.features(snippets.flatten(0, 1))
         return self.heads(features.reshape(count, length, -1), scaling)
 
-    def dense(self, snippets: Tensor, release: bool = False) -> Tensor:
-        """All scores of ticks `[n, C, H, W]`, `[n, W]`: what `pool` takes; see `stack_heads`."""
+    def dense(self, snippets: Tensor, release: bool | None = None) -> Tensor:
+        """All scores of ticks `[n, C, H, W]`, `[n, W]`: what `pool` takes; see `stack_heads`.
+
+        release: None takes the detector's own `release_pooling`.
+        """
+        weight, bias = self.stacked_heads(release)
+        return nn.functional.linear(self.features(snippets), weight, bias)
+
+    def stacked_heads(self, release: bool | None = None) -> tuple[Tensor, Tensor]:
+        """The linear layer, weight `[W, D]` and bias `[W]`, that `dense` puts on the features."""
+        release = self.release_pooling if release is None else release
         layers = (self.activity_fc, self.completeness_fc, self.regressor_fc)
         weights = [(layer.weight, layer.bias) for layer in layers]
-        weight, bias = stack_heads(weights[0], weights[1], weights[2], self.pyramid, release)
-        return nn.functional.linear(self.features(snippets), weight, bias)
+        return stack_heads(weights[0], weights[1], weights[2], self.pyramid, release)
 
     def pool(self, dense: Tensor, ticks: Tensor, scaling: Tensor) -> SegmentOutput:
         """Scores of proposals by the scores of all ticks; see `stpp.pool_ticks`."""
@@ -82,3 +104,8 @@ class SegmentDetector(nn.Module):
             dense, ticks, scaling, self.classes, self.pyramid
         )
         return SegmentOutput(activity, completeness, regression.reshape(-1, self.classes, 2))
+
+    def denormalise(self, regression: Tensor) -> Tensor:
+        """Location and log size `[..., 2]` as they are, from those that the network gives."""
+        mean, std = self.reg_stats.to(regression)
+        return regression * std + mean

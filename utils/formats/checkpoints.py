@@ -12,6 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from external.files import check_regular
+from utils.formats.numpy_values import NUMPY_NAMES
 from utils.formats.pickles import check_pytorch_file
 from utils.formats.schema import shown
 from utils.system.outputs import whole_file
@@ -61,7 +62,7 @@ def read_checkpoint(path: str | Path) -> dict[str, Any]:
 def _namespaces_allowed() -> Iterator[None]:
     """As `torch.serialization.safe_globals`, which torch 2.4 does not have yet."""
     before = torch.serialization.get_safe_globals()
-    torch.serialization.add_safe_globals([argparse.Namespace])
+    torch.serialization.add_safe_globals([argparse.Namespace, *NUMPY_NAMES.values()])
     try:
         yield
     finally:

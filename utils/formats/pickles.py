@@ -19,6 +19,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar
 
+from utils.formats.numpy_values import PICKLE_NAMES
+
 # Bytes of a value by kind of storage; whatever else there is (quantised ones) no weight is made of.
 _VALUE_BYTES = {
     "DoubleStorage": 8, "FloatStorage": 4, "HalfStorage": 2, "BFloat16Storage": 2,
@@ -171,6 +173,7 @@ _KNOWN: dict[tuple[str, str], Any] = {
     ("torch._utils", "_rebuild_parameter"): _parameter,
     ("torch", "Size"): tuple,
     ("torch", "device"): _nothing,
+    **PICKLE_NAMES,
 }
 
 
