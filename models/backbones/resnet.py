@@ -5,11 +5,8 @@ from __future__ import annotations
 from typing import cast
 
 from torch import Tensor, nn
-from torchvision.models import resnet50, resnet101
 
-INPUT_SIDE = 224
 CHANNELS = 2048
-_BUILDERS = {50: resnet50, 101: resnet101}
 
 
 class ImageResNet(nn.Module):
@@ -21,7 +18,10 @@ class ImageResNet(nn.Module):
 
     def __init__(self, layers: int, in_channels: int = 3) -> None:
         super().__init__()
-        network = _BUILDERS[layers](weights=None)
+        # Here, because it imports PyTorch's compiler, which no other detector needs.
+        from torchvision import models as torchvision_models
+
+        network = getattr(torchvision_models, f"resnet{layers}")(weights=None)
         self.in_channels, self.channels = in_channels, CHANNELS
         self._stages = [name for name, _ in network.named_children() if name != "fc"]
         for name in self._stages:
