@@ -2,8 +2,9 @@
 
     python -m benchmarks [name ...]
 
-Each runs in a process of its own with its default arguments; `python -m benchmarks.NAME --help`
-lists them. The setting is printed first, so that the output can be kept as it is.
+Each benchmark runs in its own process with its default arguments, which
+`python -m benchmarks.NAME --help` lists. The machine and the versions are printed first, so that
+the output documents itself.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ import sys
 
 from benchmarks.report import HEADER, setting
 
-# In this order. `soak` is a test; `throughput` has rows where there is a GPU.
+# In this order. `soak` is a test; `throughput` has rows only with a GPU.
 NAMES = (
     "inference",
     "operators",

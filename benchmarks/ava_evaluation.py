@@ -2,11 +2,11 @@
 
     python -m benchmarks.ava_evaluation [--rows 1e4 1e5 1e6 1.4e7] [--protocol 2018] [--repeats 3]
 
-Every measurement is a fresh process that reads two CSV files and evaluates them, 280 detections of
-60 classes an image (14 million on 50,000 images), eight ground-truth boxes an image. Memory is the
-largest resident set of the process. The yardstick is `evaluate_plainly`, the rules as plain loops,
-on the sizes up to `--plain-rows`, whose results must be the same; above, Python's `csv.reader` over
-the files and nothing else. `--shuffled` scatters the detections of an image over the file.
+Every measurement is a fresh process that reads two CSV files and evaluates them. An image has 280
+detections of 60 classes (14 million on 50,000 images) and eight ground-truth boxes. Memory is the
+largest resident set of the process. Up to `--plain-rows` the yardstick is `evaluate_plainly`, the
+rules as plain loops, which must give the same result; above, it is Python's `csv.reader`, which
+only reads the files. `--shuffled` scatters the detections of an image over the file.
 """
 
 from __future__ import annotations
@@ -51,7 +51,7 @@ def evaluate_plainly(
     excluded: Collection[tuple[str, int]] = (),
     protocol: Protocol = PROTOCOLS["2018"],
 ) -> dict[int, float]:
-    """Return AP by class id, the rules written as loops over rows; also the tests' oracle."""
+    """Return AP by class id, with the rules as loops over rows; the tests compare with it, too."""
     truth_rows, found_rows = _read(groundtruth), _read(detections)
     left_out = {(video, str(seconds)) for video, seconds in excluded}
     truth = _by_image(truth_rows, ids, left_out, protocol, None)

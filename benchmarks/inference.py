@@ -1,12 +1,12 @@
-"""How fast a clip of the AVA setting is detected on a CPU, against what the machine can multiply.
+"""Time to detect a clip of the AVA setting on a CPU, beside the machine's rate of multiplication.
 
     python -m benchmarks.inference [--threads 2] [--repeats 5] [--default-allocator]
 
-One clip: 36 frames of 400 x 400, 34 proposals, 3 steps, float32: 895 GFLOP when every feature step
-of every tube is computed (a multiply-add is two). The yardstick is the time that as many take in
-`torch.mm` of two 2048 x 2048 float32 matrices, measured before and after each repetition: the ratio
-is the share of the machine's rate. All rows take turns; each but the last adds a change to the one
-before. Weights are random: they do not matter here.
+One clip: 36 frames of 400 x 400, 34 proposals, 3 steps, float32. It takes 895 GFLOP if every
+feature step of every tube is computed (a multiply-add counts as two). The yardstick is the time of
+as many FLOP in `torch.mm` of two 2048 x 2048 float32 matrices, measured before and after each
+repetition; the speed-up is the share of the machine's rate. Repetitions of all rows alternate. Each
+row but the last adds a change to the row before. Weights are random; they do not affect the time.
 """
 
 from __future__ import annotations
@@ -89,7 +89,9 @@ def rows(arguments: argparse.Namespace) -> Iterator[Row]:
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--repeats", type=int, default=5)
-    parser.add_argument("--default-allocator", action="store_true", help="give memory back")
+    parser.add_argument(
+        "--default-allocator", action="store_true", help="return freed memory to the system"
+    )
 
 
 if __name__ == "__main__":

@@ -1,7 +1,7 @@
-"""How every benchmark reports: rows of one Markdown table, ours beside a yardstick of the same run.
+"""The report of every benchmark: rows of one Markdown table, ours beside a yardstick.
 
-A module of this folder that measures has `add_arguments` and `rows`, and ends in `main`. Repeats of
-ours and of the yardstick take turns wherever they can, so that a busy machine slows both.
+A benchmark module has `add_arguments` and `rows`, and ends in `main`. Repetitions of ours and of
+the yardstick alternate where possible, so that a busy machine slows both.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ HEADER = (
 
 
 class Row(NamedTuple):
-    """ours, yardstick: what was measured, in `unit`, less is better. goal: of their ratio."""
+    """A row. ours, yardstick: the measurements in `unit`, less is better. goal: for the ratio."""
 
     name: str
     unit: str
@@ -36,7 +36,7 @@ class Row(NamedTuple):
 
     @property
     def ratio(self) -> float:
-        """How many times as fast as the yardstick ours is, by the medians."""
+        """The speed-up over the yardstick, from the medians."""
         return statistics.median(self.yardstick) / statistics.median(self.ours)
 
     def __str__(self) -> str:
@@ -55,25 +55,25 @@ def spread(values: list[float], unit: str = "") -> str:
 
 
 def digits(value: float) -> str:
-    """Three significant digits, all of them before the point."""
+    """Format with three significant digits, without rounding digits before the point."""
     return f"{value:,.0f}" if abs(value) >= 100 else f"{value:.3g}"
 
 
 def timed(work: Callable[[], object]) -> float:
-    """Seconds on the wall."""
+    """Wall-clock seconds that `work` takes."""
     began = time.perf_counter()
     work()
     return time.perf_counter() - began
 
 
 def setting() -> str:
-    """The machine, in a line."""
+    """Processor, cores and versions, on one line."""
     processor = platform.processor() or platform.machine()
     if Path("/proc/cpuinfo").is_file():
         named = re.search(r"^model name\s*: (.+)$", Path("/proc/cpuinfo").read_text(), re.MULTILINE)
         processor = named.group(1) if named else processor
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
-    # Without importing torch: some benchmarks measure the memory of processes that need none.
+    # Without importing torch: some benchmarks measure the memory of processes that do not need it.
     versions = [f"{name} {importlib.metadata.version(name)}" for name in ("torch", "torchvision")]
     python = f"Python {platform.python_version()}"
     return f"{processor}, {cores} cores, {', '.join([python, *versions])}: median (quartiles)"
@@ -84,11 +84,13 @@ def main(
     add_arguments: Callable[[argparse.ArgumentParser], object],
     rows: Callable[[argparse.Namespace], Iterator[Row]],
 ) -> None:
-    """Parse the arguments and print the table, each row as soon as it is there."""
+    """Parse the arguments and print the table, each row as soon as it is measured."""
     parser = argparse.ArgumentParser(
         description=document, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--rows-only", action="store_true", help="no setting, no header")
+    parser.add_argument(
+        "--rows-only", action="store_true", help="print neither the setting nor the header"
+    )
     add_arguments(parser)
     arguments = parser.parse_args()
     print_table(rows(arguments), header=not arguments.rows_only)

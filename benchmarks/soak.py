@@ -1,11 +1,11 @@
-"""Does a run survive? Train it undisturbed, then killed at random moments, and compare the weights.
+"""Train a run undisturbed, and again with kills at random moments, and compare the weights.
 
     make soak
     python -m benchmarks.soak [--iterations N] [--kills K] [key=value ...]
 
-The toy configuration of stage step, from random weights, on one CPU process. The second run is
-killed K times, by SIGKILL or SIGTERM, between its start and its end, and started again each time.
-Both must end with the same bits: anything else is an error, exit code 1.
+Uses the toy configuration of stage *step*, from random weights, in one CPU process. The second run
+is killed K times, by SIGKILL or SIGTERM, and started again each time. Both runs must end with the
+same bits; otherwise the exit code is 1.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ def parse_arguments() -> argparse.Namespace:
     )
     parser.add_argument("--iterations", type=int, default=200)
     parser.add_argument("--kills", type=int, default=10)
-    parser.add_argument("--seed", type=int, default=0, help="of the moments and the signals")
+    parser.add_argument("--seed", type=int, default=0, help="seed of the moments and the signals")
     parser.add_argument("overrides", nargs="*", metavar="key=value", help="options of train.py")
     return parser.parse_args()
 
@@ -53,7 +53,7 @@ def start(output: Path, arguments: argparse.Namespace) -> subprocess.Popen:
 
 
 def finish(output: Path, arguments: argparse.Namespace) -> float:
-    """Run to the end; seconds it took."""
+    """Run to the end; return the seconds it took."""
     began = time.monotonic()
     code = start(output, arguments).wait()
     if code:
@@ -62,7 +62,7 @@ def finish(output: Path, arguments: argparse.Namespace) -> float:
 
 
 def iteration_of(output: Path) -> int:
-    """How far the run's checkpoints are."""
+    """The iteration of the run's newest checkpoint; 0 if it has none."""
     found = sorted((output / "toy_step").glob("checkpoint_*.pt"))
     return int(found[-1].stem.split("_")[1]) if found else 0
 

@@ -1,11 +1,11 @@
-"""Do the steps refine? Both stages of the toy configuration with several seeds, as one table.
+"""Are later steps better? Both stages of the toy configuration with several seeds, as one table.
 
     python -m benchmarks.steps [--seeds 0 1 2] [--output runs/steps] [key=value ...]
     python -m benchmarks.steps --results runs/*/results.json
 
-Trains from scratch, seed after seed, and prints for every step frame-mAP and mean IoU (of each
-annotated person with the step's nearest box) on the validation videos: mean and range over the
-seeds. Stopped, the same command goes on. The options are those of train.py, for both stages.
+Trains from scratch with one seed after the other. Prints frame-mAP and mean IoU (of each annotated
+person with the step's nearest box) of every step on the validation videos: mean and range over the
+seeds. After a stop, the same command resumes. The options are those of train.py, for both stages.
 """
 
 from __future__ import annotations
@@ -35,14 +35,14 @@ def parse_arguments() -> argparse.Namespace:
         type=Path,
         nargs="+",
         metavar="JSON",
-        help="of runs that are there: no training",
+        help="results.json of finished runs; nothing is trained",
     )
     add("overrides", nargs="*", metavar="key=value", help="options of train.py")
     return parser.parse_args()
 
 
 def train(seed: int, arguments: argparse.Namespace) -> Path:
-    """Train both stages with `seed`; the results of the second."""
+    """Train both stages with `seed`; return the second stage's results file."""
     output = arguments.output.resolve() / f"seed_{seed}"
     for stage in ("cls", "step"):
         options = [f"seed={seed}", f"output={output}", *arguments.overrides]

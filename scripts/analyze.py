@@ -4,11 +4,12 @@
     python scripts/analyze.py runs/toy_step/test
     python scripts/analyze.py step1.csv step2.csv -l LABELMAP -g GROUNDTRUTH [-e EXCLUSIONS]
 
-A folder of results (or that of its run) knows its ground truth; detections of others are named one
-file per step, with the files that they are compared with. Printed, and written to
-`<folder>/analysis` as Markdown, JSON, CSV and pictures: AP of each class with counts; error types
-(duplicate, wrong class, wrong box, background, missed) and what each costs; which classes are taken
-for which; AP against the size and the displacement of persons; recall of every step's proposals.
+A folder of results, or the folder of its run, names its ground truth. For detections from elsewhere
+give one file per step, and the files to compare them with. The analysis is printed and written to
+`<folder>/analysis` as Markdown, JSON, CSV and pictures: AP of each class with counts; types of
+errors (duplicate, wrong class, wrong box, background, missed) and the AP that each costs; which
+classes are confused; AP against the size and the displacement of persons; recall of every step's
+proposals.
 """
 
 from __future__ import annotations
@@ -65,7 +66,7 @@ PRINTED = (
 
 @dataclass(frozen=True)
 class Inputs:
-    """What is analysed: one detections file a step, and what they are compared with."""
+    """The files to analyse: one detections file per step, and the files to compare them with."""
 
     detections: list[Path]
     groundtruth: Path
@@ -82,7 +83,10 @@ def parse_arguments() -> argparse.Namespace:
     )
     add = parser.add_argument
     add(
-        "results", type=Path, nargs="+", help="test.py's folder or the run's, or a CSV of each step"
+        "results",
+        type=Path,
+        nargs="+",
+        help="folder of test.py's results or of the run, or one CSV per step",
     )
     add("-l", "--labelmap", type=Path, help="classes: .pbtxt, .yaml or .csv")
     add("-g", "--groundtruth", type=Path, help="annotation CSV, 7 or 8 columns")
@@ -90,14 +94,14 @@ def parse_arguments() -> argparse.Namespace:
     add("--protocol", choices=sorted(PROTOCOLS), help="default: the results', else 2018")
     add("--iou-threshold", type=float, default=0.5, metavar="IOU", help="default: %(default)s")
     add("--output", type=Path, metavar="D", help="default: analysis, beside the detections")
-    add("--no-pictures", action="store_true", help="tables only; matplotlib is not needed then")
+    add("--no-pictures", action="store_true", help="write tables only, without matplotlib")
     return parser.parse_args()
 
 
 def find_inputs(arguments: argparse.Namespace) -> Inputs:
-    """The files to read; a folder of results names those that are not given.
+    """The files to read; a folder of results names those that the user does not give.
 
-    Raises `ValueError` where one is missing.
+    Raises `ValueError` if one is missing.
     """
     results: list[Path] = arguments.results
     folder = None if results[0].is_file() else find_results(results[0])

@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Turn annotation of CVAT, of VIA or with label names into AVA's CSV and a label map.
+"""Convert annotation of CVAT or VIA, or a table with label names, to AVA's CSV and a label map.
 
     python scripts/convert_labels.py annotations.xml --fps 30 -o labels.csv
     python scripts/convert_labels.py via_project.json --media videos -o labels.csv
@@ -9,9 +9,9 @@
 .json       VIA 2 or VIA 3, the project or an export; the attribute `person` tells who it is
 .csv        an export of VIA, or a table video,second,x1,y1,x2,y2,label[,person] with label names
 
-Written are labels.csv (video,second,x1,y1,x2,y2,action id[,person id]) and, unless --label-map
-gives the ids, labels.pbtxt with the names. Several files become one. Key frames are whole seconds
-of the video; what lies between them is left out and counted (--tolerance).
+Writes labels.csv (video,second,x1,y1,x2,y2,action id[,person id]) and, unless --label-map gives the
+ids, labels.pbtxt with the names. Several inputs become one file. Key frames are whole seconds of
+the video; boxes between them are left out and counted (--tolerance).
 """
 
 from __future__ import annotations
@@ -56,25 +56,32 @@ def parse_arguments() -> argparse.Namespace:
     add("inputs", type=Path, nargs="+", metavar="FILE", help=".xml, .zip, .json or .csv")
     add("-o", "--output", type=Path, required=True, metavar="CSV", help="the file to write")
     add("--force", action="store_true", help="replace the output and its label map")
-    add("--label-map", type=Path, metavar="F", help="ids of the names; default: new ones from 1")
-    add("--fps", type=rate, help="frames per second, as 25 or 30000/1001")
-    add("--size", type=size, metavar="WxH", help="size of the annotated pictures, as 1920x1080")
-    add("--media", type=Path, metavar="D", help="folder of videos or pictures: rate and size")
-    add("--pixels", action="store_true", help="boxes of a table with names are in pixels")
+    add(
+        "--label-map",
+        type=Path,
+        metavar="F",
+        help="label map with the ids of the names; default: ids from 1",
+    )
+    add("--fps", type=rate, help="frames per second, such as 25 or 30000/1001")
+    add(
+        "--size", type=size, metavar="WxH", help="size of the annotated pictures, such as 1920x1080"
+    )
+    add("--media", type=Path, metavar="D", help="folder of videos or pictures, for rate and size")
+    add("--pixels", action="store_true", help="boxes of a table are in pixels, not fractions")
     add("--first-frame", type=int, default=0, help="number of a video's first frame; default: 0")
     add("--picture-name", default=PICTURE_NAME, metavar="REGEX", help="default: %(default)r")
     add(
         "--video",
         type=video,
         metavar="NAME",
-        help="name of the video, in --media too, where the file has another",
+        help="name of the video (also in --media) if the file has another name",
     )
     add(
         "--tolerance",
         type=rate,
         metavar="SECONDS",
-        help="how far from a whole second a box may be; 0.5 rounds all; default: half a frame "
-        "where the rate is known, else 0.001",
+        help="largest distance of a box from a whole second; 0.5 rounds all; default: half a frame "
+        "if the rate is known, else 0.001",
     )
     _add_choices(parser)
     return parser.parse_args()
@@ -94,7 +101,7 @@ def _add_choices(parser: argparse.ArgumentParser) -> None:
         default="person",
         type=clean_name,
         metavar="ATTRIBUTE",
-        help="VIA's attribute that tells who it is; default: %(default)s",
+        help="VIA's attribute that identifies the person; default: %(default)s",
     )
     add(
         "--labels",
@@ -102,7 +109,7 @@ def _add_choices(parser: argparse.ArgumentParser) -> None:
         default=[],
         type=clean_name,
         metavar="NAME",
-        help="take these actions only, or tracks that CVAT labels so; what is left out is counted",
+        help="take only these actions, or CVAT tracks with these labels; the rest is counted",
     )
     add(
         "--no-labels",
@@ -110,7 +117,7 @@ def _add_choices(parser: argparse.ArgumentParser) -> None:
         default=[],
         type=clean_name,
         metavar="NAME",
-        help="leave out these actions, or tracks that CVAT labels so",
+        help="leave out these actions, or CVAT tracks with these labels",
     )
 
 
@@ -123,7 +130,7 @@ def rate(text: str) -> Fraction:
 
 
 def video(text: str) -> str:
-    """The name of a video, of which the ending may be left out: the type of an argument."""
+    """The name of a video, with or without its ending: the type of an argument."""
     try:
         return check_video_name(locate(text).name, "--video")
     except ValueError as error:
@@ -139,9 +146,9 @@ def size(text: str) -> tuple[int, int]:
 
 
 def outputs(arguments: argparse.Namespace) -> list[Path]:
-    """The files to write. Raises `ValueError` where one is in the way or is an input.
+    """The files to write. Raises `ValueError` if one exists already or is an input.
 
-    What an earlier call wrote and nobody edited is in nobody's way.
+    A file that an earlier call wrote and nobody edited may be replaced.
     """
     output: Path = arguments.output
     if output.suffix != ".csv":
@@ -162,7 +169,7 @@ def read_inputs(arguments: argparse.Namespace, media: Media) -> Reading:
     for number, path in enumerate(arguments.inputs):
         found = read_marks(path, media, choice, arguments.pixels)
         if len(arguments.inputs) > 1 and path.suffix.lower() != ".csv":
-            # Tools number their tracks in each file anew; the names in a table are the user's.
+            # Tools restart the numbers of tracks in each file; a table has the user's own names.
             found.marks = [
                 replace(m, person=m.person and f"{number}:{m.person}") for m in found.marks
             ]
@@ -176,7 +183,7 @@ def read_inputs(arguments: argparse.Namespace, media: Media) -> Reading:
 
 
 def convert(arguments: argparse.Namespace) -> tuple[Converted, list[str]]:
-    """The annotation of all inputs, and what the user should know of how they were taken."""
+    """The annotation of all inputs, and notes for the user on how they were read."""
     media = Media(
         arguments.fps,
         arguments.size,
@@ -190,7 +197,7 @@ def convert(arguments: argparse.Namespace) -> tuple[Converted, list[str]]:
 
 
 def describe(converted: Converted) -> str:
-    """What was written, and what was not."""
+    """A summary of what was written and what was left out."""
     rows = converted.rows
     key_frames = {row[:2] for row in rows}
     persons = {(*row[:3], row[4]) for row in rows}

@@ -3,16 +3,16 @@
     python scripts/extract_clips.py VIDEO_OR_FOLDER ... [--output DIR] [--start 900] [--end 1800]
     python scripts/extract_clips.py my_videos --output datasets/mine/frames --start auto --end auto
 
-Every second has --fps frames, chosen by presentation time: the first one of second t is what is on
-the screen t seconds after the video's first frame. Stopped (Ctrl-C, SIGTERM) or killed, the same
-command goes on: a video's folder appears when it is complete. One that is there is skipped, but if
-it was made with other settings or from another file, it is named and the exit code is 1; --replace
-makes it anew. A video that is corrupt or truncated, or on which a decoder crashes, is named, the
-others are extracted, and the exit code is 1; so is one on which nothing happens for --step-limit
-seconds, or whose time jumps by more than --max-gap. Only what this command made is ever replaced.
+Every second has --fps frames, chosen by presentation time: the first frame of second t is the one
+that is shown t seconds after the video's first frame. A video's folder appears when it is complete.
+After a stop (Ctrl-C, SIGTERM) or a crash, run the same command again: it skips complete videos. If
+a complete video was made with other settings or from another file, it is named and the exit code is
+1; --replace makes it anew. The command continues with the other videos, names the video and ends
+with exit code 1 if a video is corrupt or truncated, if a decoder crashes or makes no progress for
+--step-limit seconds, or if a time jumps by more than --max-gap. It replaces only what it made.
 
-`<output>/manifest.json` tells for each video the decoder's version, settings, size, and for each
-second the number of frames and of different ones.
+`<output>/manifest.json` has for each video the decoder's version, the settings and the size, and
+for each second the number of frames and of distinct frames.
 """
 
 from __future__ import annotations
@@ -102,27 +102,33 @@ def parse_arguments() -> argparse.Namespace:
         default=default.end,
         help="second to stop before (1800); auto: the video's end",
     )
-    add("--fps", type=int, default=default.fps, help="frames of each second (30)")
+    add("--fps", type=int, default=default.fps, help="frames per second (30)")
     add(
         "--short-side",
         type=int,
         default=default.short_side,
-        help="pixels of the shorter side (360); smaller videos, and all with 0, keep their size",
+        help="pixels of the shorter side (360); smaller videos keep their size; 0: all do",
     )
     add("--quality", type=int, default=default.quality, help="of the JPEGs, 1 to 100 (95)")
-    add("--allow-damaged", action="store_true", help="take what a decoder makes of damaged frames")
-    add("--replace", action="store_true", help="make anew what was made with other settings")
+    add(
+        "--allow-damaged",
+        action="store_true",
+        help="accept damaged frames as the decoder shows them",
+    )
+    add(
+        "--replace", action="store_true", help="make videos anew that were made with other settings"
+    )
     add(
         "--workers",
         type=at_least_one,
         default=min(4, os.cpu_count() or 1),
-        help="videos at a time, each in a process (4)",
+        help="videos extracted at the same time, each in a process (4)",
     )
     add(
         "--step-limit",
         type=positive,
         default=STEP_LIMIT,
-        help="seconds without any progress after which a video is given up (60)",
+        help="seconds without progress after which a video counts as failed (60)",
     )
     add(
         "--max-gap",
@@ -134,9 +140,9 @@ def parse_arguments() -> argparse.Namespace:
 
 
 def find_videos(inputs: list[Path], output: Path) -> list[Path]:
-    """The files among `inputs` and the videos of its folders, each once; says what it skips.
+    """The videos among `inputs` and in its folders, each once; prints what it skips.
 
-    Raises `ValueError` for what is neither, and for two videos that would share a folder.
+    Raises `ValueError` for an input that is neither, and for two videos that would share a folder.
     """
     videos: dict[Path, Path] = {}
     for path in inputs:
@@ -158,7 +164,7 @@ def find_videos(inputs: list[Path], output: Path) -> list[Path]:
 
 
 def videos_of(folder: Path, output: Path) -> list[Path]:
-    """The videos in a folder, not below; says what it skips, but for what this command made."""
+    """The videos directly in a folder; prints what it skips, except what this command made."""
     content = list_folder(folder)
     if not content.videos:
         raise ValueError(f"{folder}: no video in this folder ({', '.join(VIDEO_SUFFIXES)})")
@@ -175,10 +181,10 @@ def videos_of(folder: Path, output: Path) -> list[Path]:
 def differences(
     videos: Iterable[Path], output: Path, settings: ExtractSettings
 ) -> tuple[dict[Path, str], dict[Path, str]]:
-    """How the frames that are there differ from those that would be extracted now, by video.
+    """How existing frames differ from those that would be extracted now, by video.
 
-    First the videos made with other settings or from other files; then those of another decoder, or
-    of another tool, for which the record does not say more.
+    Returns two dicts: videos made with other settings or from other files; and videos made by
+    another decoder or another tool, whose record does not say more.
     """
     wrong, uncertain = {}, {}
     for video in videos:
@@ -199,11 +205,11 @@ def extract_all(
     options: argparse.Namespace,
     stop: StopSignals,
 ) -> Iterator[Outcome]:
-    """Each video with its record, or with why there is none, as they are finished.
+    """Yield each video with its record or its error, in the order of completion.
 
-    Also one at a time in a child process: a decoder that crashes on a file must not take along the
-    videos after it, the list of what failed and the manifest. That costs a third of a second, once.
-    One that hangs is killed. options: `workers`, `step_limit` and `max_gap`.
+    A single worker is a child process, too: a decoder that crashes on a file must not end the
+    extraction of later videos, the list of failures and the manifest. That costs a third of a
+    second, once. A decoder that hangs is killed. options: `workers`, `step_limit` and `max_gap`.
     Raises `Interrupted` soon after a signal to `stop`.
     """
     max_gap = Fraction(options.max_gap)
@@ -230,9 +236,9 @@ def extract_all(
 def run(
     videos: list[Path], output: Path, settings: ExtractSettings, options: argparse.Namespace
 ) -> list[Path]:
-    """Extract `videos`, telling what goes wrong; returns those that failed.
+    """Extract `videos`, print errors, and return the videos that failed.
 
-    Raises `Interrupted` after a signal, with the manifest written and nothing left half done.
+    Raises `Interrupted` after a signal; the manifest is written then, and no unfinished video left.
     """
     done, failed = 0, []
     with StopSignals() as stop:
@@ -260,7 +266,7 @@ def run(
 
 
 def tell(kept: dict[Path, str], output: Path, kind: str) -> None:
-    """A line for each reason: that video, or how many of them."""
+    """Print a line for each reason, with its first video and the number of others."""
     for reason in dict.fromkeys(kept.values()):
         first, *more = [folder_of(video, output) for video in kept if kept[video] == reason]
         others = f" and {len(more)} more" if more else ""
@@ -287,10 +293,10 @@ def main() -> None:
 def extract_missing(
     videos: list[Path], output: Path, settings: ExtractSettings, options: argparse.Namespace
 ) -> bool:
-    """Extract those of `videos` that are not there, or with `options.replace` are there otherwise.
+    """Extract `videos` that have no frames, or with `options.replace` also those that differ.
 
-    Returns whether all is well. Raises `ValueError`, before any work, where it would have to touch
-    what it did not make.
+    Returns whether there was no error. Raises `ValueError` before any work if it would have to
+    replace something that it did not make.
     """
     check_places(videos, output)
     check_manifest(output)

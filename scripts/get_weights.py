@@ -1,9 +1,10 @@
 """Put weights under pretrained/: `python scripts/get_weights.py FILE_OR_LINK [--to NAME]`.
 
-Takes a file on this machine or a link (http, https, Google Drive's), checks that it loads and what
-it is: the authors' STEP release or their *cls* stage, a Kinetics I3D state dict, or a checkpoint of
-ours. Only then it gets its name in pretrained/, whole. Prints its SHA-256 and what to run next.
-The links of the authors' files are in pretrained/README.md; their licence is non-commercial.
+Takes a file on this machine or a link (http, https, Google Drive). Checks that the file loads and
+what it is: the authors' STEP release or their *cls* stage, a Kinetics I3D state dict, or a
+checkpoint of ours. Only then copies it to pretrained/ under its name. Prints its SHA-256 and the
+commands to run next. The links of the authors' files are in pretrained/README.md; their licence is
+non-commercial.
 """
 
 from __future__ import annotations
@@ -36,7 +37,7 @@ from utils.system.cli import ROOT, run_main
 from utils.system.outputs import check_apart, check_new_file, whole_file
 
 TIMEOUT = 60
-"""Seconds that a server may be silent."""
+"""Longest time that a server may be silent, in seconds."""
 
 LARGEST = 8 << 30
 """Bytes of the largest file that is fetched; the authors' have a few hundred MiB."""
@@ -44,9 +45,9 @@ LARGEST = 8 << 30
 
 @dataclass
 class Kind:
-    """What a file of weights is.
+    """The kind of a file of weights.
 
-    name: for the reader. file: its name under pretrained/. next: the commands that use it.
+    name: for messages. file: its name under pretrained/. next: the commands that use it.
     """
 
     name: str
@@ -97,14 +98,14 @@ def fetch(link: str, path: Path) -> None:
     try:
         with urllib.request.urlopen(link, timeout=TIMEOUT) as answer, open(path, "wb") as file:
             copy_stream(answer, file, link)
-    # What a server answers is not ours: http.client raises ValueErrors and its own errors too.
+    # A server may answer anything: http.client raises ValueErrors and errors of its own, too.
     except (OSError, ValueError, http.client.HTTPException) as error:
         reason = getattr(error, "reason", None) or error
         raise ValueError(f"{link}: cannot be fetched: {reason}") from error
 
 
 def copy_stream(answer: Any, file: Any, link: str) -> None:
-    """Copy with a progress bar; raises `ValueError` for a stream cut short or without end."""
+    """Copy with a progress bar; raises `ValueError` for a stream that is cut short or endless."""
     length = answer.headers.get("Content-Length", "")
     total = int(length) if length.isascii() and length.isdigit() else None
     count = 0
@@ -142,9 +143,9 @@ def fetch_from_drive(link: str, path: Path) -> None:
 
 
 def recognise(path: Path, named: str) -> Kind:
-    """Load `path` as what it is and return that.
+    """Return the kind of the file `path`, after loading it as that kind.
 
-    named: what the user calls it, for errors. Raises `ValueError` for anything that does not load.
+    named: the user's name for it, for errors. Raises `ValueError` if it does not load.
     """
     content = read_checkpoint(path)
     if not (is_released(content) or "config" in content):
@@ -174,7 +175,7 @@ def check_kinetics(path: Path) -> None:
 
 
 def put(source: Path, place: Path) -> str:
-    """Copy `source` to `place`, whole or not at all; returns its SHA-256."""
+    """Copy `source` to `place`, completely or not at all; return its SHA-256."""
     digest = hashlib.sha256()
     with open(source, "rb") as file, whole_file(place) as copy:
         while block := file.read(1 << 22):
@@ -184,7 +185,7 @@ def put(source: Path, place: Path) -> str:
 
 
 def get_weights(arguments: argparse.Namespace, folder: Path) -> None:
-    """Fetch into `folder`, a temporary one, if need be; check; put in place; say what is next."""
+    """Download to the temporary `folder` if needed, check, put in place, print what to do next."""
     named = arguments.source
     if is_link(named):
         source = folder / "fetched"

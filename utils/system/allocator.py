@@ -1,9 +1,9 @@
-"""Large tensors from memory that the process already has, instead of new pages for each.
+"""Lets large tensors reuse memory that the process already has.
 
-glibc hands every large block back to the system when it is freed, so each large result of an
-operator begins with page faults: several times the cost of an addition. Keeping the memory makes
-what is bound by memory that much faster (docs/performance.md); a process then holds what it once
-needed until it ends. GPUs have PyTorch's own allocator for this.
+glibc returns every large block to the system when it is freed. Each large result of an operator
+then begins with page faults, which cost several times an addition. Keeping the memory speeds up
+operators that are bound by memory (docs/performance.md). In return a process holds the most memory
+that it has needed until it ends. On GPUs PyTorch's own allocator does this.
 """
 
 from __future__ import annotations
@@ -18,10 +18,10 @@ _NEVER, _STEP = 2**31 - 1, 64 * 2**20
 
 
 def keep_freed_memory() -> bool:
-    """Tell glibc to keep what is freed; whether it does. Elsewhere, nothing happens.
+    """Tell glibc to keep freed memory; return whether it does. Does nothing without glibc.
 
-    A chosen allocator (`LD_PRELOAD`, as jemalloc or tcmalloc are) or a set `MALLOC_` variable stays
-    as it is.
+    Changes nothing if the user has chosen an allocator (`LD_PRELOAD`, such as jemalloc or tcmalloc)
+    or set a `MALLOC_` variable.
     """
     if sys.platform != "linux" or "LD_PRELOAD" in os.environ:
         return False

@@ -21,7 +21,7 @@ from utils.system.terminal import printable
 
 ROOT = Path(__file__).resolve().parents[2]
 
-# Runs whose best checkpoint is taken where none is named, in this order.
+# Runs whose best checkpoint is the default, in this order.
 DEFAULT_RUNS = ("ava_step", "toy_step")
 
 # Set it to see where a user error was raised.
@@ -36,10 +36,11 @@ BUG = (
 def run_main(main: Callable[[], None]) -> None:
     """Run `main`; a user's mistake ends the program with one line and exit code 2.
 
-    `ValueError` and `OSError` are the user's (a file, a line, an option; the message names it), a
-    loss that is not finite is the training's; everything else is ours: it keeps its traceback, a
-    sentence says where to report it, and the exit code is 70. STEP_TRACEBACK=1 shows the traceback
-    for all. A signal ends it with the shell's code, 128 + its number.
+    `ValueError` and `OSError` are the user's mistakes; the message names the file, line or option.
+    A non-finite loss also ends the program with one line. Every other exception is our mistake: the
+    program prints the traceback and where to report it, and ends with exit code 70.
+    STEP_TRACEBACK=1 prints the traceback in all cases. A signal ends the program with the shell's
+    exit code, 128 + the signal's number.
     """
     try:
         restore_interrupts()
@@ -65,7 +66,7 @@ def run_main(main: Callable[[], None]) -> None:
 
 
 def _message(error: Exception) -> str:
-    """The message on one line. A loader's worker wraps it: its traceback ends with the message."""
+    """The message on one line. From a loader's worker, that is the end of a traceback."""
     text = str(error)
     marker = f"{type(error).__name__}: "
     if text.startswith("Caught ") and marker in text:
@@ -76,7 +77,7 @@ def _message(error: Exception) -> str:
 def default_checkpoint() -> Path:
     """The best checkpoint of the AVA run, else of the toy run, relative to the current folder.
 
-    Raises `ValueError` saying how to get one where neither is there.
+    Raises `ValueError` if neither exists; the message says how to get one.
     """
     runs = [ROOT / "runs" / name / "best.pt" for name in DEFAULT_RUNS]
     found = next((path for path in runs if path.is_file()), None)
@@ -89,9 +90,9 @@ def default_checkpoint() -> Path:
 
 
 def default_output(checkpoint: Path, kind: str) -> Path:
-    """Where results of a checkpoint go: into its run's folder, under `kind`.
+    """The folder for results of a checkpoint: `kind` in its run's folder.
 
-    A checkpoint from elsewhere, such as `pretrained/`, gets a folder `runs/<its name>`.
+    For a checkpoint outside a run's folder, such as in `pretrained/`: in `runs/<its name>`.
     """
     folder = real_path(checkpoint).parent
     if folder.parent != ROOT / "runs":
@@ -101,10 +102,10 @@ def default_output(checkpoint: Path, kind: str) -> Path:
 
 @contextmanager
 def staged_results(folder: Path) -> Iterator[Path]:
-    """A temporary folder whose files move into `folder` when the block ends without an error.
+    """Yield a temporary folder; its files move into `folder` if the block ends without an error.
 
-    Otherwise they vanish: earlier results are replaced by whole ones or stay as they were. Files of
-    `folder` that the block does not write are left alone. Raises `ValueError` if `folder` cannot be
+    After an error they are removed, so earlier results are replaced by complete ones or not at all.
+    Files of `folder` that the block does not write stay. Raises `ValueError` if `folder` cannot be
     a folder.
     """
     try:

@@ -1,4 +1,4 @@
-"""Standard output that may be closed, or go to a full disk, without ending a long work."""
+"""Keeps a long run alive if its standard output is closed or goes to a full disk."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from typing import Any, TextIO
 
 
 class _Tolerant(io.TextIOBase):
-    """A text stream that passes everything on to another, and survives what that one refuses."""
+    """A text stream that writes to another stream and survives that stream's errors."""
 
     def __init__(self, stream: TextIO, lost: str = ""):
         """lost: what to say, once, on the standard error when something was refused."""
@@ -36,7 +36,7 @@ class _Tolerant(io.TextIOBase):
                     print(f"warning: {text} ({error})", file=sys.stderr, flush=True)
 
     def _point_nowhere(self) -> None:
-        """Nobody reads any more: what is still in the buffer must not fail at the very end."""
+        """Send the rest of the buffer nowhere: else flushing it would fail when Python exits."""
         with suppress(OSError, ValueError):
             nowhere = os.open(os.devnull, os.O_WRONLY)
             os.dup2(nowhere, self.stream.fileno())
@@ -54,9 +54,9 @@ class _Tolerant(io.TextIOBase):
 
 @contextmanager
 def tolerant_output(lost: str) -> Iterator[None]:
-    """In this block a standard output or error that cannot be written to is no error.
+    """Within the block, errors of writing to standard output or standard error are ignored.
 
-    lost: what to say on the standard error when the standard output fails, once.
+    lost: printed once on standard error when standard output fails.
     """
     before = sys.stdout, sys.stderr
     out, errors = _Tolerant(before[0], lost), _Tolerant(before[1])

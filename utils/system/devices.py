@@ -8,7 +8,7 @@ import torch
 
 
 def add_device_option(parser: ArgumentParser) -> None:
-    """`--device`: one that is there, or empty."""
+    """Add `--device`, which accepts a device that exists, or an empty string."""
     parser.add_argument(
         "--device",
         type=device_name,
@@ -18,7 +18,7 @@ def add_device_option(parser: ArgumentParser) -> None:
 
 
 def device_name(text: str) -> str:
-    """A `--device` that is there, or empty: the type of that argument, for argparse."""
+    """Return `text` if the device exists or `text` is empty; the argparse type of `--device`."""
     if not text:
         return text
     try:

@@ -55,7 +55,7 @@ def all_sum(value: Tensor) -> Tensor:
 
 
 def gather_objects(value: Any) -> list[Any]:
-    """Every process's `value`, in rank order, on every process."""
+    """Return the `value` of every process, in rank order, on every process."""
     if world_size() == 1:
         return [value]
     gathered: list[Any] = [None] * world_size()
@@ -64,7 +64,7 @@ def gather_objects(value: Any) -> list[Any]:
 
 
 def broadcast_object(value: Any) -> Any:
-    """The main process's `value`, on every process."""
+    """Return the main process's `value` on every process."""
     if world_size() == 1:
         return value
     shared = [value]
@@ -73,9 +73,9 @@ def broadcast_object(value: Any) -> Any:
 
 
 def on_main(action: Callable[[], T]) -> T:
-    """What `action()` gives in the main process, on every process; so does what it raises.
+    """Run `action()` in the main process; return its result, or raise its error, on every process.
 
-    An `OSError` comes as one that only has a message: others may not know its errno.
+    Other processes raise an `OSError` with a message only, since its errno may not exist there.
     """
     if world_size() == 1:
         return action()
@@ -96,9 +96,10 @@ def on_main(action: Callable[[], T]) -> T:
 
 
 def on_all(action: Callable[[], T]) -> T:
-    """What `action()` gives here; if it fails in any process, all of them end with that error.
+    """Run `action()` in every process and return its result; if one fails, all raise an error.
 
-    Raises `ValueError` or `OSError`: this process's own, else the first one's, naming it.
+    Raises `ValueError` or `OSError`: this process's own, else that of the first process that
+    failed, with its rank.
     """
     if world_size() == 1:
         return action()
@@ -134,7 +135,7 @@ def barrier() -> None:
 
 
 def distribute(model: nn.Module, device: torch.device) -> nn.Module:
-    """`model` so that its gradients become the mean over all processes; in one, `model` itself.
+    """Wrap `model` so that gradients are averaged over all processes; one process: `model` itself.
 
     Its buffers stay each process's own: `utils.engine.faults.Statistics` broadcasts those that
     move.
@@ -151,12 +152,12 @@ def distribute(model: nn.Module, device: torch.device) -> nn.Module:
 def start_process(device: str = "", timeout: float = PEER_TIMEOUT) -> torch.device:
     """Join the process group that `torchrun` announces, if any; return this process's device.
 
-    NCCL where the processes have a GPU each, gloo on CPUs. `device` overrides the choice. timeout:
-    seconds within which all must come, and after which one that gives no sign of life ends the
-    others; 0: none.
+    NCCL is used if each process has a GPU, gloo on CPUs. `device` overrides the choice. timeout:
+    seconds within which all processes must join; a process without a sign of life for that long
+    ends the others; 0: no limit.
 
-    Raises `ValueError` for variables that no launcher sets so, `ConnectionError` naming the
-    processes that do not come.
+    Raises `ValueError` for environment variables that no launcher sets, `ConnectionError` naming
+    the processes that do not join.
     """
     local_rank = _environment("LOCAL_RANK", 0)
     use_cuda = torch.cuda.is_available() and not device.startswith("cpu")
@@ -200,16 +201,16 @@ def _join(backend: str, timeout: float) -> None:
             f"the {size} processes did not meet within {join:g} s (train.peer_timeout): {reason}"
         ) from error
     _watch = watch_peers(store, number, size, timeout, join)
-    # Silence ends a process that waits for another, not this: validation may take its time.
+    # `PeerWatch` detects a lost process, not this limit: validation may take longer than it.
     dist.init_process_group(backend, store=store, rank=number, world_size=size, timeout=LONGEST)
 
 
 @contextmanager
 def losses_explained() -> Iterator[None]:
-    """An error of a collective operation in this block names the process that was lost.
+    """Within the block, an error of a collective operation names the process that was lost.
 
-    Raises `ConnectionError` then, `Interrupted` where that one was stopped by a signal; an error
-    that has another cause passes as it is.
+    Raises `ConnectionError` then, or `Interrupted` if a signal stopped the lost process. An error
+    with another cause is re-raised unchanged.
     """
     try:
         yield
@@ -223,20 +224,20 @@ def losses_explained() -> Iterator[None]:
 
 
 def stop_process() -> None:
-    """Leave the group; an exception that is on its way is what the others are told."""
+    """Leave the group; tell the others of an exception that is being raised."""
     global _watch
     error = sys.exc_info()[1]
     is_lost = _watch is not None and bool(_watch.lost)
     if _watch is not None:
         _watch.close(*_last_words(error))
         _watch = None
-    # With a process lost, or an operation under way, it would wait.
+    # It would wait if a process is lost or an operation is running.
     if error is None and not is_lost and dist.is_available() and dist.is_initialized():
         dist.destroy_process_group()
 
 
 def _last_words(error: BaseException | None) -> tuple[str, int]:
-    """What to tell the others of this process's end, and what they end with; nothing if all do."""
+    """What the others are told of this process's end, and their exit code; nothing if all end."""
     if error is None or (isinstance(error, Interrupted) and error.is_common):
         return "", 0
     if isinstance(error, Interrupted):

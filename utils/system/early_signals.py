@@ -1,7 +1,7 @@
-"""Ctrl-C while a script is still importing: import this before what takes seconds to import.
+"""Handles Ctrl-C while a script is importing; import this before modules that take seconds.
 
-Python would print a traceback from the middle of a library, or the library would take the signal
-for its own error. `utils.system.cli.run_main` ends it.
+Otherwise Python would print a traceback from inside a library, or the library would treat the
+signal as an error of its own. `utils.system.cli.run_main` restores the usual handler.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from types import FrameType
 
 
 def _end(signum: int, frame: FrameType | None) -> None:
-    """End at once: nothing has begun."""
+    """End the program at once: no work has begun."""
     os.write(sys.__stderr__.fileno() if sys.__stderr__ else 2, b"interrupted\n")
     os._exit(128 + signum)
 
@@ -26,7 +26,7 @@ def restore_interrupts() -> None:
 
 
 def _is_program() -> bool:
-    """Whether a program is beginning here, not one of its helper processes or a test."""
+    """Whether this process is a program, and not one of its helper processes or a test."""
     return (
         threading.current_thread() is threading.main_thread()
         and signal.getsignal(signal.SIGINT) is signal.default_int_handler

@@ -1,4 +1,4 @@
-"""Stopping a run so that nothing is lost: SIGTERM and SIGINT, taken note of until it can save."""
+"""Stops a run without loss: SIGTERM and SIGINT are recorded until the run can save."""
 
 from __future__ import annotations
 
@@ -25,9 +25,9 @@ SECONDS_TO_HEAR = 5.0
 
 
 class Interrupted(Exception):
-    """A signal ended the run, with all of it on disk; the message says how to go on.
+    """A signal ended the run after it saved everything; the message says how to resume.
 
-    is_common: all processes have agreed to stop, and do.
+    is_common: whether all processes have agreed to stop.
     """
 
     def __init__(self, signum: int, message: str = "", is_common: bool = False):
@@ -36,11 +36,11 @@ class Interrupted(Exception):
 
 
 class StopSignals:
-    """While open, the first SIGTERM or SIGINT only sets `signum`: the loop stops where it can save.
+    """While open, the first SIGTERM or SIGINT only sets `signum`; the loop stops when it can save.
 
     With `at_once` set, or in a block of `waiting`, the signal raises `Interrupted`. A second
-    SIGINT always interrupts: whoever presses Ctrl-C twice does not want to wait. A second signal
-    that the main thread does not hear, as in a decoder that hangs, ends the program.
+    SIGINT always interrupts, because a user who presses Ctrl-C twice does not want to wait. A
+    second signal ends the program if the main thread does not react, as in a decoder that hangs.
     """
 
     def __init__(self) -> None:
@@ -71,7 +71,7 @@ class StopSignals:
             os.close(end)
 
     def _watch(self, pipe: int) -> None:
-        """In a thread, told of each signal at once: end the program at a second one unheard."""
+        """Run in a thread that learns of each signal: end the program if a second goes unheard."""
         first: float | None = None
         while True:
             for number in os.read(pipe, 64):
@@ -86,7 +86,7 @@ class StopSignals:
                     timer.start()
 
     def _end_unheard(self, signum: int, arrived: float) -> None:
-        """End, unless the main thread has heard a signal since about then."""
+        """End the program, unless the main thread has handled a signal since about then."""
         if self._taken > arrived - 1:
             return
         print(
@@ -99,10 +99,10 @@ class StopSignals:
 
     @contextmanager
     def waiting(self, patience: float) -> Iterator[None]:
-        """A block in which this process waits for something that may never come.
+        """Mark a block in which this process waits for something that may never come.
 
-        patience: seconds that a signal leaves it to come, since other processes are waiting for
-        this one; 0: none.
+        patience: seconds that the process still waits after a signal, because other processes
+        wait for this one; 0: none.
         """
         before, self.at_once = self.at_once, self.at_once or not patience
         self.waits += 1
@@ -120,7 +120,7 @@ class StopSignals:
             self.at_once = before
 
     def _lose_patience(self, wait: int) -> None:
-        """From the timer's thread: interrupt the main one, if it still is in that very wait."""
+        """Run in the timer's thread: interrupt the main thread if it is still in the same wait."""
         if wait == self.waits:
             self.is_overdue = True
             os.kill(os.getpid(), signal.SIGTERM)
@@ -143,16 +143,16 @@ class StopSignals:
 
 
 def ignore_stop_signals() -> None:
-    """For helper processes: Ctrl-C reaches the whole group, and the parent still needs them."""
+    """Ignore stop signals in a helper process: Ctrl-C reaches the group, the parent needs it."""
     for number in SIGNALS:
         signal.signal(number, signal.SIG_IGN)
 
 
 @contextmanager
 def stop_signals_held() -> Iterator[None]:
-    """In this block they wait for its end, and a process that is started in it never gets any.
+    """Delay stop signals until the block ends; a process that is started in it never gets any.
 
-    It inherits that, so not even the imports with which it begins are interrupted, which would end
+    The process inherits the mask, so its first imports are not interrupted either; that would end
     in a traceback.
     """
     before = signal.pthread_sigmask(signal.SIG_BLOCK, SIGNALS)

@@ -1,4 +1,4 @@
-"""A folder that one command works in at a time."""
+"""Locks on folders, so that one command at a time works in a folder."""
 
 from __future__ import annotations
 
@@ -16,15 +16,15 @@ LOCK = ".step-lock"
 
 @contextmanager
 def folder_lock(folder: Path, doing: str) -> Iterator[None]:
-    """Hold `folder`, which is made if need be, for this process until the block ends.
+    """Lock `folder` for this process until the block ends; make the folder if it is missing.
 
-    doing: what this command does there, for the message of the one that comes second.
+    doing: what this command does there, for the message that a second command prints.
 
-    The lock dies with the process, however it ends, and child processes do not inherit it (a POSIX
-    record lock). Its file stays, unless this call made it and the block ends by an error: a folder
-    in which the command refuses to work is left as it was, or goes if this call made it. A file
-    system without locks gets a warning. Raises `ValueError` naming the folder, and the process that
-    holds it, if it is held.
+    The lock ends with the process, however it ends, and child processes do not inherit it (a POSIX
+    record lock). Its file stays, unless this call made it and the block raises an error: then a
+    folder in which the command refuses to work stays as it was, and is removed if this call made
+    it. On a file system without locks the user gets a warning. Raises `ValueError` naming the
+    folder and the process that holds it, if it is held.
     """
     is_new = not folder.exists()
     folder.mkdir(parents=True, exist_ok=True)
@@ -44,7 +44,7 @@ def folder_lock(folder: Path, doing: str) -> Iterator[None]:
 
 
 def _open_locked(path: Path) -> int:
-    """Open and lock the file `path`, which the one that held it before may have removed."""
+    """Open and lock the file `path`, which its previous holder may have removed."""
     while True:
         handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
         try:
@@ -58,7 +58,7 @@ def _open_locked(path: Path) -> int:
 
 
 def _remove(folder: Path, is_new: bool) -> None:
-    """Remove the lock, which is held, and a folder that nothing was put into."""
+    """Remove the lock's file, which this process holds, and the folder if it is empty."""
     with suppress(OSError):
         (folder / LOCK).unlink(missing_ok=True)
         if is_new:

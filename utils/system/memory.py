@@ -1,4 +1,4 @@
-"""Peak memory of a stretch of work: of the GPU, or of this process where there is none."""
+"""Peak memory of a part of the work: of the GPU, or of this process without a GPU."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ _STATUS, _RESET = Path("/proc/self/status"), Path("/proc/self/clear_refs")
 
 
 def reset_peak_memory(device: torch.device) -> None:
-    """Begin a new stretch. On a CPU only Linux can: elsewhere the peak is the whole process's."""
+    """Restart the measurement. On a CPU only Linux can; elsewhere the whole process counts."""
     if device.type == "cuda":
         torch.cuda.reset_peak_memory_stats(device)
         return
@@ -22,7 +22,7 @@ def reset_peak_memory(device: torch.device) -> None:
 
 
 def peak_memory(device: torch.device) -> int:
-    """Bytes at most in use since the last reset: allocated on the GPU, or resident on a CPU."""
+    """Peak bytes in use since the last reset: allocated on the GPU, or resident on a CPU."""
     if device.type == "cuda":
         return torch.cuda.max_memory_allocated(device)
     try:

@@ -1,9 +1,9 @@
-"""Outputs: what a command may replace, and that it never hits its own inputs.
+"""Outputs: which files a command may replace; it never replaces its own inputs.
 
-Nothing that a user owns is removed, renamed or overwritten. A folder that a command fills holds a
-marker, `.step-made.json`, which lists what the command put there; only that may be replaced. A
-single output file that stands already is replaced only with `--force`, or where the marker knows
-its content: nobody has edited it since.
+No command removes, renames or overwrites what a user owns. A folder that a command fills holds a
+marker, `.step-made.json`, which lists what the command wrote there; only that may be replaced. An
+existing output file is replaced only with `--force`, or if the marker has the hash of its content,
+so that nobody has edited it since.
 """
 
 from __future__ import annotations
@@ -46,9 +46,9 @@ def note_made(folder: Path, kind: str, names: Iterable[str]) -> None:
 
 
 def check_replaceable(folder: Path, names: Iterable[str], option: str = "--output") -> None:
-    """Raise `ValueError` naming the first of `names` in `folder` that stands and is not ours.
+    """Raise `ValueError` naming the first of `names` in `folder` that exists and is not ours.
 
-    option: the option by which the user picks another folder, for the message.
+    option: the option that selects another folder, for the message.
     """
     ours = {name for names_made in made_here(folder).values() for name in names_made}
     for name in names:
@@ -62,11 +62,11 @@ def check_replaceable(folder: Path, names: Iterable[str], option: str = "--outpu
 
 @contextmanager
 def staged(folder: Path, kind: str) -> Iterator[Path]:
-    """A hidden folder whose files move into `folder` when the block ends without an error.
+    """Yield a hidden folder; its files move into `folder` if the block ends without an error.
 
-    They are noted as made by the command `kind`; otherwise they vanish. What an earlier call left
-    behind that was killed is removed, for which the caller holds `folder` (`folder_lock`). Raises
-    `ValueError` if something that we did not make has its name.
+    They are then recorded as made by the command `kind`; after an error they are removed. What a
+    killed call left behind is removed too, so the caller must hold `folder` (`folder_lock`). Raises
+    `ValueError` if something that we did not make has the hidden folder's name.
     """
     staging = folder / f".unfinished-{kind}"
     check_replaceable(folder, [staging.name])
@@ -84,7 +84,7 @@ def staged(folder: Path, kind: str) -> Iterator[Path]:
 
 
 def check_apart(outputs: Iterable[Path], inputs: Iterable[Path]) -> None:
-    """Raise `ValueError` if an output is one of the inputs, by whatever name or link."""
+    """Raise `ValueError` if an output is one of the inputs, under any name or link."""
     known = {real_path(path): path for path in inputs}
     for output in outputs:
         if real_path(output) in known:
@@ -98,7 +98,7 @@ def check_apart(outputs: Iterable[Path], inputs: Iterable[Path]) -> None:
 
 
 def note_content(paths: Iterable[Path], kind: str) -> None:
-    """Note files as they stand now, with their hashes, as made by the command `kind`."""
+    """Record files with the hashes of their content as made by the command `kind`."""
     for path in paths:
         made = made_here(path.parent)
         others = [e for e in made.get(kind, []) if e.rpartition(" ")[0] != path.name]
@@ -107,7 +107,7 @@ def note_content(paths: Iterable[Path], kind: str) -> None:
 
 
 def is_unedited(path: Path, kind: str) -> bool:
-    """Whether the command `kind` wrote the file `path` as it stands."""
+    """Whether the command `kind` wrote the present content of the file `path`."""
     noted = made_here(path.parent).get(kind, [])
     return path.is_file() and not path.is_symlink() and _entry(path) in noted
 
@@ -118,7 +118,7 @@ def _entry(path: Path) -> str:
 
 
 def check_new_file(path: Path, force: bool = False) -> None:
-    """Raise `ValueError` unless `path` is free, or `force` is set and a plain file is there."""
+    """Raise `ValueError` unless `path` is free, or `force` is set and `path` is a plain file."""
     if not os.path.lexists(path):
         return
     if not path.is_file():
@@ -129,11 +129,11 @@ def check_new_file(path: Path, force: bool = False) -> None:
 
 @contextmanager
 def whole_file(path: str | Path) -> Iterator[BinaryIO]:
-    """Open a temporary file for bytes that takes the name `path` when the block ends well.
+    """Open a temporary file for bytes; it is renamed to `path` if the block ends without an error.
 
-    It is synced before it is renamed: a crash or a full disk leaves what stood there before. A
-    file system that cannot sync is taken as it is. The temporary file of a process that was killed
-    goes with the next call for the same path. Raises `OSError`.
+    It is synced before it is renamed, so a crash or a full disk leaves the earlier file. A file
+    system that cannot sync is accepted. The next call for the same path removes the temporary file
+    of a killed process. Raises `OSError`.
     """
     path = Path(path)
     _remove_abandoned(path)
@@ -169,14 +169,14 @@ _written: set[Path] = set()
 
 
 def _prefix(path: Path) -> str:
-    """How the names of temporary files for `path` begin."""
+    """The prefix of the names of temporary files for `path`."""
     return f".{path.name[:50]}."
 
 
 def _remove_abandoned(path: Path) -> None:
-    """Remove the temporary files of processes that were killed as they wrote `path`.
+    """Remove the temporary files of processes that were killed while they wrote `path`.
 
-    Those that live hold a lock on theirs.
+    Living processes hold a lock on theirs.
     """
     if path in _written:
         return
@@ -195,13 +195,13 @@ def _remove_unlocked(path: Path) -> None:
 
 
 def write_whole(path: str | Path, content: str | bytes) -> None:
-    """Write text (UTF-8) or bytes to `path`, whole or not at all; see `whole_file`."""
+    """Write text (UTF-8) or bytes to `path`, completely or not at all; see `whole_file`."""
     with whole_file(path) as file:
         file.write(content.encode("utf-8") if isinstance(content, str) else content)
 
 
 def _sync_folder(folder: Path) -> None:
-    """Make a rename in `folder` outlast a loss of power."""
+    """Make a rename in `folder` survive a loss of power."""
     handle = os.open(folder, os.O_RDONLY)
     try:
         os.fsync(handle)
@@ -210,7 +210,7 @@ def _sync_folder(folder: Path) -> None:
 
 
 def _tolerate_unsupported(sync: Callable[[], None]) -> None:
-    """Call `sync`; a file system that refuses to sync is no error, a full disk is."""
+    """Call `sync`; ignore a file system that cannot sync, raise the error of a full disk."""
     try:
         sync()
     except OSError as error:

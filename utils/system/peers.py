@@ -1,8 +1,9 @@
-"""Signs of life between the processes of a training: none waits for ever for one that is gone.
+"""Signs of life between the processes of a training, so that none waits for a dead one.
 
-Process 0 holds a connection to every other. Over it each sends a beat now and then, and says when
-it ends, and why. One that is silent for too long, or whose connection breaks, ends all the others,
-by an error in the main thread, or without it where that one is stuck in a collective operation.
+Process 0 has a connection to every other process. Each process regularly sends a heartbeat over it,
+and says when and why it ends. If a process is silent for too long, or its connection breaks, all
+others end: by an error in the main thread, or directly if the main thread is stuck in a collective
+operation.
 """
 
 from __future__ import annotations
@@ -41,7 +42,7 @@ class _Peer:
             self.connection.send((json.dumps(message) + "\n").encode())
 
     def receive(self) -> list[dict[str, Any]] | None:
-        """What has come; `None` where the connection is broken."""
+        """The messages received; `None` if the connection is broken."""
         try:
             content = self.connection.recv(1 << 16)
         except BlockingIOError:
@@ -56,10 +57,10 @@ class _Peer:
 
 
 class PeerWatch:
-    """Notices that another process is lost.
+    """Detects that another process is lost.
 
-    lost: what to say of it, empty as long as all is well. exit_code: what this process ends with
-    then.
+    lost: the message about the lost process; empty while there is none. exit_code: this process's
+    exit code in that case.
     """
 
     def __init__(self, rank: int, peers: dict[int, socket.socket], timeout: float):
@@ -73,11 +74,11 @@ class PeerWatch:
         self._thread.start()
 
     def wait_for_loss(self, seconds: float) -> bool:
-        """Whether a process is known to be lost, within `seconds` of waiting."""
+        """Wait up to `seconds`; return whether a process is known to be lost."""
         return self._found.wait(seconds)
 
     def close(self, why: str = "", exit_code: int = 2) -> None:
-        """Tell the others that this process ends; `why` it fails, if they cannot go on."""
+        """Tell the others that this process ends, and `why` if they cannot continue."""
         self._is_closing = True
         self._thread.join()
         message = {"failed": why, "code": exit_code} if why else {"end": True}
@@ -127,7 +128,7 @@ class PeerWatch:
                 self._lose(peer, f"process {peer.rank} stands still: {why}", 2, GRACE)
 
     def _lose(self, lost: _Peer, text: str, code: int, grace: float) -> None:
-        """Take note, pass it on, and see to it that this process ends."""
+        """Record the loss, tell the others, and make this process end."""
         if self.lost:
             return
         self.lost, self.exit_code = text, code
@@ -140,13 +141,13 @@ class PeerWatch:
         self._timer.start()
 
     def _end_program(self) -> None:
-        """End from a thread: the main one waits for the process that is lost."""
+        """End the program from a thread: the main thread waits for the lost process."""
         if not self.is_said:
             print(f"error: {self.describe()} (process {self.rank})", file=sys.stderr, flush=True)
         os._exit(self.exit_code)
 
     def describe(self) -> str:
-        """The loss on one line, and how to go on."""
+        """The loss and how to resume, on one line."""
         return (
             f"{self.lost}. Start the same command again in all processes: a training goes on from "
             "its newest checkpoint"
@@ -156,9 +157,10 @@ class PeerWatch:
 def watch_peers(store: Any, rank: int, size: int, timeout: float, join: float) -> PeerWatch:
     """Connect all `size` processes and begin to watch.
 
-    store: of `torch.distributed`, which all processes share. join: seconds that they have to come.
+    store: the store of `torch.distributed`, shared by all processes. join: seconds within which
+    all must connect.
 
-    Raises `ConnectionError` naming those that did not.
+    Raises `ConnectionError` naming the processes that did not.
     """
     if rank == 0:
         return PeerWatch(rank, _accept(store, size, join), timeout)
@@ -191,7 +193,7 @@ def _accept(store: Any, size: int, join: float) -> dict[int, socket.socket]:
 
 
 def _greet(connection: socket.socket, token: str) -> int | None:
-    """The number of the process at the other end; `None` for a stranger."""
+    """The rank of the process at the other end; `None` if it is not one of ours."""
     connection.settimeout(10)
     with suppress(OSError, ValueError):
         theirs, number = connection.recv(200).decode().split()

@@ -1,6 +1,6 @@
-"""Stages of one job side by side, each in a thread, joined by channels.
+"""Runs the stages of a job at the same time, each in a thread, connected by channels.
 
-Threads pay where the work is done outside Python's lock, as decoders, OpenCV and PyTorch do theirs.
+Threads help because decoders, OpenCV and PyTorch work outside Python's lock.
 """
 
 from __future__ import annotations
@@ -14,14 +14,14 @@ T = TypeVar("T")
 
 
 class Stopped(Exception):
-    """Ends a stage that meets a channel after the job was given up."""
+    """Raised in a stage that uses a channel after the job was stopped."""
 
 
 class Pipeline:
-    """The threads of a job: `with Pipeline() as pipeline:` leaves when all of them have ended.
+    """The threads of a job: `with Pipeline() as pipeline:` ends when all of them have ended.
 
-    The first error of a stage ends the others, at their next look at a channel, and is raised in
-    the block, or where it is left. So does an error in the block, Ctrl-C included.
+    The first error of a stage stops the others at their next use of a channel, and is raised in
+    the block or at its end. An error in the block, including Ctrl-C, stops all stages too.
     """
 
     def __init__(self) -> None:
@@ -33,16 +33,16 @@ class Pipeline:
     def start(self, stage: Callable[[], object], patience: float | None = None) -> None:
         """Run `stage` in a thread of its own.
 
-        patience: seconds that it may take to end when the job is given up; then it is left behind.
-        A stage without it is waited for.
+        patience: seconds that the stage may take to end after the job is stopped; then the thread
+        is abandoned. `None`: the pipeline waits until it ends.
         """
-        # Daemons: whoever presses Ctrl-C twice does not wait for a disk that hangs.
+        # Daemons: after a second Ctrl-C the program does not wait for a disk that hangs.
         thread = Thread(target=self._run, args=(stage,), daemon=True)
         self._threads.append((thread, patience))
         thread.start()
 
     def stop(self, error: BaseException | None = None) -> None:
-        """End all stages; `error` is what is raised, unless there is one already."""
+        """Stop all stages; `error` is raised, unless there was an error before."""
         with self.changed:
             self._error = self._error or error
             self.stopped = True
@@ -86,10 +86,10 @@ class Pipeline:
 
 
 class Channel(Generic[T]):
-    """Items on their way from one stage to another, in order; iterating takes them out.
+    """A queue of items from one stage to the next; iterating removes them in order.
 
-    At most `capacity` of them wait, then `put` does; 0 is any number. Both ends raise `Stopped`
-    when the job is given up.
+    If `capacity` items wait, `put` blocks; 0 is no limit. Both ends raise `Stopped` when the job is
+    stopped.
     """
 
     def __init__(self, pipeline: Pipeline, capacity: int = 0) -> None:
@@ -104,7 +104,7 @@ class Channel(Generic[T]):
             self._pipeline.changed.notify_all()
 
     def close(self) -> None:
-        """Say that nothing more comes: iterating ends after what is still in it."""
+        """Add no more items: iterating ends after the items that still wait."""
         with self._pipeline.changed:
             self._closed = True
             self._pipeline.changed.notify_all()

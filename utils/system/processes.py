@@ -1,4 +1,4 @@
-"""Calls in child processes, any of which may die (a decoder's crash, too little memory) or hang."""
+"""Function calls in child processes that may die (a decoder crash, low memory) or hang."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ TELL_EVERY = 0.5
 
 
 class ProcessDied(Exception):
-    """A child process ended before it gave its result; the message says how."""
+    """A child process ended before it returned its result; the message says how."""
 
     def __init__(self, exit_code: int) -> None:
         """exit_code: as `multiprocessing.Process` has it, negative for a signal."""
@@ -31,7 +31,7 @@ class ProcessDied(Exception):
 
 
 class ProcessHung(Exception):
-    """A child process was killed: it had told of no progress for as long as it may."""
+    """A child process was killed because it reported no progress within its limit."""
 
     def __init__(self, limit: float) -> None:
         """limit: seconds."""
@@ -39,7 +39,7 @@ class ProcessHung(Exception):
 
 
 class _Working:
-    """What a child sends in between: it is working."""
+    """The message of a child that it is still working."""
 
 
 _tell_parent: Callable[[], None] | None = None
@@ -47,9 +47,9 @@ _told = 0.0
 
 
 def tell_progress() -> None:
-    """Tell the parent of this process, if `call_each` started it, that a step of work is done.
+    """Tell the parent, if `call_each` started this process, that a step of work is done.
 
-    To be called after each step that may hang; it costs next to nothing.
+    Call it after each step that may hang; the cost is negligible.
     """
     global _told
     if _tell_parent is not None and time.monotonic() - _told > TELL_EVERY:
@@ -66,19 +66,19 @@ def call_each(
 ) -> Iterator[tuple[int, Any]]:
     """Call `function(*task)` for each of `tasks`, at most `workers` at a time, in child processes.
 
-    limit: seconds in which a child must call `tell_progress` again, or else it is killed; its start
-    and its imports do not count. `None`: it may take as long as it likes.
+    limit: a child is killed if it does not call `tell_progress` for this many seconds; its start
+    and its imports do not count. `None`: no limit.
 
-    Yields each task's index and what came of it, as they are finished: its result, the `ValueError`
-    or `OSError` that it raised, `ProcessDied` or `ProcessHung`; the others go on. Any other
-    exception ends its process, which prints the traceback.
+    Yields each task's index and outcome, in the order of completion. The outcome is the result, the
+    `ValueError` or `OSError` that was raised, `ProcessDied` or `ProcessHung`; other tasks continue.
+    Any other exception ends its process, which prints the traceback.
 
-    Raises `Interrupted` soon after a signal to `stop`, when it has yielded what was finished by
-    then. Then, and wherever the iteration is left early, all children are killed; signals that stop
-    a run do not reach them otherwise. Raises `ValueError` for less than one worker.
+    Raises `Interrupted` soon after a signal to `stop`, after yielding the tasks that are completed
+    by then. All children are killed then, and whenever the iteration ends early; stop signals do
+    not reach them otherwise. Raises `ValueError` for less than one worker.
 
-    `concurrent.futures` would end with the first dead process, and not know what that one held.
-    Here every child has a connection and a task of its own.
+    `concurrent.futures` would end with the first dead process and could not tell its task. Here
+    every child has its own connection and task.
     """
     if workers < 1:
         raise ValueError(f"expected 1 worker or more, got {workers}")
@@ -109,7 +109,7 @@ def call_each(
 
 
 def _living(idle: list[_Child]) -> _Child | None:
-    """Take one that has not died since its last task, if there is one."""
+    """Return an idle child that is still alive, if there is one."""
     while idle:
         child = idle.pop()
         if child.process.is_alive():
@@ -118,7 +118,7 @@ def _living(idle: list[_Child]) -> _Child | None:
 
 
 def _last_results(children: Collection[_Child]) -> Iterator[tuple[int, Any]]:
-    """Kill them all; what some of them had sent by then counts."""
+    """Kill all children; yield the results that they sent before."""
     for child in children:
         child.kill()
     for child in children:
@@ -149,7 +149,7 @@ class _Child:
             self.connection.send(task)
 
     def finish(self) -> Any:
-        """Return the next thing that it sent: `_Working` or its result; `ProcessDied`."""
+        """Return the child's next message: `_Working`, its result, or `ProcessDied`."""
         self._heard()
         self.started = True
         try:
@@ -159,9 +159,9 @@ class _Child:
             return ProcessDied(self.process.exitcode or 0)
 
     def look(self, limit: float | None) -> _Working | ProcessHung:
-        """Kill it if it has been silent for `limit` seconds; returns what it is found to be.
+        """Kill the child if it has been silent for `limit` seconds; return the outcome then.
 
-        What counts are seconds in which this process looked: it, too, may have been stopped.
+        Only seconds in which this process itself ran count, because it may have been stopped too.
         """
         now = time.monotonic()
         self.silent += min(now - self._looked, 10 * LOOK_EVERY)
@@ -180,7 +180,7 @@ class _Child:
 
 
 def _serve(function: Callable[..., Any], tasks: Connection) -> None:
-    """What a child does until its parent has no more tasks, or is gone."""
+    """Run tasks in the child until the parent has no more, or is gone."""
     global _tell_parent
     Thread(target=_end_with_parent, daemon=True).start()
     _tell_parent = lambda: tasks.send(_Working())  # noqa: E731
@@ -198,7 +198,7 @@ def _serve(function: Callable[..., Any], tasks: Connection) -> None:
 
 
 def _end_with_parent() -> None:
-    """Not at the end of the task: until then somebody may have started the same again."""
+    """End at once when the parent is gone: the user may have started the same work again."""
     parent = parent_process()
     assert parent is not None, "in a child"
     parent.join()

@@ -1,4 +1,4 @@
-"""Folders in which a command prepares what then appears whole, and what killed commands left."""
+"""Folders in which a command prepares its output, and removal of those of killed commands."""
 
 from __future__ import annotations
 
@@ -21,10 +21,10 @@ _in_use: set[Path] = set()
 
 @contextmanager
 def staging_folder(parent: Path) -> Iterator[Path]:
-    """A new folder in the file system of `parent`, removed when the block ends.
+    """Yield a new folder in the file system of `parent`; remove it when the block ends.
 
-    It lies in a folder `.unfinished-*` of `parent`, where a killed process leaves it; the next one
-    that prepares something there removes that.
+    It lies in a folder `.unfinished-*` of `parent`. If the process is killed it stays there, and
+    the next command that prepares something in `parent` removes it.
     """
     parent = real_path(parent)
     remove_abandoned(parent)
@@ -41,14 +41,14 @@ def staging_folder(parent: Path) -> Iterator[Path]:
 
 
 def remove_abandoned(parent: Path) -> None:
-    """Remove the staging folders in `parent` whose processes are gone: their locks are free."""
+    """Remove staging folders of ended processes from `parent`; their locks are free."""
     for folder in parent.glob(f"{PREFIX}*"):
         if folder not in _in_use and not folder.is_symlink() and _is_free(folder):
             shutil.rmtree(folder, ignore_errors=True)
 
 
 def _is_free(folder: Path) -> bool:
-    """Whether `folder` has a lock of ours, and nobody holds it."""
+    """Whether `folder` has a lock file of ours that no process holds."""
     try:
         handle = os.open(folder / LOCK, os.O_RDWR | os.O_CLOEXEC)
     except OSError:

@@ -1,9 +1,10 @@
-"""A time limit for each step of an iteration that may stand still: a decoder that hangs.
+"""A time limit for each step of an iteration that may hang, such as a decoder.
 
-Python cannot interrupt a thread that is stuck inside a C library, nor can a signal handler: it runs
-only once the library returns. What works is to wait for that thread no longer than the limit and to
-leave it behind; it must have released Python's lock, as PyAV does while it reads and decodes. Where
-that is not certain, a child process does the work, and is killed (`utils/system/processes.py`).
+Python cannot interrupt a thread that is stuck inside a C library. A signal handler cannot either:
+it runs only after the library returns. The main thread therefore waits for that thread until the
+limit and then abandons it. This works if the library releases Python's lock, as PyAV does while it
+reads and decodes. If that is not certain, a child process does the work and is killed
+(`utils/system/processes.py`).
 """
 
 from __future__ import annotations
@@ -33,8 +34,8 @@ def each_within(items: Iterable[T], what: str, limit: float = STEP_LIMIT) -> Ite
 
     what: names the source in the message, such as a video's path.
 
-    A daemon thread iterates, one item ahead at most; it holds nothing up when the program ends.
-    Raises `StoodStill` where an item does not come in time, and whatever the iteration raises.
+    A daemon thread iterates, at most one item ahead; it does not delay the end of the program.
+    Raises `StoodStill` if an item does not come in time, and re-raises errors of the iteration.
     """
     handed: queue.Queue[tuple[Any, BaseException | None]] = queue.Queue(maxsize=1)
     left = Event()
@@ -59,7 +60,7 @@ def each_within(items: Iterable[T], what: str, limit: float = STEP_LIMIT) -> Ite
 def _hand_over(
     items: Iterable[T], handed: queue.Queue[tuple[Any, BaseException | None]], left: Event
 ) -> None:
-    """Put `items` and how they ended into `handed`, until nobody wants them any more."""
+    """Put `items`, and the error that ended them, into `handed` until the consumer stops."""
 
     def put(item: object, error: BaseException | None = None) -> bool:
         while not left.is_set():

@@ -2,5 +2,5 @@
 
 
 def printable(text: str) -> str:
-    """`text` with control characters as escapes: a file's name must not command the terminal."""
+    """Escape control characters in `text`, so that a file's name cannot control the terminal."""
     return "".join(c if c.isprintable() else ascii(c)[1:-1] for c in text)

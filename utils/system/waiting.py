@@ -1,4 +1,4 @@
-"""A limit on how long this process waits for something, kept also where nothing returns."""
+"""A limit on how long this process waits, which holds also if the waiting call never returns."""
 
 from __future__ import annotations
 
@@ -16,15 +16,15 @@ GRACE = 10.0
 
 
 class _TooLong(BaseException):
-    """The limit has passed. No `Exception`: who waits may catch those of a file that is broken."""
+    """The limit has passed. Not an `Exception`: the caller may catch those of a broken file."""
 
 
 @contextmanager
 def time_limit(seconds: float, describe: Callable[[], str]) -> Iterator[None]:
     """Raise `TimeoutError` with the text of `describe()` if this block takes longer.
 
-    A signal interrupts what the block waits for. Where that does not help, the program says the
-    text and ends with exit code 2. Only in the main thread; zero seconds: no limit.
+    A signal interrupts what the block waits for. If that does not help, the program prints the
+    text and ends with exit code 2. Works in the main thread only. Zero seconds: no limit.
     """
     if not seconds or threading.current_thread() is not threading.main_thread():
         yield
@@ -49,6 +49,6 @@ def _raise(signum: int, frame: FrameType | None) -> None:
 
 
 def _give_up(describe: Callable[[], str]) -> None:
-    """End the program from a thread: the main one does not listen."""
+    """End the program from a thread: the main thread does not react."""
     print(f"error: {describe()}", file=sys.stderr, flush=True)
     os._exit(2)
