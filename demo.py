@@ -35,19 +35,13 @@ from models.step.build import detector_from_checkpoint
 from models.step.inference import prepare_for_inference
 from models.weights.settings import checkpoint_classes, checkpoint_config
 from utils.config.step import Config
-from utils.evaluation.postprocess import Detections, PostProcess, merge_detections
+from utils.evaluation.postprocess import PostProcess
 from utils.formats.checkpoints import read_checkpoint
-from utils.geometry.boxes import normalize_boxes, scale_boxes
 from utils.geometry.grid import grid_proposals
 from utils.reporting.drawing import draw_persons, short_names
-from utils.reporting.persons import (
-    KeyFrame,
-    PersonTrack,
-    VideoPersons,
-    is_whole,
-    write_csv,
-    write_json,
-)
+from utils.reporting.person_files import VideoPersons, is_whole, write_csv, write_json
+from utils.reporting.person_track import KeyFrame, PersonTrack
+from utils.reporting.persons import PersonFinder
 from utils.structures import to_unit_range
 from utils.system.cli import ROOT, default_checkpoint, default_output, run_main
 from utils.system.devices import add_device_option
@@ -129,8 +123,7 @@ class PersonDetector:
     detector: StepDetector
     config: Config
     device: torch.device
-    post_process: PostProcess
-    merge_threshold: float
+    find_persons: PersonFinder
 
     def __call__(self, windows: list[Window]) -> list[KeyFrame]:
         """Detect with the last step, on a batch of windows."""
@@ -139,15 +132,13 @@ class PersonDetector:
         images = torch.stack([window.images for window in windows]).to(self.device)
         with torch.inference_mode():
             output = self.detector(to_unit_range(images), [proposals] * len(windows))[-1]
-        found = self.post_process(output, [len(proposals)] * len(windows), size, size)
-        return [self._key_frame(w, d, size) for w, d in zip(windows, found, strict=True)]
-
-    def _key_frame(self, window: Window, found: Detections, size: int) -> KeyFrame:
-        height, width = window.key_frame.shape[:2]
-        boxes = scale_boxes(normalize_boxes(found.boxes.cpu(), size, size), height, width)
-        found = Detections(boxes, found.classes.cpu(), found.scores.cpu())
-        persons = merge_detections(found, self.merge_threshold)
-        return KeyFrame(window.frame_index, window.time, persons)
+        counts = [len(proposals)] * len(windows)
+        frame_sizes = [window.key_frame.shape[:2] for window in windows]
+        found = self.find_persons(output, counts, size, size, frame_sizes)
+        return [
+            KeyFrame(window.frame_index, window.time, persons)
+            for window, persons in zip(windows, found, strict=True)
+        ]
 
 
 class Annotated(NamedTuple):
@@ -357,7 +348,8 @@ def demo(arguments: argparse.Namespace) -> None:
     post_process = PostProcess(
         arguments.conf_thresh, config.test.nms_threshold, config.test.max_detections
     )
-    detect_persons = PersonDetector(detector, config, device, post_process, arguments.global_thresh)
+    find_persons = PersonFinder(post_process, arguments.global_thresh)
+    detect_persons = PersonDetector(detector, config, device, find_persons)
     settings = {
         "score_threshold": arguments.conf_thresh,
         "merge_threshold": arguments.global_thresh,

@@ -41,7 +41,7 @@ from utils.evaluation.detection_loop import collect_detections
 from utils.evaluation.evaluator import build_evaluator
 from utils.evaluation.text import format_results
 from utils.formats.checkpoints import check_fits, load_state
-from utils.reporting.pictures import ValidationPictures
+from utils.reporting.validation_pictures import ValidationPictures
 from utils.runs.folder import RunFolder
 from utils.runs.results import collect_results, has_results, write_results
 from utils.runs.state import check_optimizer_fits

@@ -42,6 +42,7 @@ from utils.config.step import Config, load_config
 from utils.evaluation.postprocess import PostProcess
 from utils.formats.checkpoints import read_checkpoint
 from utils.geometry.grid import grid_proposals
+from utils.reporting.persons import PersonFinder
 from utils.structures import to_unit_range
 from utils.system.allocator import keep_freed_memory
 from utils.system.cli import ROOT
@@ -105,7 +106,8 @@ class Case:
         """How fast the demo is."""
         test = self.config.test
         post_process = PostProcess(threshold, test.nms_threshold, test.max_detections)
-        persons = PersonDetector(self.detector, self.config, CPU, post_process, 0.8)
+        find_persons = PersonFinder(post_process, 0.8)
+        persons = PersonDetector(self.detector, self.config, CPU, find_persons)
         names = [f"class {i}" for i in range(self.config.model.num_classes)]
         return annotate_video(persons, "v", self.source, self.stride, names, folder / "v.mp4")[1]
 

@@ -4,15 +4,15 @@ import cv2
 import numpy as np
 import pytest
 
-from utils.evaluation.postprocess import Person
 from utils.reporting.drawing import (
     Rect,
     class_color,
     draw_persons,
-    image_metrics,
+    drawing_sizes,
     place_block,
     short_names,
 )
+from utils.reporting.persons import Person
 
 NAMES = ["stand", "talk to", "carry/hold", "watch (a person)"]
 GREY = 90
@@ -97,10 +97,10 @@ def test_blocks_of_neighbours_do_not_cover_each_other() -> None:
 
 
 def test_letters_are_as_high_as_asked_for() -> None:
-    metrics = image_metrics(720, 1280)
+    sizes = drawing_sizes(720, 1280)
     canvas = np.zeros((100, 100), dtype=np.uint8)
-    cv2.putText(canvas, "H", (20, 70), cv2.FONT_HERSHEY_SIMPLEX, metrics.scale, 255, 1)
-    assert abs(canvas.any(axis=1).sum() - metrics.letter) <= 1
+    cv2.putText(canvas, "H", (20, 70), cv2.FONT_HERSHEY_SIMPLEX, sizes.scale, 255, 1)
+    assert abs(canvas.any(axis=1).sum() - sizes.letter) <= 1
 
 
 def test_names_lose_their_brackets_unless_they_would_become_equal() -> None:

@@ -25,8 +25,8 @@ from external.ava_evaluation import read_boxes
 from models import StepDetector
 from tests.entries import CLASSES, Script, snapshot, write_checkpoint
 from tests.helpers import ROOT
-from utils.evaluation.postprocess import Person
-from utils.reporting.persons import KeyFrame, PersonTrack
+from utils.reporting.person_track import KeyFrame, PersonTrack
+from utils.reporting.persons import Person
 
 SCRIPT = "demo"
 HEIGHT, WIDTH, FRAMES, FPS = 48, 80, 14, 10
@@ -163,7 +163,7 @@ def test_what_ends_a_video_halfway_leaves_earlier_results(
     elif what == "full disk":
         monkeypatch.setattr("data.video.writer.write_timed", full)
     elif what == "full disk later":
-        monkeypatch.setattr("utils.reporting.persons.write_json", full)
+        monkeypatch.setattr("utils.reporting.person_files.write_json", full)
     else:
         interrupt = partial(signal.raise_signal, signal.SIGINT)
         monkeypatch.setattr(StepDetector, "forward", lambda *_: interrupt())

@@ -25,9 +25,9 @@ from data.video.windows import (
     open_source,
     write_video,
 )
-from utils.evaluation.postprocess import Person, interpolate_persons
 from utils.reporting.drawing import draw_persons
-from utils.reporting.persons import KeyFrame, PersonTrack
+from utils.reporting.person_track import KeyFrame, PersonTrack, interpolate_persons
+from utils.reporting.persons import Person
 
 LENGTH, FPS, SIZE = 12, 12, 16
 NAMES = ["walk", "stand"]

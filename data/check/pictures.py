@@ -17,8 +17,8 @@ from data.check.dataset import CheckedDataset
 from data.check.frames import VideoFrames
 from data.check.labels import LabelFile
 from data.images import read_image
-from utils.evaluation.postprocess import Person
-from utils.reporting.drawing import FONT, draw_persons, image_metrics, short_names
+from utils.reporting.drawing import FONT, draw_persons, drawing_sizes, short_names
+from utils.reporting.persons import Person
 from utils.structures import ClipKey
 from utils.system.outputs import check_replaceable, note_made, write_whole
 
@@ -118,10 +118,10 @@ def _with_persons(
 
 def _titled(image: np.ndarray, title: str) -> np.ndarray:
     """`image` under a line of text."""
-    metrics = image_metrics(*image.shape[:2])
-    bar = np.full((2 * metrics.row, image.shape[1], 3), GROUND, dtype=np.uint8)
-    place = (2 * metrics.pad, metrics.row + metrics.letter // 2)
-    cv2.putText(bar, title, place, FONT, metrics.scale, (255, 255, 255), 1, cv2.LINE_AA)
+    sizes = drawing_sizes(*image.shape[:2])
+    bar = np.full((2 * sizes.row, image.shape[1], 3), GROUND, dtype=np.uint8)
+    place = (2 * sizes.pad, sizes.row + sizes.letter // 2)
+    cv2.putText(bar, title, place, FONT, sizes.scale, (255, 255, 255), 1, cv2.LINE_AA)
     return np.concatenate([bar, image])
 
 

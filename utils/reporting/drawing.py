@@ -15,7 +15,7 @@ from functools import cache
 import cv2
 import numpy as np
 
-from utils.evaluation.postprocess import Person
+from utils.reporting.persons import Person
 
 FONT = cv2.FONT_HERSHEY_SIMPLEX
 # Height of a capital letter as a share of the image's shorter side, and in pixels.
@@ -50,8 +50,12 @@ class Rect:
 
 
 @dataclass(frozen=True)
-class Metrics:
-    """Sizes that follow from the image's: text scale, line and padding in pixels."""
+class Sizes:
+    """Sizes of what is drawn, which follow from the image's.
+
+    scale: of the text, for OpenCV. letter, line, pad: height of a capital letter, width of a line,
+    and room around a text, in pixels.
+    """
 
     scale: float
     letter: int
@@ -76,19 +80,19 @@ def draw_persons(image: np.ndarray, persons: Sequence[Person], names: Sequence[s
     """
     image = np.ascontiguousarray(image).copy()
     height, width = image.shape[:2]
-    metrics = image_metrics(height, width)
+    sizes = drawing_sizes(height, width)
     for person in reversed(persons):  # the best score last, on top
-        _draw_box(image, person, metrics)
+        _draw_box(image, person, sizes)
     boxes = [_rect(person) for person in persons]
     blocks: list[Rect] = []
     for i, person in enumerate(persons):
-        rows = _fit_rows(person.labels, names, metrics, height, width)
-        size = (metrics.row * len(rows), max((w for _, w in rows), default=0))
+        rows = _fit_rows(person.labels, names, sizes, height, width)
+        size = (sizes.row * len(rows), max((w for _, w in rows), default=0))
         others = [box for j, box in enumerate(boxes) if j != i]
         blocks.append(place_block(size, boxes[i], others, blocks, height, width))
         for r, ((label, score), (text, _)) in enumerate(zip(person.labels, rows, strict=False)):
-            chip = Rect(blocks[-1].x, blocks[-1].y + r * metrics.row, size[1], metrics.row)
-            _draw_chip(image, chip, text, score, class_color(label), metrics)
+            chip = Rect(blocks[-1].x, blocks[-1].y + r * sizes.row, size[1], sizes.row)
+            _draw_chip(image, chip, text, score, class_color(label), sizes)
     return image
 
 
@@ -108,12 +112,12 @@ def short_names(names: Sequence[str]) -> list[str]:
     return [s if counts[s] == 1 else name for s, name in zip(short, names, strict=True)]
 
 
-def image_metrics(height: int, width: int) -> Metrics:
+def drawing_sizes(height: int, width: int) -> Sizes:
     """Text and lines that look alike in small and large images."""
     side = min(height, width)
     letter = min(max(round(LETTER_SHARE * side), LETTER_LEAST), LETTER_MOST)
     line = max(LINE_LEAST, round(side * LINE_SHARE))
-    return Metrics(letter / _capital_height(), letter, line, max(2, round(letter / 3)))
+    return Sizes(letter / _capital_height(), letter, line, max(2, round(letter / 3)))
 
 
 @cache
@@ -172,38 +176,38 @@ def _rect(person: Person) -> Rect:
     return Rect(x1, y1, x2 - x1, y2 - y1)
 
 
-def _draw_box(image: np.ndarray, person: Person, metrics: Metrics) -> None:
+def _draw_box(image: np.ndarray, person: Person, sizes: Sizes) -> None:
     """The outline in the best label's colour, between dark lines that show on bright ground."""
     x1, y1, x2, y2 = (round(value) for value in person.box)
-    inset = metrics.line // 2 + 1  # a box at the border stays visible
+    inset = sizes.line // 2 + 1  # a box at the border stays visible
     height, width = image.shape[:2]
     x1, y1 = max(x1, inset), max(y1, inset)
     x2, y2 = min(x2, width - 1 - inset), min(y2, height - 1 - inset)
     color = class_color(person.labels[0][0]) if person.labels else WHITE
-    cv2.rectangle(image, (x1, y1), (x2, y2), BLACK, metrics.line + 2)
-    cv2.rectangle(image, (x1, y1), (x2, y2), color, metrics.line)
+    cv2.rectangle(image, (x1, y1), (x2, y2), BLACK, sizes.line + 2)
+    cv2.rectangle(image, (x1, y1), (x2, y2), color, sizes.line)
 
 
 def _fit_rows(
     labels: Sequence[tuple[int, float]],
     names: Sequence[str],
-    metrics: Metrics,
+    sizes: Sizes,
     height: int,
     width: int,
 ) -> list[tuple[str, int]]:
     """Text and chip width of the labels that fit into the image; long names are cut."""
-    edges = 5 * metrics.pad + metrics.text_width("0.00")
+    edges = 5 * sizes.pad + sizes.text_width("0.00")
     rows = []
-    for label, _ in labels[: max(height // metrics.row, 1)]:
+    for label, _ in labels[: max(height // sizes.row, 1)]:
         name = names[label]
-        while len(name) > 1 and metrics.text_width(name) + edges > width:
+        while len(name) > 1 and sizes.text_width(name) + edges > width:
             name = name.rstrip(".")[:-1] + "..." if len(name) > 4 else name[:-1]
-        rows.append((name, metrics.text_width(name) + edges))
+        rows.append((name, sizes.text_width(name) + edges))
     return rows
 
 
 def _draw_chip(
-    image: np.ndarray, chip: Rect, text: str, score: float, color: Color, metrics: Metrics
+    image: np.ndarray, chip: Rect, text: str, score: float, color: Color, sizes: Sizes
 ) -> None:
     """A dark chip, filled from the left up to its score: name on the left, score on the right."""
     area = image[max(chip.y, 0) : chip.y + chip.height, max(chip.x, 0) : chip.x + chip.width]
@@ -213,11 +217,11 @@ def _draw_chip(
     filled = round(area.shape[1] * min(max(score, 0.0), 1.0))
     ground[:, :filled] = np.array(color) * FILL_BRIGHTNESS
     area[:] = np.rint((1 - CHIP_OPACITY) * area + CHIP_OPACITY * ground).astype(np.uint8)
-    area[:, : max(2, metrics.line)] = color
+    area[:, : max(2, sizes.line)] = color
     area[-1] = area[-1] // 2  # a line between chips
-    baseline = chip.y + metrics.pad + metrics.letter
+    baseline = chip.y + sizes.pad + sizes.letter
     number = f"{score:.2f}"
-    right = chip.x + chip.width - metrics.pad - metrics.text_width(number)
-    for words, x in ((text, chip.x + 2 * metrics.pad), (number, right)):
-        thickness = 2 if metrics.letter >= 24 else 1
-        cv2.putText(image, words, (x, baseline), FONT, metrics.scale, WHITE, thickness, cv2.LINE_AA)
+    right = chip.x + chip.width - sizes.pad - sizes.text_width(number)
+    for words, x in ((text, chip.x + 2 * sizes.pad), (number, right)):
+        thickness = 2 if sizes.letter >= 24 else 1
+        cv2.putText(image, words, (x, baseline), FONT, sizes.scale, WHITE, thickness, cv2.LINE_AA)

@@ -1,137 +1,117 @@
-"""The demo's results as files: what was detected in a video, as AVA-style CSV and as JSON."""
+"""The persons that a picture shows: detections of any class that overlap are one person."""
 
 from __future__ import annotations
 
-import json
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
-from pathlib import Path
-from typing import Any
+from collections.abc import Sequence
+from dataclasses import dataclass
 
-from external.files import read_json
-from utils.evaluation.postprocess import Person, interpolate_persons
-from utils.formats.ava_csv import as_text, quote_cell
+import torch
 
+from utils.evaluation.postprocess import Detections, PostProcess
+from utils.geometry.boxes import box_iou, normalize_boxes, scale_boxes
+from utils.structures import ClipTargets, StepOutput
 
-@dataclass
-class KeyFrame:
-    """The persons detected on one frame. frame: counted from 0. time: seconds from the first."""
-
-    frame: int
-    time: float
-    persons: list[Person]
+Box = tuple[float, float, float, float]
 
 
-@dataclass
-class VideoPersons:
-    """Everything detected in one video of `height x width` pixels; boxes are in those pixels.
+@dataclass(frozen=True)
+class Person:
+    """One person of a picture.
 
-    key_frames: in order of time. partial: it was stopped before the video's end.
+    box: in pixels. labels: `(class counted from 0, score)`, best score first.
     """
 
-    name: str
-    height: int
-    width: int
-    fps: float
-    key_frames: list[KeyFrame] = field(default_factory=list)
-    partial: bool = False
-
-    def most_persons(self) -> int:
-        """The largest number of persons on one key frame."""
-        return max((len(key.persons) for key in self.key_frames), default=0)
-
-    def keep_until(self, time: float) -> None:
-        """Drop the key frames after `time` [s]: the video ends there."""
-        self.key_frames = [key for key in self.key_frames if key.time <= time]
+    box: Box
+    labels: list[tuple[int, float]]
 
 
-class PersonTrack:
-    """The persons at any moment, from key frames in order of time, which may still be to come."""
+@dataclass(frozen=True)
+class PersonFinder:
+    """Finds the persons on key frames in a step's output.
 
-    def __init__(self, key_frames: Iterable[KeyFrame]) -> None:
-        self._coming = iter(key_frames)
-        self._before: KeyFrame | None = None
-        self._after: KeyFrame | None = next(self._coming, None)
+    post_process: turns the output into detections. merge_threshold: see `merge_detections`.
+    """
 
-    def at(self, time: float) -> list[Person]:
-        """The persons at `time` [s], no earlier than the one asked for before.
+    post_process: PostProcess
+    merge_threshold: float
 
-        Between two key frames in between, before the first and past the last as there. A key frame
-        is taken only when the first moment after the one before it is asked for.
+    def __call__(
+        self,
+        output: StepOutput,
+        counts: Sequence[int],
+        height: int,
+        width: int,
+        frame_sizes: Sequence[tuple[int, int]],
+    ) -> list[list[Person]]:
+        """Return the persons of each clip, best score first, boxes in pixels of its key frame.
+
+        counts, height, width: as in `split_clips`. frame_sizes: height and width of each clip's
+        key frame, which was resized to `height x width` for the detector.
         """
-        while self._after is not None and self._after.time < time:
-            self._before, self._after = self._after, next(self._coming, None)
-        before, after = self._before, self._after
-        if before is None or after is None:
-            nearest = after or before
-            return nearest.persons if nearest else []
-        weight = (time - before.time) / (after.time - before.time)
-        return interpolate_persons(before.persons, after.persons, weight)
+        found = self.post_process(output, counts, height, width)
+        persons = []
+        for detections, frame_size in zip(found, frame_sizes, strict=True):
+            boxes = normalize_boxes(detections.boxes.cpu(), height, width)
+            scaled = Detections(
+                scale_boxes(boxes, *frame_size), detections.classes.cpu(), detections.scores.cpu()
+            )
+            persons.append(merge_detections(scaled, self.merge_threshold))
+        return persons
 
 
-def write_csv(video: VideoPersons, classes: Mapping[int, str], path: Path) -> None:
-    """Rows `video,seconds,x1,y1,x2,y2,class id,score`, boxes as fractions; no header.
+def merge_detections(detections: Detections, merge_threshold: float) -> list[Person]:
+    """Join detections that show the same person: one box, all its labels, each with its best score.
 
-    A row for each label of each person. classes: id to name, ascending ids.
+    From the best score down, a detection takes in all, of its own class and others, whose IoU with
+    it is strictly above `merge_threshold`. The person's box is the mean of theirs, each counting
+    by its score. Repeats that until nothing is left to join.
+    Law: no two persons overlap by more than `merge_threshold`.
     """
-    ids, name = list(classes), quote_cell(as_text(video.name))
-    rows = []
-    for key in video.key_frames:
-        for person in key.persons:
-            box = ",".join(f"{value:.6f}" for value in _fractions(person.box, video))
-            for label, score in person.labels:
-                rows.append(f"{name},{key.time:.3f},{box},{ids[label]},{score:.6f}\n")
-    path.write_text("".join(rows), encoding="utf-8")
+    boxes, classes = detections.boxes.tolist(), detections.classes.tolist()
+    rows = zip(boxes, classes, detections.scores.tolist(), strict=True)
+    merged = [(Person(tuple(box), [(label, score)]), score) for box, label, score in rows]
+    count = len(merged) + 1
+    while len(merged) < count:
+        count = len(merged)
+        merged = _merge_once(merged, merge_threshold)
+    return [person for person, _ in merged]
 
 
-def is_whole(path: Path) -> bool:
-    """Whether `path` holds the results of a whole video, as `write_json` writes them."""
-    if not path.is_file():
-        return False
-    content = read_json(path)
-    return isinstance(content, dict) and content.get("partial") is False
+def _merge_once(
+    persons: list[tuple[Person, float]], merge_threshold: float
+) -> list[tuple[Person, float]]:
+    """Join persons, each with the sum of the scores in it, that overlap with a better one."""
+    order = sorted(persons, key=lambda pair: -pair[0].labels[0][1])
+    boxes = torch.tensor([person.box for person, _ in order]).reshape(-1, 4)
+    overlaps = (box_iou(boxes, boxes) > merge_threshold).tolist()
+    left, joined = list(range(len(order))), []
+    while left:
+        first, *others = left
+        members = [first, *(other for other in others if overlaps[first][other])]
+        joined.append(_join([order[i] for i in members]))
+        left = [i for i in left if i not in members]
+    return joined
 
 
-def write_json(
-    video: VideoPersons, classes: Mapping[int, str], settings: Mapping[str, Any], path: Path
-) -> None:
-    """The video's size and rate, `settings`, and for each key frame its time and its persons.
-
-    `partial` is true if the demo was stopped before the video's end. A person has `box` in pixels,
-    `box_fraction`, and `actions`, each with `id`, `name`, `score`.
-    """
-    items = list(classes.items())
-    document = {
-        "video": as_text(video.name),
-        "partial": video.partial,
-        "width": video.width,
-        "height": video.height,
-        "fps": round(video.fps, 6),
-        **settings,
-        "key_frames": [
-            {
-                "frame": key.frame,
-                "time": round(key.time, 6),
-                "persons": [_person(person, video, items) for person in key.persons],
-            }
-            for key in video.key_frames
-        ],
-    }
-    path.write_text(json.dumps(document, indent=1, allow_nan=False) + "\n", encoding="utf-8")
+def _join(members: Sequence[tuple[Person, float]]) -> tuple[Person, float]:
+    """One person of several: the mean box by weight, the best score of each label."""
+    weights = [weight for _, weight in members]
+    total = sum(weights) or 1.0
+    columns = zip(*(person.box for person, _ in members), strict=True)
+    x1, y1, x2, y2 = (
+        sum(w * v for w, v in zip(weights, column, strict=True)) / total for column in columns
+    )
+    best: dict[int, float] = {}
+    for person, _ in members:
+        for label, score in person.labels:
+            best[label] = max(score, best.get(label, score))
+    labels = sorted(best.items(), key=lambda item: -item[1])
+    return Person((x1, y1, x2, y2), labels), sum(weights)
 
 
-def _person(
-    person: Person, video: VideoPersons, items: Sequence[tuple[int, str]]
-) -> dict[str, Any]:
-    return {
-        "box": [round(value, 2) for value in person.box],
-        "box_fraction": [round(value, 6) for value in _fractions(person.box, video)],
-        "actions": [
-            {"id": items[label][0], "name": items[label][1], "score": round(score, 6)}
-            for label, score in person.labels
-        ],
-    }
-
-
-def _fractions(box: Sequence[float], video: VideoPersons) -> list[float]:
-    return [v / size for v, size in zip(box, (video.width, video.height) * 2, strict=True)]
+def annotated_persons(targets: ClipTargets) -> list[Person]:
+    """The annotation as persons, to be drawn: every label has score 1."""
+    return [
+        Person(tuple(box), [(c, 1.0) for c in labels.nonzero()[:, 0].tolist()])
+        for box, labels in zip(targets.boxes.cpu().tolist(), targets.labels.cpu(), strict=True)
+    ]

@@ -7,9 +7,10 @@ from collections.abc import Sequence
 import cv2
 import numpy as np
 
-from utils.evaluation.postprocess import Person, PostProcess, merge_detections
+from utils.evaluation.postprocess import PostProcess
 from utils.reporting.drawing import draw_persons, short_names
-from utils.structures import ClipBatch, ClipTargets, StepOutput
+from utils.reporting.persons import Person, annotated_persons, merge_detections
+from utils.structures import ClipBatch, StepOutput
 
 # A picture is enlarged to this height at least, or its labels could not be read.
 MIN_HEIGHT = 320
@@ -55,14 +56,6 @@ class ValidationPictures:
             for persons in (annotated, detected)
         ]
         return np.concatenate(sides, axis=1)
-
-
-def annotated_persons(targets: ClipTargets) -> list[Person]:
-    """The annotation as persons, to be drawn: every label has score 1."""
-    return [
-        Person(tuple(box), [(c, 1.0) for c in labels.nonzero()[:, 0].tolist()])
-        for box, labels in zip(targets.boxes.cpu().tolist(), targets.labels.cpu(), strict=True)
-    ]
 
 
 def _enlarge(person: Person, zoom: int) -> Person:

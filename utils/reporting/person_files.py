@@ -1,0 +1,105 @@
+"""The demo's results as files: what was detected in a video, as AVA-style CSV and as JSON."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from external.files import read_json
+from utils.formats.ava_csv import as_text, quote_cell
+from utils.reporting.person_track import KeyFrame
+from utils.reporting.persons import Person
+
+
+@dataclass
+class VideoPersons:
+    """Everything detected in one video of `height x width` pixels; boxes are in those pixels.
+
+    key_frames: in order of time. partial: it was stopped before the video's end.
+    """
+
+    name: str
+    height: int
+    width: int
+    fps: float
+    key_frames: list[KeyFrame] = field(default_factory=list)
+    partial: bool = False
+
+    def most_persons(self) -> int:
+        """The largest number of persons on one key frame."""
+        return max((len(key.persons) for key in self.key_frames), default=0)
+
+    def keep_until(self, time: float) -> None:
+        """Drop the key frames after `time` [s]: the video ends there."""
+        self.key_frames = [key for key in self.key_frames if key.time <= time]
+
+
+def write_csv(video: VideoPersons, classes: Mapping[int, str], path: Path) -> None:
+    """Rows `video,seconds,x1,y1,x2,y2,class id,score`, boxes as fractions; no header.
+
+    A row for each label of each person. classes: id to name, ascending ids.
+    """
+    ids, name = list(classes), quote_cell(as_text(video.name))
+    rows = []
+    for key in video.key_frames:
+        for person in key.persons:
+            box = ",".join(f"{value:.6f}" for value in _fractions(person.box, video))
+            for label, score in person.labels:
+                rows.append(f"{name},{key.time:.3f},{box},{ids[label]},{score:.6f}\n")
+    path.write_text("".join(rows), encoding="utf-8")
+
+
+def is_whole(path: Path) -> bool:
+    """Whether `path` holds the results of a whole video, as `write_json` writes them."""
+    if not path.is_file():
+        return False
+    content = read_json(path)
+    return isinstance(content, dict) and content.get("partial") is False
+
+
+def write_json(
+    video: VideoPersons, classes: Mapping[int, str], settings: Mapping[str, Any], path: Path
+) -> None:
+    """The video's size and rate, `settings`, and for each key frame its time and its persons.
+
+    `partial` is true if the demo was stopped before the video's end. A person has `box` in pixels,
+    `box_fraction`, and `actions`, each with `id`, `name`, `score`.
+    """
+    items = list(classes.items())
+    document = {
+        "video": as_text(video.name),
+        "partial": video.partial,
+        "width": video.width,
+        "height": video.height,
+        "fps": round(video.fps, 6),
+        **settings,
+        "key_frames": [
+            {
+                "frame": key.frame,
+                "time": round(key.time, 6),
+                "persons": [_person(person, video, items) for person in key.persons],
+            }
+            for key in video.key_frames
+        ],
+    }
+    path.write_text(json.dumps(document, indent=1, allow_nan=False) + "\n", encoding="utf-8")
+
+
+def _person(
+    person: Person, video: VideoPersons, items: Sequence[tuple[int, str]]
+) -> dict[str, Any]:
+    return {
+        "box": [round(value, 2) for value in person.box],
+        "box_fraction": [round(value, 6) for value in _fractions(person.box, video)],
+        "actions": [
+            {"id": items[label][0], "name": items[label][1], "score": round(score, 6)}
+            for label, score in person.labels
+        ],
+    }
+
+
+def _fractions(box: Sequence[float], video: VideoPersons) -> list[float]:
+    return [v / size for v, size in zip(box, (video.width, video.height) * 2, strict=True)]
