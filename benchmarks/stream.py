@@ -2,11 +2,11 @@
 
     python -m benchmarks.stream [--threads 2] [--repeats 5] [--clips 8] [--checkpoint F] [--video V]
 
-The demo's part is all of `demo.annotate_video`, from opening the video to the closed file with
-everything drawn, divided by the number of key frames. The bare model is the detector's forward pass
-on the same windows in the same batches, prepared beforehand, with nothing running beside it. They
-take turns, bare first and last; the yardstick is the mean of the two bare ones around it. Where
-others use the machine, the ratio of processor times says more than that of the wall's.
+The demo's part is all of `annotate_video`, from opening the video to the closed file with all drawn
+in it, divided by the number of key frames. The bare model is the detector's forward pass on the
+same windows in the same batches, prepared beforehand, with nothing running beside it. They take
+turns, bare first and last; the yardstick is the mean of the two bare ones around it. Where others
+use the machine, the ratio of processor times says more than that of the wall's.
 
 Rows: a trained checkpoint on the held-out toy video, and the AVA setting with random weights (which
 do not matter here; the lowest score shown is that of the 30 best in the first window) on the first
@@ -21,6 +21,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from fractions import Fraction
 from itertools import islice, pairwise
 from pathlib import Path
@@ -33,22 +34,19 @@ from benchmarks.report import Row, main
 from data.video.file import TimedFrame
 from data.video.stream import StreamTimes
 from data.video.windows import VideoFile, iter_windows
-from demo import RATE, PersonDetector, annotate_video
-from models import StepDetector, build_detector
-from models.step.build import detector_from_checkpoint
-from models.step.inference import prepare_for_inference
-from models.weights.settings import checkpoint_config
+from models import StepDetector, build_detector, open_checkpoint
+from recipes.annotate import annotate_video
+from recipes.annotate_files import RATE
+from recipes.person_detector import build_person_detector
 from utils.config.step import Config, load_config
-from utils.evaluation.postprocess import PostProcess
-from utils.formats.checkpoints import read_checkpoint
 from utils.geometry.grid import grid_proposals
-from utils.reporting.persons import PersonFinder
 from utils.structures import to_unit_range
 from utils.system.allocator import keep_freed_memory
 from utils.system.cli import ROOT
 
 CPU = torch.device("cpu")
 SHOWN = 30
+MERGE_THRESHOLD = 0.8
 AVA = "AVA setting"
 
 
@@ -76,7 +74,9 @@ class Case:
     def __init__(self, config: Config, detector: StepDetector, video: Path, clips: int = 0):
         """clips: how many key frames of the video are used; 0 is all."""
         whole = VideoFile(video)
-        self.config, self.detector = config, prepare_for_inference(detector)
+        self.config = config
+        self.annotator = build_person_detector(config, detector, CPU, 0.0, MERGE_THRESHOLD)
+        self.detector = self.annotator.detector
         self.stride = max(round(whole.fps / RATE), 1)
         self.source = Beginning(video, clips * self.stride or len(whole))
         self.batches = list(self._batches())
@@ -104,19 +104,19 @@ class Case:
 
     def demo(self, threshold: float, folder: Path) -> StreamTimes:
         """How fast the demo is."""
-        test = self.config.test
-        post_process = PostProcess(threshold, test.nms_threshold, test.max_detections)
-        find_persons = PersonFinder(post_process, 0.8)
-        persons = PersonDetector(self.detector, self.config, CPU, find_persons)
+        find, path = self.annotator.find_persons, folder / "v.mp4"
+        post_process = replace(find.post_process, score_threshold=threshold)
+        self.annotator.find_persons = replace(find, post_process=post_process)
         names = [f"class {i}" for i in range(self.config.model.num_classes)]
-        return annotate_video(persons, "v", self.source, self.stride, names, folder / "v.mp4")[1]
+        times = annotate_video(self.annotator, "v", self.source, self.stride, names, path).times
+        assert times is not None
+        return times
 
 
 def toy_case(checkpoint: Path) -> tuple[Case, float]:
-    content = read_checkpoint(checkpoint)
-    config = checkpoint_config(content, checkpoint)
-    video = next((ROOT / "datasets" / config.data.dataset / "videos").glob("*.mp4"))
-    return Case(config, detector_from_checkpoint(content, checkpoint), video), 0.4
+    opened = open_checkpoint(checkpoint)
+    video = next((ROOT / "datasets" / opened.config.data.dataset / "videos").glob("*.mp4"))
+    return Case(opened.config, opened.build(), video), 0.4
 
 
 def ava_case(video: Path, clips: int) -> tuple[Case, float]:

@@ -17,6 +17,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
+import torch
 
 from data.video.file import TimedFrame
 from data.video.windows import VideoFile, write_video
@@ -25,6 +26,7 @@ from external.ava_evaluation import read_boxes
 from models import StepDetector
 from tests.entries import CLASSES, Script, snapshot, write_checkpoint
 from tests.helpers import ROOT
+from utils.formats.checkpoints import save_checkpoint
 from utils.reporting.person_track import KeyFrame, PersonTrack
 from utils.reporting.persons import Person
 
@@ -161,9 +163,9 @@ def test_what_ends_a_video_halfway_leaves_earlier_results(
     if what == "damaged video":
         spoil(tmp_path / "v.mp4")
     elif what == "full disk":
-        monkeypatch.setattr("data.video.writer.write_timed", full)
+        monkeypatch.setattr("recipes.annotate.write_timed", full)
     elif what == "full disk later":
-        monkeypatch.setattr("utils.reporting.person_files.write_json", full)
+        monkeypatch.setattr("recipes.annotate_files.write_json", full)
     else:
         interrupt = partial(signal.raise_signal, signal.SIGINT)
         monkeypatch.setattr(StepDetector, "forward", lambda *_: interrupt())
@@ -425,3 +427,56 @@ def test_pipes_and_devices_are_refused_at_once(
         message = script.refuses(*(part for pair in chosen.items() for part in pair))
         assert f"{path}: expected a " in message
         assert "this is a pipe or a device" in message
+
+
+def test_scores_that_are_no_numbers_are_an_error(
+    script: Script, folder: Path, tmp_path: Path
+) -> None:
+    """As in test.py: weights that overflow would otherwise find nobody, silently."""
+    path = write_checkpoint(tmp_path / "best.pt")
+    content = torch.load(path, weights_only=True)
+    weight = content["model"]["heads.0.classifier.weight"]
+    weight[:, ::2], weight[:, 1::2] = 3e38, -3e38
+    content["model"]["heads.0.global_reduce.bias"].fill_(1e3)
+    save_checkpoint(content, path)
+    message = script.refuses("--checkpoint", path, folder, "--output", tmp_path / "out", *SHOWN)
+    assert "step 1: the detector's scores are not finite" in message
+    assert snapshot(tmp_path / "out") == {}
+
+
+def test_without_inputs_the_videos_of_the_run_s_own_dataset_are_taken(
+    script: Script, tmp_path: Path
+) -> None:
+    """The run knows where its dataset lies; a checkpoint from elsewhere does not."""
+    run, data = tmp_path / "run", tmp_path / "data"
+    for place in (run, data / "videos"):
+        place.mkdir(parents=True)
+    write_video(data / "videos" / "own.mp4", pictures(), FPS)
+    path = write_checkpoint(run / "best.pt", dataset="no_such_dataset")
+    named = ["--checkpoint", path, "--output", tmp_path / "out", *SHOWN]
+    assert "no input: name a video file" in script.refuses(*named)
+    (run / "log.jsonl").touch()
+    (run / "config.yaml").write_text(f"data: {{root: {data}}}\n")
+    outcome = script(*named)
+    assert outcome.code == 0, outcome.err
+    assert (tmp_path / "out" / "own.json").is_file()
+
+
+def test_a_jump_in_the_clock_is_said(script: Script, checkpoint: Path, tmp_path: Path) -> None:
+    """Two recordings, appended one to the other as cameras and `cat` do."""
+    write_timed(
+        tmp_path / "a.ts",
+        (TimedFrame(Fraction(i, FPS), image) for i, image in enumerate(pictures())),
+        Fraction(1, 90000),
+        Fraction(FPS),
+    )
+    joined = tmp_path / "joined.ts"
+    joined.write_bytes((tmp_path / "a.ts").read_bytes() * 2)
+    named = ["--checkpoint", checkpoint, "--output", tmp_path / "out", *SHOWN]
+    outcome = script(*named, joined)
+    assert outcome.code == 0, outcome.err
+    (line,) = (line for line in outcome.err.splitlines() if "clock" in line)
+    assert re.match(
+        r"joined: the clock of this video jumps by -1\.\d+ s at 1\.4\d s, as where", line
+    )
+    assert "clock" not in script(*named, tmp_path / "a.ts").err

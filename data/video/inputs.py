@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from fractions import Fraction
@@ -62,6 +62,21 @@ def find_sources(
                 raise
             sources.failed[name] = str(error)
     return sources
+
+
+def describe_joins(sources: Mapping[str, FrameFolder | VideoFile]) -> dict[str, str]:
+    """Return for each video, by name, what is to be said of jumps in its clock, if it has any."""
+    lines = {}
+    for name, source in sources.items():
+        joins = source.joins if isinstance(source, VideoFile) else []
+        if joins:
+            more = f" and {len(joins) - 1} more" if len(joins) > 1 else ""
+            lines[name] = (
+                f"the clock of this video jumps by {float(joins[0].jump):+.2f} s at "
+                f"{float(joins[0].time):.2f} s{more}, as where recordings are joined; its times "
+                "here go on without a jump"
+            )
+    return lines
 
 
 def _check_name(name: str, path: Path) -> None:

@@ -37,6 +37,20 @@ class VideoPersons:
         self.key_frames = [key for key in self.key_frames if key.time <= time]
 
 
+def result_names(name: str) -> list[str]:
+    """Return the files that the results of a video are: pictures, rows, and all that is known."""
+    return [f"{name}_detected.mp4", f"{name}.csv", f"{name}.json"]
+
+
+def describe_persons(video: VideoPersons) -> str:
+    """Return in words how many persons were found, and on how many key frames was looked."""
+    most, frames = video.most_persons(), len(video.key_frames)
+    persons = {0: "nobody found", 1: "one person at a time"}.get(
+        most, f"up to {most} persons at a time"
+    )
+    return f"{persons}, {frames} key frame{'s' if frames > 1 else ''}"
+
+
 def write_csv(video: VideoPersons, classes: Mapping[int, str], path: Path) -> None:
     """Rows `video,seconds,x1,y1,x2,y2,class id,score`, boxes as fractions; no header.
 

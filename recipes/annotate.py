@@ -1,0 +1,156 @@
+"""A video with what is detected in it drawn on it: decoded, detected in and written at once."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from fractions import Fraction
+from pathlib import Path
+from typing import NamedTuple, Protocol
+
+from tqdm import tqdm
+
+from data.video.file import TimedFrame
+from data.video.sound import Sound
+from data.video.stream import StreamTimes, VideoStream
+from data.video.windows import FrameFolder, VideoFile, Window, pixel_aspect
+from data.video.writer import clock_of, rate_of, write_timed
+from utils.reporting.drawing import draw_persons
+from utils.reporting.person_files import VideoPersons
+from utils.reporting.person_track import KeyFrame, PersonTrack
+from utils.system.interrupt import Interrupted
+from utils.system.pipeline import Stopped
+from utils.system.stall import STEP_LIMIT
+from utils.system.terminal import printable
+
+
+class Annotator(Protocol):
+    """Finds the persons on key frames, given the windows of frames around them.
+
+    A window has `window_frames` frames at `fps` a second, of `image_size x image_size` pixels; the
+    annotator gets `batch_size` of them at once, fewer at a video's end.
+    """
+
+    window_frames: int
+    fps: int
+    image_size: int
+    batch_size: int
+
+    def __call__(self, windows: list[Window]) -> list[KeyFrame]:
+        """Return the persons on each window's key frame, boxes in pixels of that frame."""
+
+
+class Annotated(NamedTuple):
+    """What came of a video.
+
+    video: what was detected. times: how fast it went, `None` if a signal stopped it. note: what is
+    to be said of its sound, mostly nothing.
+    """
+
+    video: VideoPersons
+    times: StreamTimes | None
+    note: str
+
+
+def annotate_video(
+    annotator: Annotator,
+    name: str,
+    source: FrameFolder | VideoFile,
+    stride: int | Sequence[Fraction],
+    names: Sequence[str],
+    path: Path,
+    step_limit: float | None = None,
+) -> Annotated:
+    """Detect on the key frames of a video, and write it to `path` with what was found.
+
+    Stopped by a signal it finishes the video with the frames that are ready, if there are any.
+
+    Args:
+        annotator: Detects.
+        name: The video's name in the results.
+        source: The video.
+        stride: Frames between key frames, or the times of key frames, as in `VideoStream`.
+        names: Names of the classes, by number from 0.
+        path: The video file to write.
+        step_limit: Seconds that reading a frame may take, `None` is any number.
+
+    Raises:
+        Interrupted: A signal came before a frame was ready.
+        ValueError: The source is damaged.
+    """
+    return _Annotation(annotator, name, source, names, path, step_limit).run(stride)
+
+
+class _Annotation:
+    """The annotation of one video: what its three threads share."""
+
+    def __init__(
+        self,
+        annotator: Annotator,
+        name: str,
+        source: FrameFolder | VideoFile,
+        names: Sequence[str],
+        path: Path,
+        step_limit: float | None,
+    ) -> None:
+        self.annotator, self.source, self.names = annotator, source, names
+        self.path, self.step_limit = path, step_limit
+        self.video = VideoPersons(name, 0, 0, float(source.fps))
+        self.sound: Sound | None = None
+        if isinstance(source, VideoFile):
+            self.sound = Sound(source.path, source.start, step_limit or STEP_LIMIT)
+        self.last_shown = 0.0  # time [s] of the last frame that is drawn
+
+    def run(self, stride: int | Sequence[Fraction]) -> Annotated:
+        """Detect and draw; see `annotate_video`."""
+        total = -(-len(self.source) // stride) if isinstance(stride, int) else len(stride)
+        stream, times = self._stream(stride), None
+        title = printable(self.video.name)
+        with tqdm(total=total, desc=title, unit="key frame", leave=False, disable=None) as self.bar:
+            try:
+                times = stream.run(self._detect, self._draw)
+            except Interrupted:
+                if not self.path.is_file():
+                    raise
+                self.video.keep_until(self.last_shown)
+        return Annotated(self.video, times, self.sound.problem if self.sound is not None else "")
+
+    def _stream(self, stride: int | Sequence[Fraction]) -> VideoStream:
+        wanted = self.annotator
+        return VideoStream(
+            self.source,
+            wanted.window_frames,
+            wanted.fps,
+            stride,
+            wanted.image_size,
+            wanted.batch_size,
+            self.step_limit,
+        )
+
+    def _detect(self, windows: list[Window]) -> list[KeyFrame]:
+        """Detect in a batch of windows, and note what is found."""
+        found = self.annotator(windows)
+        self.video.height, self.video.width = windows[0].key_frame.shape[:2]
+        self.video.key_frames += found
+        self.bar.update(len(found))
+        return found
+
+    def _draw(self, frames: Iterator[TimedFrame], key_frames: Iterator[KeyFrame]) -> None:
+        """Write all frames with the source's times, pixel aspect and sound."""
+        clock, rate = clock_of(self.source.times), rate_of(self.source.times, self.source.fps)
+        shown, aspect = self._shown(frames, key_frames), pixel_aspect(self.source)
+        write_timed(self.path, shown, clock, rate, aspect, self.sound)
+
+    def _shown(
+        self, frames: Iterator[TimedFrame], key_frames: Iterator[KeyFrame]
+    ) -> Iterator[TimedFrame]:
+        """Yield every frame with its persons drawn."""
+        try:
+            track = PersonTrack(key_frames)
+            for frame in frames:
+                persons = track.at(float(frame.time))
+                yield TimedFrame(frame.time, draw_persons(frame.image, persons, self.names))
+                self.last_shown = float(frame.time)
+        except Stopped:  # what is ready makes a whole file, though of a shorter video
+            self.video.partial = True
+            if self.sound is not None:
+                self.sound.whole = False

@@ -1,0 +1,97 @@
+"""STEP on videos: from windows of frames to the persons on their key frames."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from data.video.windows import Window
+from models import StepDetector
+from models.step.inference import prepare_for_inference
+from utils.config.step import Config
+from utils.evaluation.detection_loop import check_finite
+from utils.evaluation.postprocess import PostProcess
+from utils.geometry.grid import grid_proposals
+from utils.reporting.person_track import KeyFrame
+from utils.reporting.persons import PersonFinder
+from utils.structures import to_unit_range
+
+
+class PersonDetector:
+    """Detects the persons on key frames with the last step of a detector.
+
+    The windows that it takes have `window_frames` frames at `fps` a second, stretched to
+    `image_size x image_size` pixels; best `batch_size` of them at once.
+    """
+
+    def __init__(
+        self,
+        detector: StepDetector,
+        proposals: Tensor,
+        find_persons: PersonFinder,
+        image_size: int,
+        fps: int,
+        batch_size: int,
+    ) -> None:
+        """Take a detector that is prepared for inference.
+
+        Args:
+            detector: On the device on which it is to run.
+            proposals: `[M, 4]`, the first step's boxes for every window, fractions.
+            find_persons: Turns the last step's output into persons.
+            image_size: Side of the images in pixels.
+            fps: Frames a second of a window.
+            batch_size: Windows that the detector gets at once.
+        """
+        self.detector, self.find_persons = detector, find_persons
+        self.image_size, self.fps, self.batch_size = image_size, fps, batch_size
+        self.window_frames = detector.window_frames
+        self.device = next(detector.parameters()).device
+        self._proposals = proposals.to(self.device) * image_size
+
+    def __call__(self, windows: list[Window]) -> list[KeyFrame]:
+        """Return what is on the key frame of each window, in pixels of that frame.
+
+        Raises:
+            ValueError: For scores that are not finite.
+        """
+        size, count = self.image_size, len(windows)
+        images = torch.stack([window.images for window in windows]).to(self.device)
+        with torch.inference_mode():
+            outputs = self.detector(to_unit_range(images), [self._proposals] * count)
+        check_finite(outputs)
+        counts = [len(self._proposals)] * count
+        frame_sizes = [window.key_frame.shape[:2] for window in windows]
+        found = self.find_persons(outputs[-1], counts, size, size, frame_sizes)
+        return [
+            KeyFrame(window.frame_index, window.time, persons)
+            for window, persons in zip(windows, found, strict=True)
+        ]
+
+
+def build_person_detector(
+    config: Config,
+    detector: StepDetector,
+    device: str | torch.device,
+    score_threshold: float,
+    merge_threshold: float,
+) -> PersonDetector:
+    """Return the person detector of a network with the settings that it was trained with.
+
+    Args:
+        config: The settings: image size, frame rate, proposals, NMS.
+        detector: Is changed: prepared for inference.
+        device: Where it runs.
+        score_threshold: Scores must be above it.
+        merge_threshold: IoU above which boxes become one person.
+    """
+    data, test = config.data, config.test
+    post_process = PostProcess(score_threshold, test.nms_threshold, test.max_detections)
+    return PersonDetector(
+        prepare_for_inference(detector.to(device)),
+        grid_proposals(data.proposals),
+        PersonFinder(post_process, merge_threshold),
+        data.image_size,
+        data.fps,
+        test.test_batch_size,
+    )
