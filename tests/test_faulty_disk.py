@@ -18,19 +18,25 @@ pytestmark = pytest.mark.skipif(not Path("/proc/self/fd").is_dir(), reason="need
 
 
 def digest_run(output: Path) -> object:
-    """What a training leaves: its files, losses and results, and all weights to the last bit."""
+    """What a training leaves: its files, losses, results, and the weights to the last bit.
+
+    A save that fails while the disk is full once is passed over and training goes on: which of the
+    checkpoints before the newest is kept then differs, and only their number is compared.
+    """
     run = output / "toy_step"
     files = [path for path in run.rglob("*") if "tensorboard" not in path.parts]
+    checkpoints = set(run.glob("checkpoint_*.pt"))
     weights = {
-        path.name: {
-            name: value.numpy().tobytes()
-            for name, value in torch.load(path, weights_only=True)["model"].items()
+        name: {
+            key: value.numpy().tobytes()
+            for key, value in torch.load(run / name, weights_only=True)["model"].items()
         }
-        for path in run.glob("*.pt")
+        for name in ("best.pt", "latest.pt")
     }
     metrics = json.loads((run / "results.json").read_text())["metrics"]
-    names = sorted(str(path.relative_to(output)) for path in (*output.iterdir(), *files))
-    return names, losses_of(run), metrics, weights
+    kept = (*output.iterdir(), *(path for path in files if path not in checkpoints))
+    names = sorted(str(path.relative_to(output)) for path in kept)
+    return names, len(checkpoints), losses_of(run), metrics, weights
 
 
 def digest_files(output: Path) -> object:
@@ -94,14 +100,15 @@ def test_a_failure_of_the_disk_leaves_nothing_in_the_way(
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("how", HOWS)
 @pytest.mark.parametrize("name", COMMANDS)
-def test_every_failure_of_the_disk_leaves_nothing_in_the_way(
-    name: str, how: str, tmp_path: Path
-) -> None:
+def test_every_failure_of_the_disk_leaves_nothing_in_the_way(name: str, tmp_path: Path) -> None:
+    """Each operation fails in one of the three ways: all ways at all of them would take 15 minutes.
+
+    A training's 511 operations are 60 distinct ones.
+    """
     command = COMMANDS[name](tmp_path)
     operations, wanted = undisturbed(command)
-    for at in distinct(operations):
+    for at, how in zip(distinct(operations), cycle(HOWS)):
         check(command, operations, wanted, at, how)
 
 

@@ -6,8 +6,9 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from external.act_evaluation.protocol import PROTOCOLS
-from external.act_evaluation.result import evaluate
-from external.files import check_output
+from external.act_evaluation.result import Result, evaluate
+from external.command import Output, run_evaluation
+from external.figures import JSON_BEGINNING
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -16,24 +17,18 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = parser.parse_args(arguments)
     if options.frames is None and options.tubes is None:
         parser.error("nothing to evaluate: name --frames, --tubes, or both")
-    inputs = (options.groundtruth, options.frames, options.tubes)
-    try:
-        check_output(options.json, inputs, '{\n "protocol": ')
-        result = evaluate(
+    return run_evaluation(
+        lambda: evaluate(
             options.groundtruth,
             options.frames,
             options.tubes,
             options.protocol,
             options.iou_threshold,
             options.nms_threshold,
-        )
-        if options.json is not None:
-            options.json.write_text(result.to_json(), encoding="utf-8")
-    except (ValueError, OSError) as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2
-    print(result.report())
-    return 0
+        ),
+        (options.groundtruth, options.frames, options.tubes),
+        [Output(options.json, JSON_BEGINNING, Result.to_json)],
+    )
 
 
 def _parser() -> argparse.ArgumentParser:

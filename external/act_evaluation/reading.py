@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
 from itertools import pairwise
 from pathlib import Path
 from typing import NamedTuple
@@ -20,32 +19,10 @@ import numpy as np
 from external.act_evaluation.structures import FrameBoxes, Tubes
 from external.files import read_csv
 from external.matching import group_starts
+from external.names import Names
 
 BOX = ("x1", "y1", "x2", "y2")
 MOST_FRAMES = 10**8
-
-
-@dataclass
-class Names:
-    """Numbers for names of videos and of labels, given in the order in which they are met.
-
-    closed: whether a label that is not known is an error: detections bring no new classes.
-    """
-
-    videos: dict[str, int] = field(default_factory=dict)
-    labels: dict[str, int] = field(default_factory=dict)
-    closed: bool = False
-
-    def video(self, name: str) -> int:
-        """The number of a video."""
-        return self.videos.setdefault(name, len(self.videos))
-
-    def label(self, name: str, where: str) -> int:
-        """The number of a label; raises `ValueError` naming `where` for one that is not known."""
-        if self.closed and name not in self.labels:
-            known = ", ".join(list(self.labels)[:5])
-            raise ValueError(f"{where}: unknown label {name!r}: the ground truth has {known}, ...")
-        return self.labels.setdefault(name, len(self.labels))
 
 
 def read_tubes(path: str | Path, names: Names, scored: bool) -> Tubes:

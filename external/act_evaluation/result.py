@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import json
-import math
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
 from external.act_evaluation.frames import ErrorShares, error_analysis, frame_ap, suppress_frames
 from external.act_evaluation.protocol import PROTOCOLS
-from external.act_evaluation.reading import Names, read_frame_boxes, read_tubes
+from external.act_evaluation.reading import read_frame_boxes, read_tubes
 from external.act_evaluation.structures import Tubes
 from external.act_evaluation.videos import (
     STRICT_RANGE,
@@ -20,6 +18,8 @@ from external.act_evaluation.videos import (
     suppress_tubes,
     video_ap,
 )
+from external.figures import known, percent, to_json
+from external.names import Names
 
 
 @dataclass(frozen=True)
@@ -41,19 +41,18 @@ class Result:
 
     def to_json(self) -> str:
         """Return all of it as JSON."""
-        return json.dumps(asdict(self), indent=1, allow_nan=False) + "\n"
+        return to_json(self)
 
     def report(self) -> str:
         """Return a table for reading, in percent."""
         lines = [f"protocol: {self.protocol}"]
         if self.frame:
-            lines.append(f"frame-mAP at {self.frame_threshold:g}: {_percent(_mean(self.frame))}")
-        lines += [f"video-mAP at {name}: {_percent(value)}" for name, value in self.video.items()]
+            lines.append(f"frame-mAP at {self.frame_threshold:g}: {percent(_mean(self.frame))}")
+        lines += [f"video-mAP at {name}: {percent(value)}" for name, value in self.video.items()]
         header = f"{'class':24}{'frame-AP':>10}{'video-AP .5':>13}"
         lines += ["", header]
         lines += [
-            f"{name:24}{_percent(self.frame.get(name)):>10}"
-            f"{_percent(self.video_class.get(name)):>13}"
+            f"{name:24}{percent(self.frame.get(name)):>10}{percent(self.video_class.get(name)):>13}"
             for name in self.classes
         ]
         return "\n".join(lines)
@@ -89,7 +88,7 @@ def evaluate(
     if frames is not None:
         found = suppress_frames(read_frame_boxes(frames, names), nms_threshold, rules.pad)
         ap = frame_ap(found, truth, len(classes), frame_threshold, rules)
-        frame = dict(zip(classes, map(_known, ap), strict=True))
+        frame = dict(zip(classes, map(known, ap), strict=True))
         if protocol == "act":
             shares = error_analysis(found, truth, len(classes), frame_threshold)
             errors = dict(zip(classes, shares, strict=True))
@@ -108,20 +107,12 @@ def _video_part(
     """Video-mAP by threshold, and AP of each class at 0.5."""
     table = video_ap(tubes, truth, len(classes), (*THRESHOLDS, *STRICT_RANGE), PROTOCOLS[protocol])
     means = [mean_ap(ap) for ap in table]
-    video = {f"{t:g}": _known(m) for t, m in zip(THRESHOLDS, means, strict=False)}
-    video["0.5:0.95"] = _known(float(np.mean(means[len(THRESHOLDS) :])))
+    video = {f"{t:g}": known(m) for t, m in zip(THRESHOLDS, means, strict=False)}
+    video["0.5:0.95"] = known(float(np.mean(means[len(THRESHOLDS) :])))
     half = table[THRESHOLDS.index(0.5)]
-    return video, dict(zip(classes, map(_known, half), strict=True))
-
-
-def _known(value: float) -> float | None:
-    return None if math.isnan(value) else float(value)
+    return video, dict(zip(classes, map(known, half), strict=True))
 
 
 def _mean(values: dict[str, float | None]) -> float | None:
-    known = [value for value in values.values() if value is not None]
-    return sum(known) / len(known) if known else None
-
-
-def _percent(value: float | None) -> str:
-    return "-" if value is None else f"{100 * value:.2f}"
+    there = [value for value in values.values() if value is not None]
+    return sum(there) / len(there) if there else None

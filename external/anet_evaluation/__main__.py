@@ -5,29 +5,25 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from external.anet_evaluation.result import THRESHOLDS, evaluate
-from external.files import check_output
+from external.anet_evaluation.result import THRESHOLDS, Result, evaluate
+from external.command import Output, run_evaluation
+from external.figures import JSON_BEGINNING
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Evaluate two files and print the report; returns the exit status, 2 for bad input."""
     options = _parser().parse_args(arguments)
-    try:
-        check_output(options.json, (options.groundtruth, options.predictions), '{\n "protocol": ')
-        result = evaluate(
+    return run_evaluation(
+        lambda: evaluate(
             options.groundtruth,
             options.predictions,
             options.protocol,
             options.subset,
             options.strict,
-        )
-        if options.json is not None:
-            options.json.write_text(result.to_json(), encoding="utf-8")
-    except (ValueError, OSError) as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2
-    print(result.report())
-    return 0
+        ),
+        (options.groundtruth, options.predictions),
+        [Output(options.json, JSON_BEGINNING, Result.to_json)],
+    )
 
 
 def _parser() -> argparse.ArgumentParser:

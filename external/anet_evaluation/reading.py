@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Collection, Iterator
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -16,6 +15,7 @@ import numpy as np
 
 from external.anet_evaluation.segments import Segments
 from external.files import read_csv, read_json
+from external.names import Names
 
 
 class Row(NamedTuple):
@@ -27,27 +27,6 @@ class Row(NamedTuple):
     label: str
     score: float
     where: str
-
-
-@dataclass
-class Names:
-    """Numbers for names of videos and of labels.
-
-    closed: whether a label that is not known is an error: predictions bring no new classes.
-    """
-
-    videos: dict[str, int] = field(default_factory=dict)
-    labels: dict[str, int] = field(default_factory=dict)
-    closed: bool = False
-
-    def label(self, row: Row) -> int:
-        """The number of a row's label; raises `ValueError` for one that is not known."""
-        if self.closed and row.label not in self.labels:
-            known = ", ".join(list(self.labels)[:5])
-            raise ValueError(
-                f"{row.where}: unknown label {row.label!r}: the ground truth has {known}, ..."
-            )
-        return self.labels.setdefault(row.label, len(self.labels))
 
 
 def read_segments(
@@ -64,10 +43,10 @@ def read_segments(
     rows = list(_from_json(path, scored, subsets) if json_file else _from_csv(path, scored))
     good = [row for row in rows if row.end > row.start]
     for row in rows:
-        names.videos.setdefault(row.video, len(names.videos))
+        names.video(row.video)
     segments = Segments(
         np.array([names.videos[row.video] for row in good], np.int64),
-        np.array([names.label(row) for row in good], np.int64),
+        np.array([names.label(row.label, row.where) for row in good], np.int64),
         np.array([row.start for row in good], float),
         np.array([row.end for row in good], float),
         np.array([row.score for row in good], float),

@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-import json
-import math
 from collections.abc import Collection, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
 from external.anet_evaluation.detection import ACTIVITYNET, THUMOS, best_overlaps, segment_ap
 from external.anet_evaluation.proposals import recall_curve
-from external.anet_evaluation.reading import Names, read_segments
+from external.anet_evaluation.reading import read_segments
 from external.anet_evaluation.segments import Segments
+from external.figures import known, percent, to_json
 from external.matching import Floats
+from external.names import Names
 
 THRESHOLDS = {"thumos14": THUMOS, "activitynet": ACTIVITYNET}
 
@@ -52,7 +52,7 @@ class Result:
 
     def to_json(self) -> str:
         """Return all of it as JSON."""
-        return json.dumps(asdict(self), indent=1, allow_nan=False) + "\n"
+        return to_json(self)
 
     def report(self) -> str:
         """Return tables for reading, in percent."""
@@ -61,15 +61,15 @@ class Result:
             f"{self.without_predictions} without predictions; {self.left_out} segments left out "
             f"that end where they begin",
             f"mAP over {self.counted} classes: "
-            + "  ".join(f"{name}: {_percent(value)}" for name, value in self.mean_ap.items()),
-            f"average mAP: {_percent(self.average)}",
-            f"average recall of the predictions: {_percent(self.average_recall)}; "
-            f"area under AR-AN: {_percent(self.recall_area)}",
+            + "  ".join(f"{name}: {percent(value)}" for name, value in self.mean_ap.items()),
+            f"average mAP: {percent(self.average)}",
+            f"average recall of the predictions: {percent(self.average_recall)}; "
+            f"area under AR-AN: {percent(self.recall_area)}",
             "",
             f"{'class':24}{'segments':>10}{'predicted':>11}{'AP .5':>8}  why it is 0",
         ]
         rows = [
-            f"{name:24}{c.segments:>10}{c.predictions:>11}{_percent(c.ap.get('0.5')):>8}"
+            f"{name:24}{c.segments:>10}{c.predictions:>11}{percent(c.ap.get('0.5')):>8}"
             f"  {c.reason}".rstrip()
             for name, c in self.classes.items()
         ]
@@ -99,12 +99,12 @@ def evaluate(
     found, empty = read_segments(predictions, names, scored=True)
     classes = list(names.labels)
     ap = segment_ap(found, truth, len(classes), thresholds)
-    means = [_known(np.nanmean(row)) for row in ap]
+    means = [known(np.nanmean(row)) for row in ap]
     curve = recall_curve(found, truth)
     return Result(
         protocol,
         {f"{t:g}": mean for t, mean in zip(thresholds, means, strict=True)},
-        _known(float(np.nanmean(ap))),
+        known(float(np.nanmean(ap))),
         int((~np.isnan(ap[0])).sum()),
         _class_results(ap, thresholds, classes, found, truth),
         videos,
@@ -123,7 +123,7 @@ def _class_results(
     results = {}
     for c, name in enumerate(classes):
         own, predicted = truth.label == c, found.label == c
-        values = {f"{t:g}": _known(ap[row, c]) for row, t in enumerate(thresholds)}
+        values = {f"{t:g}": known(ap[row, c]) for row, t in enumerate(thresholds)}
         reason = _reason(ap[half, c], predicted, own, best, found, truth)
         results[name] = ClassResult(values, int(own.sum()), int(predicted.sum()), reason)
     return results
@@ -144,11 +144,3 @@ def _reason(
     if best[own].max() == 0:
         return "no prediction touches a segment: other times?"
     return f"best overlap {best[own].max():.2f}"
-
-
-def _known(value: float) -> float | None:
-    return None if math.isnan(value) else float(value)
-
-
-def _percent(value: float | None) -> str:
-    return "-" if value is None else f"{100 * value:.2f}"

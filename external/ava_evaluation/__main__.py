@@ -8,33 +8,28 @@ from pathlib import Path
 from external.ava_evaluation.evaluation import evaluate
 from external.ava_evaluation.labels import read_label_map
 from external.ava_evaluation.protocol import PROTOCOLS
-from external.files import check_output
+from external.ava_evaluation.result import Result
+from external.command import Output, run_evaluation
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Evaluate two files and print the report; returns the exit status, 2 for bad input."""
     options = _parser().parse_args(arguments)
-    inputs = (options.labelmap, options.groundtruth, options.detections, options.exclusions)
-    try:
-        check_output(options.json, inputs, '{\n  "protocol": ')
-        check_output(options.table, (*inputs, options.json), "id,name,")
-        result = evaluate(
+    return run_evaluation(
+        lambda: evaluate(
             options.groundtruth,
             options.detections,
             read_label_map(options.labelmap),
             exclusions=options.exclusions,
             protocol=options.protocol,
             iou_threshold=options.iou_threshold,
-        )
-        if options.json is not None:
-            options.json.write_text(result.to_json(), encoding="utf-8")
-        if options.table is not None:
-            options.table.write_text(result.to_csv(), encoding="utf-8")
-    except (ValueError, OSError) as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2
-    print(result.report())
-    return 0
+        ),
+        (options.labelmap, options.groundtruth, options.detections, options.exclusions),
+        [
+            Output(options.json, '{\n  "protocol": ', Result.to_json),
+            Output(options.table, "id,name,", Result.to_csv),
+        ],
+    )
 
 
 def _parser() -> argparse.ArgumentParser:
