@@ -24,7 +24,7 @@ from data.datasets.ava import dataset_root
 from data.loading.loader import deaths_explained
 from data.loading.validation import ValidationSet
 from external.files import real_path
-from models.step.build import detector_from_checkpoint
+from models.step.build import clips_of, detector_from_checkpoint
 from models.step.inference import prepare_for_inference
 from models.weights.settings import checkpoint_classes, checkpoint_config
 from utils.config.step import Config, describe_options, load_config
@@ -93,7 +93,7 @@ def test(arguments: argparse.Namespace, device: torch.device) -> None:
     known = checkpoint_classes(checkpoint, config.model.num_classes, path)
     if known is not None:
         check_same_classes(known, root / config.data.label_map, path)
-    validation = ValidationSet(config)
+    validation = ValidationSet(config, clips_of(config.model))
     detector = prepare_for_inference(detector_from_checkpoint(checkpoint, path).to(device))
     evaluator = build_evaluator(config, validation.classes)
     count = len(validation.dataset)

@@ -23,6 +23,7 @@ from data.datasets.ava import AvaClips
 from data.loading.loader import ClipLoader, build_loader, deaths_explained
 from data.loading.validation import ValidationSet
 from models import StepDetector, build_detector
+from models.step.build import clips_of
 from models.step.criterion import StepCriterion
 from models.step.inference import prepare_for_inference
 from models.step.rates import build_optimizer
@@ -177,7 +178,7 @@ def build_trainer(config: Config, device: torch.device) -> Trainer:
     schedule = build_schedule(config, len(loader))
     say(describe_start(config, device, loader, schedule.iterations))
     detector = on_all(lambda: recipe.build_model(config, say)).to(device)
-    validation = on_all(lambda: ValidationSet(config))
+    validation = on_all(lambda: ValidationSet(config, clips_of(config.model)))
     if world_size() > 1:
         data = {"the training set": dataset.digest(), "the validation set": validation.digest()}
         check_same({"training clips": len(dataset), **data, **weights_facts(config)})
@@ -243,8 +244,7 @@ def replay(path: Path, device: torch.device) -> None:
     set_deterministic(train.deterministic, device)
     detector = build_detector(config.model)
     load_state(detector, content["model"], path)
-    reach = (max(config.model.chunks) - 1) // 2
-    check_batch(batch, detector.window_frames, config.model.num_classes, reach, path)
+    check_batch(batch, detector.clip_spec, config.model.num_classes, path)
     detector.to(device).train()
     model = precision.prepare(build_pass(train, detector), build_optimizer(train, detector))
     seed_iteration(train.seed, content["iteration"], content["process"])

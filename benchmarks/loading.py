@@ -30,9 +30,13 @@ from data.datasets.ava import AvaClips
 from data.datasets.ava_annotations import read_annotations
 from data.transforms import UNCHANGED, ColorChange, Crop, Patch, View, render
 from data.windows import read_images
-from utils.structures import ClipKey, to_unit_range
+from models.backbones.i3d import I3D
+from models.step.build import clips_of
+from utils.config.step import ModelConfig
+from utils.structures import ClipKey
 
-FRAMES, HEIGHT, SIZE, FPS = 36, 360, 400, 12
+HEIGHT, SIZE, FPS = 360, 400, I3D.input_spec.frame_rate
+FRAMES = clips_of(ModelConfig()).window_frames
 KEY = ClipKey("clip", 2)
 VIDEO = Path(__file__).resolve().parents[2] / "shared" / "data" / "real" / "basketball.mp4"
 EVERYTHING = Augmentation(color=True, crop=True, flip=True, erase=True)
@@ -206,7 +210,7 @@ class Clip:
 
 def check(clip: Clip) -> tuple[float, float]:
     """Mean and 99th percentile of the difference of the two results, in levels of 255."""
-    difference = np.abs(to_unit_range(clip.ours()).numpy() - clip.plain()) * 127.5
+    difference = np.abs(I3D.input_spec.normalize(clip.ours()).numpy() - clip.plain()) * 127.5
     mean, tail = float(difference.mean()), float(np.quantile(difference[::6], 0.99))
     if mean > MEAN_TOLERANCE or tail > TAIL_TOLERANCE:
         raise RuntimeError(f"{clip}: the two results differ by {mean:.2f}, 99 % by {tail:.1f}")

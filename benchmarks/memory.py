@@ -23,7 +23,7 @@ from benchmarks.report import Row, main
 from models import build_detector
 from utils.config.step import ModelConfig, TrainConfig
 
-CLIPS, FRAMES, SIDE, CLASSES = 2, 36, 400, 60
+CLIPS, SIDE, CLASSES = 2, 400, 60
 GIB = 2.0**30
 
 
@@ -43,7 +43,7 @@ def kept_bytes(precision: str, recompute: bool) -> tuple[int, int]:
         detector.backbone.recompute = recompute
         own = {p.untyped_storage()._cdata for p in detector.parameters()}
         trained = sum(p.numel() for p in detector.parameters() if p.requires_grad)
-        images = torch.empty(CLIPS, FRAMES, 3, SIDE, SIDE)
+        images = torch.empty(CLIPS, detector.window_frames, detector.clip_spec.channels, SIDE, SIDE)
         autocast = torch.autocast("cpu", torch.bfloat16, enabled=precision == "bf16")
         with saved_tensors_hooks(keep, lambda tensor: tensor), autocast:
             features = detector.extract(images)

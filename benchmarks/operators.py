@@ -20,11 +20,12 @@ import torchvision
 from torch import Tensor
 
 from benchmarks.report import Row, main
+from models.backbones.i3d import I3D
 from utils import ops
 from utils.geometry.grid import grid_proposals
 from utils.ops import _backend
 
-SCALE = 1 / 16
+SCALE = 1 / I3D.input_spec.spatial_stride
 CHANNELS, SIDE, IMAGE = 832, 25, 400
 
 

@@ -40,7 +40,6 @@ from recipes.annotate_files import RATE
 from recipes.person_detector import build_person_detector
 from utils.config.step import Config, load_config
 from utils.geometry.grid import grid_proposals
-from utils.structures import to_unit_range
 from utils.system.allocator import keep_freed_memory
 from utils.system.cli import ROOT
 
@@ -87,8 +86,9 @@ class Case:
         windows = iter_windows(
             self.source, self.detector.window_frames, data.fps, self.stride, data.image_size
         )
+        scale = self.detector.backbone.input_spec.normalize
         while batch := list(islice(windows, size)):
-            yield to_unit_range(torch.stack([window.images for window in batch]))
+            yield scale(torch.stack([window.images for window in batch]))
 
     def scores(self) -> Tensor:
         """Of the first window, the best first."""

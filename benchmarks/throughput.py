@@ -21,13 +21,14 @@ from torch import Tensor, nn
 
 from benchmarks.report import Row, main, timed
 from models import build_detector
+from models.step.build import clips_of
 from models.step.inference import prepare_for_inference
 from utils.config.step import ModelConfig
 from utils.engine.precision import autocast
 from utils.geometry.grid import grid_proposals
 
 GFLOP = 895.0
-FRAMES, SIDE = 36, 400
+FRAMES, SIDE = clips_of(ModelConfig()).window_frames, 400
 MODES: dict[str, Callable[[nn.Module], Callable[..., object]]] = {
     "eager": lambda detector: detector,
     "compiled": torch.compile,

@@ -39,10 +39,11 @@ class Iteration:
         self.model = build_pass(train, detector)
         self.criterion = StepCriterion(train.location_weight, train.neighbor_weight)
         self.optimizer = build_optimizer(train, detector)
-        clips, frames = train.batch_size, detector.window_frames
-        classes, reach = config.model.num_classes, max(detector.chunks) // 2 or 1
+        clips, spec = train.batch_size, detector.clip_spec
+        shape = (clips, spec.window_frames, spec.channels, size, size)
+        classes, reach = config.model.num_classes, spec.reach or 1
         self.batch = ClipBatch(
-            torch.randint(0, 256, (clips, frames, 3, size, size), dtype=torch.uint8),
+            torch.randint(0, 256, shape, dtype=torch.uint8),
             [grid_proposals(config.data.proposals) * size] * clips,
             [make_targets(size, classes, reach) for _ in range(clips)],
             [ClipKey("made", i) for i in range(clips)],

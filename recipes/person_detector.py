@@ -14,7 +14,6 @@ from utils.evaluation.postprocess import PostProcess
 from utils.geometry.grid import grid_proposals
 from utils.reporting.person_track import KeyFrame
 from utils.reporting.persons import PersonFinder
-from utils.structures import to_unit_range
 
 
 class PersonDetector:
@@ -58,7 +57,7 @@ class PersonDetector:
         size, count = self.image_size, len(windows)
         images = torch.stack([window.images for window in windows]).to(self.device)
         with torch.inference_mode():
-            outputs = self.detector(to_unit_range(images), [self._proposals] * count)
+            outputs = self.detector(images, [self._proposals] * count)
         check_finite(outputs)
         counts = [len(self._proposals)] * count
         frame_sizes = [window.key_frame.shape[:2] for window in windows]
@@ -87,6 +86,7 @@ def build_person_detector(
     """
     data, test = config.data, config.test
     post_process = PostProcess(score_threshold, test.nms_threshold, test.max_detections)
+    detector.clip_spec.check_side(config.data.image_size)
     return PersonDetector(
         prepare_for_inference(detector.to(device)),
         grid_proposals(data.proposals),

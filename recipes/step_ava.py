@@ -5,14 +5,19 @@ from __future__ import annotations
 from torch import nn
 from torch.optim import Optimizer
 
-from data.datasets.ava import build_dataset
+from data.datasets.ava import AvaClips, build_dataset
 from models import StepDetector
-from models.step.build import build_for_training
+from models.step.build import build_for_training, clips_of
 from models.step.criterion import StepCriterion
 from models.step.rates import build_optimizer
 from models.step.training import build_pass
 from recipes.base import Recipe
 from utils.config.step import Config
+
+
+def build_clips(config: Config, split: str) -> AvaClips:
+    """Return the clips of `split` that the configured detector asks for."""
+    return build_dataset(config, split, clips_of(config.model))
 
 
 def build_training_pass(config: Config, detector: StepDetector) -> nn.Module:
@@ -32,7 +37,7 @@ def build_step_optimizer(config: Config, detector: StepDetector, batch_size: int
 
 STEP_AVA = Recipe(
     config=Config,
-    build_dataset=build_dataset,
+    build_dataset=build_clips,
     build_model=build_for_training,
     build_training_pass=build_training_pass,
     build_criterion=build_criterion,

@@ -30,6 +30,7 @@ from data.check import (  # noqa: E402, ROOT must be on the path first
     draw_pictures,
     format_summary,
 )
+from models.step.build import clips_of  # noqa: E402
 from utils.config.step import load_config  # noqa: E402
 from utils.system.cli import run_main  # noqa: E402
 
@@ -62,7 +63,7 @@ def main() -> None:
         config.data.root = arguments.data_root
     problems = Problems()
     with tqdm(desc="folders", unit="video", disable=None, leave=False) as bar:
-        checked = check_dataset(config, problems, bar.update)
+        checked = check_dataset(config, clips_of(config.model), problems, bar.update)
     if not checked.root.is_dir():
         raise ValueError(f"{checked.root}: no such folder (--data-root)")
     count = 0 if arguments.all_images else arguments.images

@@ -10,6 +10,7 @@ import numpy as np
 
 from data.check import Problems, check_dataset, check_images
 from data.check.dataset import CheckedDataset
+from models.step.build import clips_of
 from tests.tiny_ava import write_dataset
 from utils.config.step import Config, load_config
 
@@ -50,8 +51,8 @@ def config_of(root: Path, *options: str) -> Config:
 
 def check(root: Path, *options: str) -> tuple[CheckedDataset, Problems]:
     """Everything, every image opened."""
-    problems = Problems()
-    checked = check_dataset(config_of(root, *options), problems)
+    problems, config = Problems(), config_of(root, *options)
+    checked = check_dataset(config, clips_of(config.model), problems)
     check_images(checked.videos, 0, 1, problems)
     return checked, problems
 

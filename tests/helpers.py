@@ -18,8 +18,10 @@ import pytest
 import torch
 from torch import Tensor
 
+from data.datasets.ava import AvaClips, build_dataset
 from models import StepDetector, build_detector
-from utils.config.step import ModelConfig
+from models.step.build import clips_of
+from utils.config.step import Config, ModelConfig
 from utils.structures import ClipBatch, ClipKey, ClipTargets
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -59,10 +61,15 @@ def tiny_detector(seed: int = 0, **changes: object) -> StepDetector:
     return detector
 
 
+def open_split(config: Config, split: str) -> AvaClips:
+    """The clips of "train" or "val" that the configured detector asks for."""
+    return build_dataset(config, split, clips_of(config.model))
+
+
 def random_clips(detector: StepDetector, clips: int, size: int = 32, seed: int = 0) -> Tensor:
-    """Images `[clips, F, 3, size, size]` uniform in [-1, 1]."""
-    generator = torch.Generator().manual_seed(seed)
-    shape = (clips, detector.window_frames, 3, size, size)
+    """Images `[clips, F, C, size, size]` uniform in [-1, 1]."""
+    generator, spec = torch.Generator().manual_seed(seed), detector.clip_spec
+    shape = (clips, spec.window_frames, spec.channels, size, size)
     return torch.rand(shape, generator=generator) * 2 - 1
 
 

@@ -16,6 +16,7 @@ from data.prepare.extract import extract_video
 from data.prepare.manifest import ExtractSettings
 from data.video.file import VideoFile
 from data.video.writer import write_video
+from models.step.build import clips_of
 from tests.checked_set import ROWS, check, config_of, write_rows, write_whole_set
 from tests.tiny_ava import WIDTH
 
@@ -125,7 +126,8 @@ def test_frames_of_several_decoders_are_a_warning(extracted: Path) -> None:
 def test_images_are_sampled_from_every_video_the_first_included(root: Path) -> None:
     (root / "frames/b/00002/0000.jpg").write_bytes(b"")
     problems = Problems()
-    checked = check_dataset(config_of(root), problems)
+    config = config_of(root)
+    checked = check_dataset(config, clips_of(config.model), problems)
     sizes = check_images(checked.videos, 6, 2, problems)
     assert sizes == {(24, WIDTH): 5}
     assert len(problems.errors["unreadable images"]) == 1

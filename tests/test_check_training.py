@@ -9,7 +9,6 @@ from pathlib import Path
 import pytest
 
 from data.check.frames import TESTED, window_seconds
-from data.datasets.ava import build_dataset
 from tests.checked_set import (
     ROWS,
     check,
@@ -21,6 +20,7 @@ from tests.checked_set import (
     write_rows,
     write_whole_set,
 )
+from tests.helpers import open_split
 
 
 @pytest.fixture
@@ -30,8 +30,8 @@ def root(tmp_path: Path) -> Path:
 
 def train_reads(root: Path, *options: str) -> None:
     """What training and testing would read of it."""
-    build_dataset(config_of(root, *options), "train")
-    val = build_dataset(config_of(root, *options), "val")
+    open_split(config_of(root, *options), "train")
+    val = open_split(config_of(root, *options), "val")
     for index in range(len(val)):
         val[index]
 
@@ -96,7 +96,7 @@ def test_a_gap_within_a_window_is_an_error_though_no_key_frame_lies_in_it(root: 
     assert "a/00004: no such folder of frames, which a window needs" in text
     assert "train.csv, line 1" in text
     with pytest.raises(ValueError, match="00004"):
-        build_dataset(config_of(root), "train")
+        open_split(config_of(root), "train")
 
 
 @pytest.mark.parametrize("length", [12, 36, 60, 50])

@@ -149,8 +149,8 @@ def test_outputs_read_by_attribute_and_by_name():
     [
         (lambda x, p: (x[:, :8], p), "looks at 36 frames, got 8"),
         (lambda x, p: (x[..., :30], p), "divisible by 16, got [32, 30]"),
-        (lambda x, p: ((x * 127).byte(), p), "expected floats [N, frames, 3, H, W]"),
-        (lambda x, p: (x.transpose(1, 2), p), "expected floats [N, frames, 3, H, W]"),
+        (lambda x, p: ((x * 127).long(), p), "expected uint8 or floats [N, frames, 3, H, W]"),
+        (lambda x, p: (x.transpose(1, 2), p), "expected uint8 or floats [N, frames, 3, H, W]"),
         (lambda x, p: (x, p * 2), "expected one tensor per clip, 1, got 2"),
         (lambda x, p: (x, [p[0][:, :3]]), "proposals[0]: expected [M, 4], got [6, 3]"),
     ],

@@ -9,12 +9,19 @@ from pathlib import Path
 import pytest
 import torch
 
-from data.datasets.ava import AvaClips, build_dataset
+from data.datasets.ava import AvaClips
 from data.loading.loader import ClipLoader, build_loader
 from data.loading.workers import deaths_explained
 from models import build_detector
 from tests.entries import Script
-from tests.helpers import install_apex, random_boxes, random_targets, tiny_detector, tiny_model
+from tests.helpers import (
+    install_apex,
+    open_split,
+    random_boxes,
+    random_targets,
+    tiny_detector,
+    tiny_model,
+)
 from tests.runs import arguments, start
 from utils.config.step import Config, load_config
 from utils.engine.faults import Statistics, read_fault, write_fault
@@ -163,7 +170,7 @@ def broken_copy(data: Path, root: Path, *positions: int) -> tuple[Path, list[str
 def clips(root: Path) -> AvaClips:
     config = load_config(None, [f"root={root}", "dataset=toy", "image_size=32", "schedule=spatial"])
     config.data.color = config.data.crop = config.data.flip = config.data.erase = False
-    return build_dataset(config, "train")
+    return open_split(config, "train")
 
 
 def test_an_unreadable_frame_becomes_its_neighbour_and_is_named(data: Path, tmp_path: Path):

@@ -12,9 +12,10 @@ import numpy as np
 import pytest
 import torch
 
-from data.datasets.ava import AvaClips, build_dataset
+from data.datasets.ava import AvaClips
 from data.loading.loader import build_loader
 from data.loading.samplers import TestingBatches, TrainingBatches
+from tests.helpers import open_split
 from tests.tiny_ava import frame_of, write_dataset
 from utils.config.step import Config, load_config
 from utils.geometry.grid import grid_proposals
@@ -62,7 +63,7 @@ def seen_frames(images: torch.Tensor) -> list[tuple[int, int]]:
 
 
 def test_a_sample_has_the_exact_frames_and_targets_of_its_key_frame(root: Path) -> None:
-    dataset = build_dataset(make_config(root), "val")
+    dataset = open_split(make_config(root), "val")
     sample = dataset[dataset.keys.index(ClipKey("a", 3))]
     # 3 steps, "temporal": 3 chunks x T=3 x 4 frames = 36, 18 before second 3.
     expected = [(s, i) for s in range(1, 5) for i in range(12)][6:42]
@@ -78,22 +79,22 @@ def test_a_sample_has_the_exact_frames_and_targets_of_its_key_frame(root: Path) 
 
 
 def test_training_takes_annotated_seconds_and_testing_all(root: Path) -> None:
-    training = build_dataset(make_config(root), "train").keys
+    training = open_split(make_config(root), "train").keys
     assert training == [ClipKey("a", 3), ClipKey("a", 4), ClipKey("a", 5), ClipKey("b", 2)]
-    testing = build_dataset(make_config(root), "val").keys
+    testing = open_split(make_config(root), "val").keys
     assert testing == [ClipKey(v, s) for v, seconds in SECONDS.items() for s in seconds]
-    some = build_dataset(make_config(root, "first_second=2", "last_second=3"), "val").keys
+    some = open_split(make_config(root, "first_second=2", "last_second=3"), "val").keys
     assert some == [ClipKey(v, s) for v in "ab" for s in (2, 3)]
 
 
 def test_excluded_seconds_are_not_trained_on(root: Path) -> None:
     (root / "annotations" / "excluded.csv").write_text("a,0004\nb,0002\n")
     config = make_config(root, "train_exclusions=annotations/excluded.csv")
-    assert build_dataset(config, "train").keys == [ClipKey("a", 3), ClipKey("a", 5)]
+    assert open_split(config, "train").keys == [ClipKey("a", 3), ClipKey("a", 5)]
 
 
 def test_a_second_without_annotation_has_empty_targets(root: Path) -> None:
-    dataset = build_dataset(make_config(root), "val")
+    dataset = open_split(make_config(root), "val")
     targets = dataset[dataset.keys.index(ClipKey("a", 1))].targets
     assert targets.boxes.shape == (0, 4)
     assert targets.labels.shape == (0, 3)
@@ -102,17 +103,17 @@ def test_a_second_without_annotation_has_empty_targets(root: Path) -> None:
 
 
 def test_the_window_and_the_reach_follow_the_model(root: Path) -> None:
-    cls = build_dataset(
+    cls = open_split(
         make_config(root, "task=cls", "steps=1", "local_branch=false", "clip_steps=9"), "val"
     )
     assert (cls.window, cls.reach, cls.clip_seconds) == (36, 0, 3.0)
-    five = build_dataset(make_config(root, "schedule=temporal2", "steps=4",
+    five = open_split(make_config(root, "schedule=temporal2", "steps=4",
                                      "thresholds=[0.2,0.3,0.4,0.5]"), "val")  # fmt: skip
     assert (five.window, five.reach, five.clip_seconds) == (60, 2, 1.0)
 
 
 def test_what_is_random_depends_on_seed_epoch_and_index_alone(root: Path) -> None:
-    dataset = build_dataset(make_config(root), "train")
+    dataset = open_split(make_config(root), "train")
     first = dataset[1, 0]
     dataset[5, 2]
     again = dataset[1, 0]
@@ -123,14 +124,14 @@ def test_what_is_random_depends_on_seed_epoch_and_index_alone(root: Path) -> Non
     assert first.seed == again.seed == by_epoch.seed
     seeds = {dataset[epoch, index].seed for epoch in range(3) for index in range(4)}
     assert len(seeds) == 12
-    assert build_dataset(make_config(root, "seed=1"), "train")[1, 0].seed not in seeds
+    assert open_split(make_config(root, "seed=1"), "train")[1, 0].seed not in seeds
 
 
 def test_training_is_augmented_and_testing_is_not(root: Path) -> None:
-    plain = build_dataset(make_config(root), "val")
+    plain = open_split(make_config(root), "val")
     same = [plain[epoch, 2].images for epoch in range(4)]
     assert all(torch.equal(same[0], images) for images in same)
-    drawn = build_dataset(make_config(root), "train")
+    drawn = open_split(make_config(root), "train")
     different = [drawn[epoch, 0].images for epoch in range(4)]
     assert not all(torch.equal(different[0], images) for images in different)
 
@@ -140,7 +141,7 @@ def test_boxes_of_a_proposal_file_follow_the_augmentation(root: Path) -> None:
     lines = [row.rsplit(",", 2)[0] + ",0.9" for row in (ROWS[0], ROWS[2])]
     (root / "proposals.csv").write_text("\n".join([*lines, "b,0002,0,0,0.5,0.5,0.1"]))
     config = make_config(root, "proposals=proposals.csv")
-    dataset = build_dataset(config, "train")
+    dataset = open_split(config, "train")
     for epoch in range(20):
         sample = dataset[epoch, 0]
         torch.testing.assert_close(sample.proposals, sample.targets.boxes)
@@ -153,7 +154,7 @@ def test_a_neighbour_that_is_cropped_away_does_not_count(tmp_path: Path) -> None
     rows = ("a,2,0,0,0.3,0.3,1,7", "a,3,0.7,0.7,1,1,1,7")
     write_dataset(tmp_path, rows, {"a": range(1, 5)})
     off = ("color=false", "flip=false", "erase=false")
-    dataset = build_dataset(make_config(tmp_path, *off), "train")
+    dataset = open_split(make_config(tmp_path, *off), "train")
     seen = set()
     for epoch in range(40):
         targets = dataset[epoch, 0].targets
@@ -223,7 +224,7 @@ def test_workers_give_what_one_process_gives_in_every_epoch(
     root: Path, context: str, workers: int
 ) -> None:
     """Workers outlive an epoch; the new epoch must reach them."""
-    dataset = build_dataset(make_config(root), "train")
+    dataset = open_split(make_config(root), "train")
     alone = build_loader(dataset, 2, workers=0, train=True)
     helped = build_loader(dataset, 2, workers, train=True, context=context)
     for epoch in (0, 1):
@@ -266,7 +267,7 @@ def test_any_dataset_is_loaded_by_index_collated_and_named_by_itself(workers: in
 
 
 def test_a_loader_resumes_in_mid_epoch(root: Path) -> None:
-    dataset = build_dataset(make_config(root), "train")
+    dataset = open_split(make_config(root), "train")
     loader = build_loader(dataset, 2, workers=0, train=True)
     loader.set_epoch(4)
     whole = [batch.seeds for batch in loader]
@@ -280,7 +281,7 @@ def test_an_error_names_the_sample(tmp_path: Path) -> None:
     write_dataset(tmp_path, ["a,0002,0,0,1,1,1"], {"a": range(1, 4)})
     broken = tmp_path / "frames" / "a" / "00002" / "0003.jpg"
     broken.write_bytes(broken.read_bytes()[:100])
-    loader = build_loader(build_dataset(make_config(tmp_path), "val"), 1, workers=0)
+    loader = build_loader(open_split(make_config(tmp_path), "val"), 1, workers=0)
     with pytest.raises(ValueError, match=r"video a, second 1: .*00002/0003\.jpg: not a readable"):
         collect(loader)
 
@@ -288,27 +289,27 @@ def test_an_error_names_the_sample(tmp_path: Path) -> None:
 def test_missing_folders_are_reported_before_anything_is_loaded(tmp_path: Path) -> None:
     write_dataset(tmp_path, ["a,0001,0,0,1,1,1", "a,0005,0,0,1,1,1"], {"a": [1, 2, 5, 6]})
     with pytest.raises(ValueError, match=r"a/00003: no such folder of frames \(2 missing"):
-        build_dataset(make_config(tmp_path), "val")
+        open_split(make_config(tmp_path), "val")
 
 
 def test_a_missing_video_is_named(tmp_path: Path) -> None:
     write_dataset(tmp_path, ["a,0001,0,0,1,1,1", "c,0001,0,0,1,1,1"], {"a": [1, 2]})
     with pytest.raises(ValueError, match=r"frames/c: no such folder of frames"):
-        build_dataset(make_config(tmp_path), "train")
+        open_split(make_config(tmp_path), "train")
 
 
 def test_another_number_of_classes_than_the_label_map_s_is_refused(root: Path) -> None:
     with pytest.raises(ValueError, match=r"num_classes is 60, but .*classes\.pbtxt lists 3"):
-        build_dataset(make_config(root, "num_classes=60"), "train")
-    assert list(build_dataset(make_config(root, "num_classes=3"), "train").classes) == [1, 2, 3]
+        open_split(make_config(root, "num_classes=60"), "train")
+    assert list(open_split(make_config(root, "num_classes=3"), "train").classes) == [1, 2, 3]
 
 
 def test_no_key_frames_is_an_error(root: Path) -> None:
     (root / "annotations" / "all.csv").write_text("a,3\na,4\na,5\nb,2\n")
     with pytest.raises(ValueError, match="no key frames"):
-        build_dataset(make_config(root, "train_exclusions=annotations/all.csv"), "train")
+        open_split(make_config(root, "train_exclusions=annotations/all.csv"), "train")
 
 
 def test_a_dataset_can_be_sent_to_another_process(root: Path) -> None:
-    dataset: AvaClips = pickle.loads(pickle.dumps(build_dataset(make_config(root), "val")))
-    assert np.array_equal(dataset[0].images, build_dataset(make_config(root), "val")[0].images)
+    dataset: AvaClips = pickle.loads(pickle.dumps(open_split(make_config(root), "val")))
+    assert np.array_equal(dataset[0].images, open_split(make_config(root), "val")[0].images)

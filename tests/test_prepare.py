@@ -11,11 +11,10 @@ import cv2
 import numpy as np
 import pytest
 
-from data.datasets.ava import build_dataset
 from data.prepare.one_video import prepare_video_dataset
 from data.video.writer import write_video
 from scripts import overfit
-from tests.helpers import ROOT
+from tests.helpers import ROOT, open_split
 from utils.config.step import load_config
 
 CLASSES = {3: "dance", 14: "walk"}
@@ -56,7 +55,7 @@ def test_the_dataset_has_the_classes_that_the_annotation_uses(tmp_path):
     csv = write_csv(tmp_path / "v.csv", "v,1,0.1,0.1,0.5,0.5,14,0\nv,2,0.1,0.1,0.5,0.5,14,0\n")
     root = prepare_video_dataset(video, csv, CLASSES, tmp_path / "set")
     config = load_config(ROOT / "configs/step/overfit.yaml", [f"root={root}"])
-    train, val = build_dataset(config, "train"), build_dataset(config, "val")
+    train, val = open_split(config, "train"), open_split(config, "val")
     assert train.classes == {14: "walk"}
     assert [k.timestamp for k in train.keys] == [1, 2]
     assert [k.timestamp for k in val.keys] == [0, 1, 2, 3]

@@ -21,6 +21,31 @@ class ClipKey:
     timestamp: int
 
 
+@dataclass(frozen=True)
+class ClipSpec:
+    """The clips that a detector asks of a dataset; `InputSpec.clips` makes it.
+
+    window_frames: F, frames around a key frame that the detector looks at.
+    clip_frames: frames of one clip (chunk): the clips before and after begin that far away.
+    reach: clips before and after the key frame's whose boxes are targets too.
+    channels: of a frame.
+    side_multiple: height and width of frames are multiples of it [pixels].
+    """
+
+    window_frames: int
+    clip_frames: int
+    reach: int
+    channels: int
+    side_multiple: int
+
+    def check_side(self, side: int) -> None:
+        """Raise `ValueError`, naming the option, unless images may have this side [pixels]."""
+        if side % self.side_multiple:
+            raise ValueError(
+                f"data.image_size: expected a multiple of {self.side_multiple}, got {side}"
+            )
+
+
 @dataclass
 class ClipTargets:
     """The persons annotated on one clip's key frame.
@@ -46,7 +71,7 @@ class ClipTargets:
 
 @dataclass
 class ClipSample:
-    """One clip as a dataset gives it: `images` `[F, 3, H, W]` uint8 RGB; see `ClipBatch`.
+    """One clip as a dataset gives it: `images` `[F, C, H, W]` uint8; see `ClipBatch`.
 
     unreadable: frames that could not be read and were replaced by their neighbours.
     """
@@ -63,7 +88,8 @@ class ClipSample:
 class ClipBatch:
     """B clips for the detector.
 
-    images: `[B, F, 3, H, W]`, uint8 RGB in [0, 255] (`to_unit_range` scales it on the device).
+    images: `[B, F, C, H, W]` uint8 in [0, 255], C 3 for RGB; the backbone's `InputSpec` scales them
+        on the device.
     proposals: B tensors `[M_i, 4]`, pixels of the resized image.
     targets: B `ClipTargets`; on clips without annotation their length is 0.
     keys: B names, for the results files.
@@ -113,13 +139,6 @@ def collate_clips(samples: list[ClipSample]) -> ClipBatch:
         [s.seed for s in samples],
         [path for s in samples for path in s.unreadable],
     )
-
-
-def to_unit_range(images: Tensor) -> Tensor:
-    """Scale uint8 pixels in [0, 255] to float32 in [-1, 1] by `2x/255 - 1`; floats pass through."""
-    if images.dtype != torch.uint8:
-        return images
-    return images.float().mul_(2.0 / 255.0).sub_(1.0)
 
 
 @dataclass

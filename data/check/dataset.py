@@ -11,7 +11,6 @@ from data.check.labels import PERSONS, LabelFile, read_label_file
 from data.check.problems import Problems
 from data.check.rules import check_actions, check_boxes, check_repetitions, count_neighbors
 from data.datasets.ava import (
-    FRAMES_PER_STEP,
     MOST_SECONDS,
     TooManySecondsError,
     dataset_root,
@@ -21,7 +20,7 @@ from data.datasets.ava_annotations import read_exclusions
 from utils.config.step import Config
 from utils.formats.labels import read_label_map
 from utils.geometry.grid import read_proposals
-from utils.structures import ClipKey
+from utils.structures import ClipKey, ClipSpec
 
 LABEL_MAP, EXCLUSIONS, SPLITS = "label map", "excluded timestamps", "splits"
 PROPOSALS, CLASSES, KEYS = "proposals", "classes without examples", "key frames"
@@ -62,27 +61,32 @@ class CheckedDataset:
 
 
 def check_dataset(
-    config: Config, problems: Problems, on_video: Callable[[], object] = lambda: None
+    config: Config,
+    clips: ClipSpec,
+    problems: Problems,
+    on_video: Callable[[], object] = lambda: None,
 ) -> CheckedDataset:
     """Check annotations, label map and folders of frames; what is wrong goes into `problems`.
 
     What `data.datasets.ava.build_dataset` and the reading of a sample would refuse becomes an
-    error, but for unreadable images (`data.check.check_images`). on_video: called for every video.
+    error, but for unreadable images (`data.check.check_images`).
+
+    clips: what the detector asks for. on_video: called for every video.
     """
-    model, data = config.model, config.data
+    data = config.data
+    clips.check_side(data.image_size)
     root = dataset_root(data.root, data.dataset)
-    classes = _read_classes(root / data.label_map, model.num_classes, problems)
-    reach = (max(model.chunks) - 1) // 2
-    clip_seconds = model.clip_steps * FRAMES_PER_STEP / data.fps
+    classes = _read_classes(root / data.label_map, config.model.num_classes, problems)
+    clip_seconds = clips.clip_frames / data.fps
     splits = [
         CheckedSplit(name, read_label_file(root / path, problems))
         for name, path in (("train", data.train_labels), ("val", data.val_labels))
     ]
     for split in splits:
         _check_labels(split, classes, problems)
-        split.neighbors = count_neighbors(split.labels, reach, clip_seconds)
+        split.neighbors = count_neighbors(split.labels, clips.reach, clip_seconds)
     train, val = splits
-    if reach and train.labels.rows and not train.neighbors[0]:
+    if clips.reach and train.labels.rows and not train.neighbors[0]:
         problems.warn(PERSONS, f"{train.labels.path}: {_why_no_neighbors(train, clip_seconds)}")
     _choose_train_keys(train, root / data.train_exclusions, bool(data.train_exclusions), problems)
     _choose_val_keys(val, root, config, problems)
@@ -90,9 +94,7 @@ def check_dataset(
     _check_classes(train, val, classes, problems)
     if not data.proposals.isdigit():
         problems.attempt(PROPOSALS, read_proposals, root / data.proposals, data.proposal_threshold)
-    checked = CheckedDataset(
-        root, root / data.frames, model.window_steps * FRAMES_PER_STEP, classes, splits
-    )
+    checked = CheckedDataset(root, root / data.frames, clips.window_frames, classes, splits)
     keys = val.keys | train.keys  # an annotation's line says more than that a second is tested
     around = window_seconds(checked.window, data.fps)
     checked.videos = check_frames(checked.frames, keys, around, data.fps, problems, on_video)

@@ -20,10 +20,15 @@ from data.windows import SecondFolders, read_images
 from utils.config.step import Config
 from utils.formats.labels import read_label_map
 from utils.geometry.grid import grid_proposals, read_proposals
-from utils.structures import ClipBatch, ClipKey, ClipSample, ClipTargets, collate_clips
+from utils.structures import (
+    ClipBatch,
+    ClipKey,
+    ClipSample,
+    ClipSpec,
+    ClipTargets,
+    collate_clips,
+)
 
-# Frames per feature step: the temporal stride of I3D up to Mixed_4f.
-FRAMES_PER_STEP = 4
 # Seconds of a video that may be tested: a folder of frames is named by five digits.
 MOST_SECONDS = 100_000
 NO_BOXES = np.zeros((0, 4), dtype=np.float32)
@@ -188,17 +193,18 @@ class AvaClips(Dataset[ClipSample]):
         return torch.from_numpy(boxes if len(boxes) else WHOLE_IMAGE * self.image_size)
 
 
-def build_dataset(config: Config, split: str) -> AvaClips:
+def build_dataset(config: Config, split: str, clips: ClipSpec) -> AvaClips:
     """The clips of `split`, "train" (annotated seconds, augmented) or "val" (all seconds, as is).
 
-    A window is as long as the model's longest tube; neighbours reach as far as it is extended.
+    clips: what the detector asks for.
     Raises `ValueError` for files or folders that are missing or malformed, and for a number of
     classes that is not the label map's.
     """
     assert split in ("train", "val"), f"split {split!r}, expected train or val"
-    model, data, training = config.model, config.data, split == "train"
+    data, training = config.data, split == "train"
+    clips.check_side(data.image_size)
     root = dataset_root(data.root, data.dataset)
-    classes = _read_classes(root / data.label_map, model.num_classes)
+    classes = _read_classes(root / data.label_map, config.model.num_classes)
     labels = root / (data.train_labels if training else data.val_labels)
     annotations = read_annotations(labels, classes)
     exclusions = root / data.train_exclusions if training and data.train_exclusions else None
@@ -215,12 +221,12 @@ def build_dataset(config: Config, split: str) -> AvaClips:
             root / data.frames,
             annotations,
             keys,
-            window=model.window_steps * FRAMES_PER_STEP,
+            window=clips.window_frames,
             image_size=data.image_size,
             proposals=proposals,
             fps=data.fps,
-            reach=(max(model.chunks) - 1) // 2,
-            clip_seconds=model.clip_steps * FRAMES_PER_STEP / data.fps,
+            reach=clips.reach,
+            clip_seconds=clips.clip_frames / data.fps,
             augmentation=augmentation if training else NO_AUGMENTATION,
             # A test with other frames than the dataset's would give a number nobody can compare.
             replace_unreadable=training,

@@ -10,6 +10,7 @@ from data.loading.loader import build_loader
 from utils.config.step import Config
 from utils.evaluation.evaluator import check_judgeable
 from utils.evaluation.groundtruth import read_groundtruth
+from utils.structures import ClipSpec
 from utils.system.distributed import rank, world_size
 
 
@@ -23,12 +24,13 @@ class ValidationSet:
     labels, label_map, exclusions: the files, the last one if any. excluded: what that lists.
     """
 
-    def __init__(self, config: Config) -> None:
+    def __init__(self, config: Config, clips: ClipSpec) -> None:
+        """clips: what the detector asks for."""
         data = config.data
         root = dataset_root(data.root, data.dataset)
         self.labels, self.label_map = root / data.val_labels, root / data.label_map
         self.exclusions = root / data.val_exclusions if data.val_exclusions else None
-        self.dataset = build_dataset(config, "val")
+        self.dataset = build_dataset(config, "val", clips)
         self.classes = self.dataset.classes
         self.groundtruth = read_groundtruth(self.labels, self.dataset.annotations)
         self.excluded = read_exclusions(self.exclusions) if self.exclusions is not None else None

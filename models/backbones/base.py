@@ -1,36 +1,140 @@
-"""What a detector asks of its backbone. A new one is a file of its own and a line in `build.py`."""
+"""What a detector and its data need to know of a backbone: `InputSpec` and `Backbone`.
+
+A new backbone is one file, which declares an `InputSpec`, and one line in `registry.py`.
+
+Letters: B clips, F frames, T feature steps, C channels of a frame, D channels of a feature,
+N tubes, P side of the pooled grid.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, nullcontext
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
 
 import torch
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
+from models.layers import fold_steps, unfold_steps
+from utils.structures import ClipSpec
+
+
+@dataclass(frozen=True)
+class PixelScaling:
+    """How uint8 pixels become the numbers that a network was trained on: `factor * x - offset`.
+
+    factor, offset: one number for all channels, or one per channel, in the network's order.
+    reverse: turn the order of the channels round first, RGB to BGR.
+    """
+
+    factor: tuple[float, ...] = (1.0,)
+    offset: tuple[float, ...] = (0.0,)
+    reverse: bool = False
+
+    @classmethod
+    def of(
+        cls, mean: tuple[float, ...], std: tuple[float, ...] = (1.0,), reverse: bool = False
+    ) -> PixelScaling:
+        """`(x - mean) / std`, mean and std in pixel values of 0 to 255."""
+        wide = max(len(mean), len(std))
+        means, stds = mean * (wide // len(mean)), std * (wide // len(std))
+        offset = tuple(m / s for m, s in zip(means, stds, strict=True))
+        return cls(tuple(1.0 / s for s in std), offset, reverse)
+
+    def __call__(self, images: Tensor) -> Tensor:
+        """Scale uint8 `[..., C, H, W]` to float32; floats are scaled already and pass through."""
+        if images.dtype != torch.uint8:
+            return images
+        pixels = images.flip(-3) if self.reverse else images
+        factor, offset = (_per_channel(v, images) for v in (self.factor, self.offset))
+        return pixels.float().mul_(factor).sub_(offset)  # [..., C, H, W]
+
+
+def _per_channel(values: tuple[float, ...], like: Tensor) -> float | Tensor:
+    """One number as it is, several as `[C, 1, 1]` on the device of `like`."""
+    if len(values) == 1:
+        return values[0]
+    return torch.tensor(values, device=like.device)[:, None, None]
+
+
+UNIT_RANGE = PixelScaling((2.0 / 255.0,), (1.0,))
+"""Pixels to [-1, 1]: `2x / 255 - 1`."""
+
+
+@dataclass(frozen=True)
+class InputSpec:
+    """What a backbone wants to see and how much smaller its features are.
+
+    channels: C of a frame: 3 for RGB, 10 or 15 for five stacked images of optical flow.
+    temporal_stride: frames of a feature step; 1 where every frame has features of its own.
+    spatial_stride: pixels of a feature cell; sides of images are multiples of it.
+    pixels: how uint8 pixels are scaled.
+    layout: what the network takes: "clips" `[B, C, F, H, W]`, or "images" `[B * F, C, H, W]`, whose
+        features a `Backbone` puts beside one another again.
+    side: of the square images that the network was trained on [pixels]; 0: any.
+    frame_rate: frames a second that the network is meant to see; 0: any.
+
+    Two examples that are not in this folder. VGG16 on stacks of five flow maps (the paper's UCF101
+    model): `InputSpec(channels=10, temporal_stride=1, spatial_stride=16, pixels=FLOW)`, where
+    `FLOW = PixelScaling.of((128.0,))`; each of the F frames is such a stack. BN-Inception as a
+    backbone for single images: `InputSpec(spatial_stride=32, layout="images", side=224, ...)`.
+    A network whose input is chosen when it is built sets `input_spec` in its constructor.
+    """
+
+    channels: int = 3
+    temporal_stride: int = 1
+    spatial_stride: int = 1
+    pixels: PixelScaling = UNIT_RANGE
+    layout: Literal["clips", "images"] = "clips"
+    side: int = 0
+    frame_rate: int = 0
+
+    def normalize(self, images: Tensor) -> Tensor:
+        """Scale uint8 images `[..., C, H, W]` as the network wants them; floats pass through."""
+        return self.pixels(images)
+
+    def clips(self, chunks: tuple[int, ...], clip_steps: int) -> ClipSpec:
+        """The clips that a detector on this backbone asks of a dataset.
+
+        chunks: clips that a tube spans at each step. clip_steps: T, feature steps of a clip.
+        """
+        clip_frames, longest = clip_steps * self.temporal_stride, max(chunks)
+        return ClipSpec(
+            longest * clip_frames,
+            clip_frames,
+            (longest - 1) // 2,
+            self.channels,
+            self.spatial_stride,
+        )
+
 
 class Backbone(nn.Sequential):
-    """Clips `[B, 3, F, H, W]` in [-1, 1] to features `[B, channels, F / temporal_stride,
-    H / spatial_stride, W / spatial_stride]`.
+    """Clips `[B, C, F, H, W]` to features `[B, D, F / temporal_stride, H / spatial_stride, W /
+    spatial_stride]`; `input_spec` says C and the strides.
 
+    channels: D. tail_channels: of what the tail gives.
     rate_divisors: the base learning rate is divided by the number of the first prefix that a
     layer's name has. recompute: in training, keep each stage's output only and compute what is
     inside it a second time in the backward pass: less memory, more time, the same gradients.
     """
 
+    input_spec: InputSpec
     channels: int
     tail_channels: int
-    temporal_stride: int
-    spatial_stride: int
     rate_divisors: tuple[tuple[str, float], ...] = ()
     recompute: bool = False
 
     def forward(self, x: Tensor) -> Tensor:
-        """Run the stages one after the other."""
+        """Run the stages one after the other: `[B, C, F, H, W]` to `[B, D, T, h, w]`."""
+        frames, images = x.shape[2], self.input_spec.layout == "images"
+        if images:
+            x = fold_steps(x)  # [B * F, C, H, W]
         for stage in self:
             x = recomputed(stage, x) if self.recompute and torch.is_grad_enabled() else stage(x)
-        return x
+        return unfold_steps(x, frames) if images else x
 
     def make_tail(self) -> nn.Module:
         """A new copy of the layers that heads and context run after pooling.
@@ -38,6 +142,15 @@ class Backbone(nn.Sequential):
         `[N, channels, T, P, P]` to `[N, tail_channels, T, P, P]`.
         """
         raise NotImplementedError
+
+    def read_pretrained(self, content: Mapping[str, Any], path: str | Path) -> dict[str, Tensor]:
+        """The weights of a public file by the names of this backbone and its tail.
+
+        content: what `read_checkpoint` gave. path: of the file, for errors.
+        Raises `ValueError` for a file of something else, and where there is no such file.
+        """
+        name = type(self).__name__
+        raise ValueError(f"{path}: train.kinetics starts an I3D backbone, this one is a {name}")
 
 
 def recomputed(stage: nn.Module, x: Tensor) -> Tensor:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from models.backbones.branches import BranchedNetwork, Conv, Pool, Split, Step
 
-INPUT_SIDE = 224
+SIDE = 224
 
 # Channels of each block: 1x1; 3x3 reduced, 3x3; double 3x3 reduced, both; after the pooling.
 _BLOCKS: dict[str, tuple[int, tuple[int, int], tuple[int, int], int]] = {
@@ -59,4 +59,4 @@ def bn_inception(in_channels: int = 3) -> BranchedNetwork:
         Pool(stride=2),
         *map(_block, _BLOCKS),
     )
-    return BranchedNetwork(steps, in_channels, "{}", "{}_bn")
+    return BranchedNetwork(steps, in_channels, SIDE, "{}", "{}_bn")

@@ -15,6 +15,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from models.backbones.base import InputSpec, PixelScaling
+
 
 @dataclass(frozen=True)
 class Conv:
@@ -56,19 +58,37 @@ def convolutions(step: Step) -> Iterator[Conv]:
                 yield from convolutions(inner)
 
 
+def scaling_of(in_channels: int) -> PixelScaling:
+    """How the networks of TSN and SSN want their pixels, by what they see.
+
+    3 channels are RGB: in the order BGR, less the mean of ImageNet. 10 are five pairs of flow maps,
+    less 128. 15 are five differences of RGB frames, as they are.
+    """
+    if in_channels == 3:
+        return PixelScaling.of((104.0, 117.0, 128.0), reverse=True)
+    return PixelScaling.of((128.0,)) if in_channels == 10 else PixelScaling()
+
+
 class BranchedNetwork(nn.Module):
     """Images `[N, C, H, W]` to features `[N, channels]`: the table, then the mean over the map.
 
-    steps: the table. in_channels: 3 for RGB, 10 for stacked flow, 15 for differences.
+    steps: the table. in_channels: see `scaling_of`. side: of the square images [pixels].
     conv_name, norm_name: patterns of the modules' names for a convolution's name.
     """
 
     def __init__(
-        self, steps: Sequence[Step], in_channels: int, conv_name: str, norm_name: str
+        self, steps: Sequence[Step], in_channels: int, side: int, conv_name: str, norm_name: str
     ) -> None:
         super().__init__()
         self.steps, self.conv_name, self.norm_name = tuple(steps), conv_name, norm_name
-        self.in_channels = self.channels = in_channels
+        self.input_spec = InputSpec(
+            channels=in_channels,
+            spatial_stride=32,
+            pixels=scaling_of(in_channels),
+            layout="images",
+            side=side,
+        )
+        self.channels = in_channels
         for step in self.steps:
             self.channels = self._build(step, self.channels)
 

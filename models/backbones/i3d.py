@@ -15,7 +15,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from models.backbones.base import Backbone
+from models.backbones.base import UNIT_RANGE, Backbone, InputSpec
 from models.layers import ConvUnit, Freeze, MaxPool
 from utils.formats.checkpoints import check_weights
 
@@ -60,14 +60,18 @@ class Mixed(nn.Module):
 class I3D(Backbone):
     """`[B, 3, F, H, W]` in [-1, 1] to `[B, 832, F / 4, H / 16, W / 16]`."""
 
+    input_spec = InputSpec(
+        channels=3, temporal_stride=4, spatial_stride=16, pixels=UNIT_RANGE, frame_rate=12
+    )
     channels = 832
     tail_channels = 1024
-    temporal_stride = 4
-    spatial_stride = 16
     # Early layers keep more of what Kinetics taught them: the base rate is divided by these.
     rate_divisors = (("conv3d_1a", 8.0), ("conv3d_2", 4.0), ("mixed_3", 2.0))
 
-    def __init__(self, freeze: Freeze = Freeze()):
+    def __init__(self, width: int = 64, freeze: Freeze = Freeze()):
+        """Raises `ValueError` for another `width`, channels of the first stage, than 64."""
+        if width != 64:
+            raise ValueError(f"model.width: i3d has 64 channels in its first stage, got {width}")
         space = ((1, 3, 3), (1, 2, 2))
         layers: OrderedDict[str, nn.Module] = OrderedDict(
             conv3d_1a_7x7=ConvUnit(3, 64, (7, 7, 7), (2, 2, 2), freeze=freeze),
@@ -95,6 +99,10 @@ class I3D(Backbone):
                 mixed_5c=Mixed(832, MIXED_CHANNELS["mixed_5c"], self.freeze),
             )
         )
+
+    def read_pretrained(self, content: Mapping[str, Any], path: str | Path) -> dict[str, Tensor]:
+        """The weights of a Kinetics I3D file: see `kinetics_weights`."""
+        return kinetics_weights(content, path)
 
 
 def kinetics_weights(content: Mapping[str, Any], path: str | Path) -> dict[str, Tensor]:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from models.backbones.branches import BranchedNetwork, Conv, Pool, Split, Step
 
-INPUT_SIDE = 299
+SIDE = 299
 
 
 def _same(name: str, channels: int, height: int, width: int) -> Conv:
@@ -129,4 +129,4 @@ def inception_v3(in_channels: int = 3) -> BranchedNetwork:
         _block_8("mixed_9", average=True),
         _block_8("mixed_10", average=False),
     )
-    return BranchedNetwork(steps, in_channels, "{}_Conv2D", "{}_batchnorm")
+    return BranchedNetwork(steps, in_channels, SIDE, "{}_Conv2D", "{}_batchnorm")

@@ -11,14 +11,14 @@ from collections import OrderedDict
 from torch import nn
 
 from models.backbones.base import Backbone
+from models.backbones.i3d import I3D
 from models.layers import ConvUnit, Freeze
 
 
 class Tiny3D(Backbone):
     """`[B, 3, F, H, W]` in [-1, 1] to `[B, 4 * width, F / 4, H / 16, W / 16]`."""
 
-    temporal_stride = 4
-    spatial_stride = 16
+    input_spec = I3D.input_spec
 
     def __init__(self, width: int = 16, freeze: Freeze = Freeze(False, False)):
         one, two, four, k = width, 2 * width, 4 * width, (3, 3, 3)

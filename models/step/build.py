@@ -10,8 +10,7 @@ import torch
 from torch import nn
 
 from models.backbones.base import Backbone
-from models.backbones.i3d import I3D, kinetics_weights
-from models.backbones.tiny3d import Tiny3D
+from models.backbones.registry import BACKBONES
 from models.layers import Freeze
 from models.step.detector import StepDetector
 from models.step.heads import ContextBranch, TwoBranchHead
@@ -25,6 +24,7 @@ from models.weights.origin import describe_fresh, describe_origin
 from models.weights.released import is_released, read_released_config, released_classes
 from utils.config.step import Config, ModelConfig
 from utils.formats.checkpoints import load_state, read_checkpoint
+from utils.structures import ClipSpec
 
 MOST_WEIGHTS = 2**30
 """Largest detector that is built for training: 4 GiB of weights, 16 GiB with Adam's state."""
@@ -75,10 +75,16 @@ def build_detector(config: ModelConfig, anticipate_always: bool = False) -> Step
 def build_backbone(config: ModelConfig) -> Backbone:
     """The configured backbone, fresh."""
     freeze = Freeze(config.freeze_stats, config.freeze_affine)
-    if config.backbone == "tiny3d":
-        return Tiny3D(config.width, freeze)
-    assert config.backbone == "i3d", f"backbone {config.backbone!r}"
-    return I3D(freeze)
+    return BACKBONES[config.backbone](config.width, freeze)
+
+
+def clips_of(config: ModelConfig) -> ClipSpec:
+    """The clips that the configured detector asks of a dataset.
+
+    Raises `ValueError` for a width that the backbone cannot have.
+    """
+    with torch.device("meta"):  # without memory for its weights
+        return build_backbone(config).input_spec.clips(config.chunks, config.clip_steps)
 
 
 STEP: DetectorKind[Config, StepDetector] = DetectorKind(
@@ -161,22 +167,17 @@ def initialize_from(detector: StepDetector, path: str | Path) -> set[str]:
 
 
 def load_kinetics(detector: StepDetector, path: str | Path) -> set[str]:
-    """Start an I3D detector from a Kinetics I3D state dict, as `kinetics_weights` accepts it.
+    """Start a detector from the public weights of its backbone: of I3D, a Kinetics state dict.
 
-    Backbone layers go to the backbone, `mixed_5b` and `mixed_5c` into every head's tail and the
-    context's; the 400-way classifier is left out. Returns the names of what was loaded.
+    The backbone's layers go to the backbone, its tail's into every head's tail and the context's;
+    what is left (the 400-way classifier) is left out. Returns the names of what was loaded.
     """
-    if not isinstance(detector.backbone, I3D):
-        name = type(detector.backbone).__name__
-        raise ValueError(f"{path}: train.kinetics starts an I3D backbone, this one is a {name}")
-    state = kinetics_weights(read_checkpoint(path), path)
+    state = detector.backbone.read_pretrained(read_checkpoint(path), path)
     tails: list[nn.Module] = [head.get_submodule("tail") for head in detector.heads]
     if detector.context is not None:
         tails.append(detector.context.tail)
-    tail_state = {k: v for k, v in state.items() if k.startswith("mixed_5")}
-    expected = set(detector.backbone.state_dict())
-    load_state(detector.backbone, {k: v for k, v in state.items() if k in expected}, path)
-    for tail in tails:
-        load_state(tail, tail_state, path)
+    for part in (detector.backbone, *tails):
+        expected = set(part.state_dict())
+        load_state(part, {k: v for k, v in state.items() if k in expected}, path)
     own = detector.state_dict()
     return {name for name in own if name.startswith("backbone.") or ".tail." in name}

@@ -25,7 +25,7 @@ from models.step.heads import ContextBranch, HeadOutput, TwoBranchHead
 from utils.geometry.boxes import decode_boxes, make_valid
 from utils.geometry.tubes import center_steps, extend_tubes, key_box_index, replicate_boxes
 from utils.ops import roi_align, roi_pool
-from utils.structures import StepOutput
+from utils.structures import ClipSpec, StepOutput
 
 
 @dataclass
@@ -80,12 +80,18 @@ class StepDetector(nn.Module):
     @property
     def window_frames(self) -> int:
         """Frames the detector looks at."""
-        return self.clip_steps * max(self.chunks) * self.backbone.temporal_stride
+        return self.clip_spec.window_frames
+
+    @property
+    def clip_spec(self) -> ClipSpec:
+        """The clips that it asks of a dataset."""
+        return self.backbone.input_spec.clips(self.chunks, self.clip_steps)
 
     def forward(self, images: Tensor, proposals: list[Tensor]) -> list[StepOutput]:
         """Detect in B windows.
 
-        images: float32 `[B, F, 3, H, W]` in [-1, 1], F = `window_frames`, H and W divisible by 16.
+        images: `[B, F, C, H, W]`: uint8 pixels, or floats as the backbone's `InputSpec.normalize`
+            gives them; `clip_spec` says F and C, and of what H and W are multiples.
         proposals: B tensors `[M_i, 4]`, pixels of the images.
         Returns one `StepOutput` per step over all `sum M_i` tubes, clips in order. Tubes are as
         regressed: only what is handed to the next step is clipped.
@@ -103,8 +109,10 @@ class StepDetector(nn.Module):
         return outputs
 
     def extract(self, images: Tensor) -> Features:
-        """Run backbone and context once over `images` `[B, F, 3, H, W]`."""
-        maps = self.backbone(images.transpose(1, 2).contiguous(memory_format=self.memory_format))
+        """Run backbone and context once over `images` `[B, F, C, H, W]`, uint8 or scaled."""
+        images = self.backbone.input_spec.normalize(images)
+        clips = images.transpose(1, 2)  # [B, C, F, H, W]
+        maps = self.backbone(clips.contiguous(memory_format=self.memory_format))  # [B, D, Tw, h, w]
         context = None if self.context is None else self.context(maps)
         return Features(maps, context, images.shape[-2], images.shape[-1])
 
@@ -144,7 +152,7 @@ class StepDetector(nn.Module):
         steps = maps.shape[2]
         index = clip_index[:, None] * steps + torch.arange(steps, device=tubes.device)
         boxes = torch.cat([index[..., None].to(tubes.dtype), tubes], dim=2).flatten(0, 1)
-        scale = 1.0 / self.backbone.spatial_stride
+        scale = 1.0 / self.backbone.input_spec.spatial_stride
         size = (self.pool_size, self.pool_size)
         if self.pool_mode == "align":
             # Adaptive sampling and the legacy alignment: what released weights were trained with.
@@ -169,15 +177,19 @@ class StepDetector(nn.Module):
 
     def _check_input(self, images: Tensor, proposals: list[Tensor]) -> None:
         """Refuse what would fail deep inside with a message about something else."""
-        stride = self.backbone.spatial_stride
-        if images.ndim != 5 or images.shape[2] != 3 or not images.is_floating_point():
+        spec = self.clip_spec
+        stride, pixels = (
+            spec.side_multiple,
+            images.is_floating_point() or images.dtype == torch.uint8,
+        )
+        if images.ndim != 5 or images.shape[2] != spec.channels or not pixels:
             raise ValueError(
-                "images: expected floats [N, frames, 3, H, W] in [-1, 1], "
+                f"images: expected uint8 or floats [N, frames, {spec.channels}, H, W], "
                 f"got {images.dtype} {list(images.shape)}"
             )
-        if images.shape[1] != self.window_frames:
+        if images.shape[1] != spec.window_frames:
             raise ValueError(
-                f"images: this detector looks at {self.window_frames} frames, got {images.shape[1]}"
+                f"images: this detector looks at {spec.window_frames} frames, got {images.shape[1]}"
             )
         if images.shape[3] % stride or images.shape[4] % stride:
             raise ValueError(

@@ -28,7 +28,7 @@ from utils.engine.profiling import section
 from utils.geometry.boxes import box_iou, encode_boxes
 from utils.geometry.jitter import jitter_boxes
 from utils.geometry.tubes import key_box_index, replicate_boxes
-from utils.structures import ClipBatch, ClipTargets, to_unit_range
+from utils.structures import ClipBatch, ClipTargets
 
 
 @dataclass
@@ -70,7 +70,7 @@ class DetectionPass(nn.Module):
     def forward(self, batch: ClipBatch) -> list[StepSamples]:
         """Predictions and targets of every step for a batch."""
         with section("backbone"):
-            features = self.detector.extract(to_unit_range(batch.images))
+            features = self.detector.extract(batch.images)
         with section("candidate pass"):
             pools = self.make_pools(features.detach(), batch.proposals)
         return [
@@ -189,7 +189,7 @@ class ClassificationPass(nn.Module):
         """As `DetectionPass.forward`; it does not look at the batch's proposals."""
         height, width = batch.images.shape[-2:]
         with section("backbone"):
-            features = self.detector.extract(to_unit_range(batch.images))
+            features = self.detector.extract(batch.images)
         with section("sampling"):
             boxes, drawn = self._jitter(batch.targets, batch.seeds, height, width)
             matched = match_targets(drawn, batch.targets)

@@ -109,8 +109,11 @@ class LoadedCheckpoint(Generic[C, M]):
         """
         section = self.config.model  # type: ignore[attr-defined]
         # On `meta` nothing has values: weights that do not fit are refused before memory is taken.
-        with torch.device("meta"):
-            own = self._build(section).state_dict()
+        try:
+            with torch.device("meta"):
+                own = self._build(section).state_dict()
+        except ValueError as error:  # settings that no model can have
+            raise ValueError(f"{self.path}: {error}") from error
         check_fits(self._weights, own, self.path)
         model = self._build(section)
         load_state(model, self._weights, self.path)

@@ -11,6 +11,7 @@ import sys
 from data.check import Problems, check_dataset, check_images
 from data.datasets.ava import build_dataset
 from data.loading.validation import ValidationSet
+from models.step.build import clips_of
 from utils.config.step import Config, load_config
 from utils.system.cli import run_main
 
@@ -18,7 +19,7 @@ from utils.system.cli import run_main
 def main() -> None:
     config = load_config(None, sys.argv[1:])
     problems = Problems()
-    checked = check_dataset(config, problems)
+    checked = check_dataset(config, clips_of(config.model), problems)
     check_images(checked.videos, 0, 1, problems)
     refused = _training_refuses(config)
     said = "\n".join(problems.lines(3))
@@ -35,10 +36,10 @@ def main() -> None:
 def _training_refuses(config: Config) -> str | None:
     """The complaint of training or validation about its files; `None`: all is read."""
     try:
-        dataset = build_dataset(config, "train")
+        dataset = build_dataset(config, "train", clips_of(config.model))
         for index in range(len(dataset)):
             dataset[index]
-        ValidationSet(config)
+        ValidationSet(config, clips_of(config.model))
     except (ValueError, OSError) as error:
         return str(error)
     return None

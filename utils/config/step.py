@@ -69,11 +69,6 @@ class ModelConfig:
         """Chunks of each step."""
         return SCHEDULES[self.schedule][: self.steps]
 
-    @property
-    def window_steps(self) -> int:
-        """Feature steps of the whole window, `T * max chunks`."""
-        return self.clip_steps * max(self.chunks)
-
 
 @dataclass
 class DataConfig:
@@ -92,7 +87,7 @@ class DataConfig:
         "annotations/ava_val_excluded_timestamps_v2.1.csv", "excluded timestamps; empty: none"
     )
     image_size: int = option(
-        400, "clips are resized to a square of this side, aspect not kept", 16, 2048, 16
+        400, "clips are resized to a square of this side, aspect not kept", 16, 2048, 1
     )
     fps: int = option(12, "frames taken from each second", 1, 240, 1)
     first_second: int = option(
@@ -402,8 +397,6 @@ def check_config(config: Config) -> None:
             f"train.amp_backend: apex trains in fp16, expected train.precision=fp16, got "
             f"{train.precision}"
         )
-    if model.backbone == "i3d" and model.width != 64:
-        raise ValueError(f"model.width: i3d has 64 channels in its first stage, got {model.width}")
 
 
 def _check_data(data: DataConfig) -> None:

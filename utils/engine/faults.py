@@ -12,7 +12,7 @@ from torch.nn.modules.batchnorm import _BatchNorm
 
 from utils.formats.checkpoints import read_checkpoint, save_checkpoint
 from utils.formats.schema import Count, Name, check_shape, shown
-from utils.structures import ClipBatch, ClipKey, ClipTargets
+from utils.structures import ClipBatch, ClipKey, ClipSpec, ClipTargets
 from utils.system.distributed import broadcast_tensors
 
 Losses = dict[str, Tensor]
@@ -116,7 +116,7 @@ class FaultFile(TypedDict):
 def _check_parts(clips: dict[str, Any], where: str) -> None:
     """Raise `ValueError` unless the batch's parts have the shapes of `ClipBatch`."""
     images, count = clips["images"], len(clips["keys"])
-    _check_tensor(images, (count, None, 3, None, None), f"{where}.images")
+    _check_tensor(images, (count, None, None, None, None), f"{where}.images")
     for name in ("proposals", "targets", "seeds"):
         if len(clips[name]) != count or not count:
             raise ValueError(
@@ -156,15 +156,17 @@ def _check_tensor(
         )
 
 
-def check_batch(batch: ClipBatch, frames: int, classes: int, reach: int, path: str | Path) -> None:
-    """Raise `ValueError` unless a detector of these sizes can be trained on `batch`.
+def check_batch(batch: ClipBatch, clips: ClipSpec, classes: int, path: str | Path) -> None:
+    """Raise `ValueError` unless a detector that asks for `clips` can be trained on `batch`.
 
-    frames: of its window. classes: that it knows. reach: clips before and after that it looks at.
+    classes: how many it knows.
     """
-    if batch.images.shape[1] != frames or any(n % 16 or not n for n in batch.images.shape[3:]):
+    sides, multiple = batch.images.shape[3:], clips.side_multiple
+    wanted = (clips.window_frames, clips.channels)
+    if batch.images.shape[1:3] != wanted or any(n % multiple or not n for n in sides):
         raise ValueError(
-            f"{path}: batch.images: expected {frames} frames with sides that are multiples of 16, "
-            f"got {list(batch.images.shape)}"
+            f"{path}: batch.images: expected {wanted[0]} frames of {wanted[1]} channels with sides "
+            f"that are multiples of {multiple}, got {list(batch.images.shape)}"
         )
     for targets in batch.targets:
         if targets.labels.shape[1] != classes:
@@ -172,8 +174,8 @@ def check_batch(batch: ClipBatch, frames: int, classes: int, reach: int, path: s
                 f"{path}: batch.targets: expected labels of {classes} classes, got "
                 f"{targets.labels.shape[1]}"
             )
-        if targets.neighbors.shape[1] < reach:
+        if targets.neighbors.shape[1] < clips.reach:
             raise ValueError(
-                f"{path}: batch.targets: expected neighbors of {reach} clips, got "
+                f"{path}: batch.targets: expected neighbors of {clips.reach} clips, got "
                 f"{targets.neighbors.shape[1]}"
             )

@@ -13,7 +13,7 @@ from torch import nn
 
 from utils.engine.precision import autocast
 from utils.engine.progress import progress_bar
-from utils.structures import ClipBatch, StepOutput, to_unit_range
+from utils.structures import ClipBatch, StepOutput
 
 
 @torch.no_grad()
@@ -38,7 +38,7 @@ def detect_batches(
             if on_annotation:
                 batch.proposals = [t.boxes for t in batch.targets]
             with autocast(device, precision):
-                outputs = detector(to_unit_range(batch.images), batch.proposals)
+                outputs = detector(batch.images, batch.proposals)
             check_finite(outputs)
             yield batch, outputs
     finally:
