@@ -1,0 +1,201 @@
+"""Folders of numbered files made of videos, `<output>/<Class>/<video>/%05d.jpg`, each whole.
+
+Frames and flow of UCF101-24 and its kin lie in such folders. As in AVA's layout
+(`data/prepare/frame_folders.py`) a record lies beside the files and appears with them, what a
+killed process leaves is a hidden folder, and only what is ours is replaced.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from data.flow import field_names
+from data.prepare.frame_folders import (
+    REPLACED,
+    UNFINISHED,
+    check_places,
+    discard_leftovers,
+    discard_unfinished,
+)
+from data.prepare.manifest import MANIFEST, RECORD
+from data.video.folders import image_names
+from external.files import read_json
+from utils.formats.schema import Count, check_shape
+from utils.system.outputs import MARKER, write_whole
+
+FRAMES, FLOW = "frames", "flow"
+EXPECTED = "a record of scripts/extract_frames.py or scripts/extract_flow.py"
+
+Settings = Mapping[str, str | int | bool | None]
+
+
+@dataclass(frozen=True)
+class Job:
+    """A video, or a folder of its frames, and the folder that is made of it."""
+
+    source: Path
+    folder: Path
+
+    @property
+    def video(self) -> str:
+        """The video's id, `<Class>/<video>`."""
+        return f"{self.folder.parent.name}/{self.folder.name}"
+
+
+@dataclass
+class NumberedRecord:
+    """How the files of a folder were made.
+
+    kind: `frames` or `flow`. source, bytes: name and size of the video, or name and size together
+    of the frames. files: how many frames or flow fields. height, width: in pixels. made_by: what
+    decoded, or computed the flow, with versions: others may give other values.
+    """
+
+    kind: str
+    source: str
+    bytes: Count
+    files: Count
+    height: Count
+    width: Count
+    made_by: str
+    settings: dict[str, str | int | bool | None]
+
+    def names(self) -> set[str]:
+        """The names of all files that belong to it."""
+        storage = str(self.settings.get("storage", "brox")) if self.kind == FLOW else "brox"
+        return {name for i in range(1, self.files + 1) for name in field_names(i, storage)}
+
+    def differences(self, settings: Settings, source: Path) -> list[str]:
+        """What would be different if it were made now; empty: nothing."""
+        now = dict(settings) | {"source": source.name, "bytes": size_of(source)}
+        then = self.settings | {"source": self.source, "bytes": self.bytes}
+        return [
+            f"{name} {then.get(name)}, now {value}"
+            for name, value in now.items()
+            if then.get(name) != value
+        ]
+
+
+def size_of(source: Path) -> int:
+    """Bytes of a video, or of all frames in a folder."""
+    if not source.is_dir():
+        return source.stat().st_size
+    return sum((source / name).stat().st_size for name in image_names(source))
+
+
+def read_numbered_record(folder: Path) -> NumberedRecord | None:
+    """The record in a folder; `None`: another tool made what is there.
+
+    Raises `ValueError` naming the file if it is not such a record.
+    """
+    path = folder / RECORD
+    if not os.path.lexists(path):
+        return None
+    return check_shape(read_json(path, "record of files"), NumberedRecord, path, EXPECTED)
+
+
+@contextmanager
+def whole_folder(job: Job) -> Iterator[Path]:
+    """A hidden folder that takes the place of `job.folder` when the block ends without an error.
+
+    Raises `ValueError` if what is there is not ours.
+    """
+    folder, output = job.folder, job.folder.parent
+    unfinished = output / f"{UNFINISHED}{folder.name}"
+    discard_unfinished(folder, output)
+    try:
+        unfinished.mkdir(parents=True)
+        (unfinished / MARKER).touch()
+        yield unfinished
+        if folder.exists():
+            check_replaceable(folder)
+            folder.rename(output / f"{REPLACED}{folder.name}")
+        (unfinished / MARKER).unlink()
+        unfinished.rename(folder)
+    finally:
+        discard_unfinished(folder, output)
+
+
+def write_numbered_record(record: NumberedRecord, folder: Path) -> None:
+    """Write a record into its folder."""
+    write_whole(folder / RECORD, json.dumps(asdict(record)) + "\n")
+
+
+def check_replaceable(folder: Path) -> None:
+    """Raise `ValueError` naming what is in `folder` and was not made by an extraction."""
+    record = read_numbered_record(folder)
+    if record is None:
+        raise ValueError(
+            f"{folder}: has no {RECORD}, so it was not made by this command, and --replace leaves "
+            "it alone; move it away"
+        )
+    names = record.names() | {RECORD}
+    foreign = next((e.path for e in os.scandir(folder) if e.name not in names), None)
+    if foreign is not None:
+        raise ValueError(
+            f"{foreign}: is not of this extraction, and --replace would remove it; move it away"
+        )
+
+
+def check_numbered_places(jobs: Iterable[Job]) -> None:
+    """Check, before any work, that no folder would hit an input or something of a user's.
+
+    Raises `ValueError` naming what is in the way, and two sources of one folder.
+    """
+    jobs = list(jobs)
+    by_folder: dict[Path, Path] = {}
+    by_class: dict[Path, list[Path]] = {}
+    for job in jobs:
+        other = by_folder.setdefault(job.folder, job.source)
+        if other != job.source:
+            raise ValueError(
+                f"{other}, {job.source}: expected different names, both would go to {job.folder}"
+            )
+        output = job.folder.parent
+        if output.name.startswith(".") or (os.path.lexists(output) and not output.is_dir()):
+            raise ValueError(f"{output}: cannot be the folder of a class")
+        by_class.setdefault(output, []).append(job.source)
+    for output, sources in by_class.items():
+        check_places(sources, output)
+
+
+def discard_numbered_leftovers(output: Path) -> None:
+    """Remove what killed extractions left of any video; call it with `output` locked."""
+    for folder in sorted(path for path in output.iterdir() if path.is_dir()):
+        discard_leftovers(folder)
+
+
+def read_numbered_records(output: Path) -> dict[str, NumberedRecord]:
+    """The records of all videos in `output`, by id."""
+    found = {}
+    for path in sorted(output.glob(f"*/*/{RECORD}")):
+        folder = path.parent
+        if not folder.name.startswith(".") and (record := read_numbered_record(folder)):
+            found[f"{folder.parent.name}/{folder.name}"] = record
+    return found
+
+
+@dataclass
+class _Manifest:
+    """What `manifest.json` holds."""
+
+    videos: dict[str, NumberedRecord]
+
+
+def check_numbered_manifest(output: Path) -> None:
+    """Raise `ValueError` naming a `manifest.json` in `output` that is not ours, or a bad record."""
+    path = output / MANIFEST
+    if os.path.lexists(path):
+        check_shape(read_json(path, "manifest"), _Manifest, path, "a manifest of such records")
+    read_numbered_records(output)
+
+
+def write_numbered_manifest(output: Path) -> None:
+    """Gather the records of all videos in `output/manifest.json`."""
+    videos = {video: asdict(record) for video, record in read_numbered_records(output).items()}
+    write_whole(output / MANIFEST, json.dumps({"videos": videos}, indent=1) + "\n")
