@@ -126,6 +126,7 @@ def test_citations_in_the_source_lead_somewhere():
         where = path.relative_to(ROOT)
         for name in re.findall(r"\bdocs/[\w/]+\.md\b", text):
             assert (ROOT / name).is_file(), f"{where}: {name}"
-        for name, title in re.findall(r"(docs/[\w/]+\.md), \"([^\"\n]+)\"", text):
+        for name, wrapped in re.findall(r'(docs/[\w/]+\.md),\s+(?:# )?"([^"]+)"', text):
+            title = re.sub(r"\s*\n[\s#]*", " ", wrapped)
             titles = re.findall(r"^#+ (.*)$", (ROOT / name).read_text(), re.M)
             assert title in titles, f"{where}: {name} has no heading {title!r}"

@@ -24,10 +24,10 @@ PEER_TIMEOUT = 120.0
 """Seconds without a sign of life after which a process counts as lost, unless set otherwise."""
 
 LONGEST = timedelta(days=7)
-"""Limit of a collective operation: whether the others live is known otherwise."""
+"""Timeout of a collective operation; `PeerWatch` detects a lost process much earlier."""
 
 SECONDS_TO_HEAR = 3.0
-"""Seconds between an operation's failing and the news of the process that is lost."""
+"""Longest time in seconds from a failed operation to the message that names the lost process."""
 
 # Of this process, while it is in a group.
 _watch: PeerWatch | None = None

@@ -15,13 +15,13 @@ from typing import Any
 SIGNALS = (signal.SIGTERM, signal.SIGINT)
 
 SAME_SIGNAL = 2.0
-"""Seconds after the first signal in which others come of the same cause.
+"""Seconds after the first signal in which further signals have the same cause.
 
 Ctrl-C reaches a process and its launcher, which then sends a signal of its own.
 """
 
 SECONDS_TO_HEAR = 5.0
-"""Seconds that the main thread has to hear a second signal, before the program ends without it."""
+"""Seconds that the main thread may take to handle a second signal; then the program ends."""
 
 
 class Interrupted(Exception):

@@ -20,13 +20,13 @@ from contextlib import suppress
 from typing import Any
 
 BEAT = 1.0
-"""Seconds between signs of life."""
+"""Seconds between heartbeats."""
 
 GRACE = 5.0
-"""Seconds that the main thread has to end by itself after another process was lost."""
+"""Seconds that the main thread may take to end by itself after another process was lost."""
 
 ORDERLY_GRACE = 60.0
-"""The same where that process has told its end: this one may be writing why all of them end."""
+"""The same if the lost process announced its end: this one may be writing the reason to a file."""
 
 
 class _Peer:

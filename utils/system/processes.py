@@ -15,9 +15,9 @@ from typing import Any
 
 from utils.system.interrupt import Interrupted, StopSignals, stop_signals_held
 
-# Not forked: a copy of the decoders' threads may wait for locks that nobody holds.
+# Not forked: copied threads of a decoder may wait for locks that nobody holds.
 SPAWN = get_context("spawn")
-# How often [s] the parent looks whether it is to stop, and a child says that it is working.
+# Intervals [s] at which the parent checks for a stop, and a child reports that it is working.
 LOOK_EVERY = 0.1
 TELL_EVERY = 0.5
 

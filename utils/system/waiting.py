@@ -10,8 +10,8 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from types import FrameType
 
-# How long [s] the thread waits for the signal's handler: code that does not return to Python, as
-# of a decoder that hangs, never lets it run.
+# Seconds that the thread waits for the signal's handler. The handler never runs in code that does
+# not return to Python, such as a decoder that hangs.
 GRACE = 10.0
 
 
