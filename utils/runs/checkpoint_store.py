@@ -15,16 +15,17 @@ from utils.formats.checkpoints import read_checkpoint, save_checkpoint
 from utils.system.outputs import whole_file
 
 _NAME = re.compile(r"checkpoint_(\d+)\.pt")
-# A file that was being written when its process was killed.
+# A file whose process was killed while writing it.
 _UNFINISHED = re.compile(r"\.?(?:checkpoint_\d+|best|latest|nonfinite_\d+_\d+)\.pt\.(?:.*\.)?tmp")
-# What only a run that goes on needs.
+# Entries that only a resumed run needs.
 TRAINING_STATE = ("optimizer", "scheduler", "scaler")
 
 
 class CheckpointStore:
     """`checkpoint_<iteration>.pt` of the last `keep` saves, `latest.pt`, `best.pt` in `folder`.
 
-    Each is written whole or not at all, and an older one goes only when a newer one is there.
+    Each file is written completely or not at all. An older one is removed only after a newer one
+    is complete.
     """
 
     def __init__(self, folder: Path, keep: int = 3):
@@ -39,12 +40,13 @@ class CheckpointStore:
     def newest(
         self, check: Callable[[dict[str, Any], Path], None] | None = None
     ) -> dict[str, Any] | None:
-        """The content of the newest checkpoint that is whole and that `check` lets pass.
+        """The content of the newest checkpoint that is complete and that `check` accepts.
 
-        check: raises `ValueError` for a content from which the run cannot go on.
+        check: raises `ValueError` for a content from which the run cannot resume.
 
-        Others are set aside as `<name>.damaged`, with a warning; where all are damaged, they stay.
-        `None` where there is none. Raises `ValueError` if there are some and all are damaged.
+        Other checkpoints are renamed to `<name>.damaged`, with a warning; if all are damaged, they
+        keep their names. Returns `None` if there is no checkpoint. Raises `ValueError` if there are
+        checkpoints and all are damaged.
         """
         files, damaged = self.files(), list[Path]()
         for path in files:
@@ -65,7 +67,7 @@ class CheckpointStore:
         return None
 
     def remove_unfinished(self) -> None:
-        """Remove what a process that was killed had not finished writing."""
+        """Remove files that a killed process did not finish writing."""
         for path in self.folder.glob("*.tmp"):
             if _UNFINISHED.fullmatch(path.name):
                 path.unlink()
@@ -74,9 +76,9 @@ class CheckpointStore:
         return self.folder / f"checkpoint_{iteration:07d}.pt"
 
     def save(self, content: dict[str, Any]) -> None:
-        """Write `content` as the checkpoint of its `iteration`, and let `latest.pt` be that one.
+        """Write `content` as the checkpoint of its `iteration`, and point `latest.pt` to it.
 
-        `latest.pt` is a link; a copy where the file system has no links.
+        `latest.pt` is a link, or a copy if the file system has no links.
         """
         path = self.path_of(content["iteration"])
         save_checkpoint(content, path)
@@ -84,13 +86,13 @@ class CheckpointStore:
         for old in self.files()[self.keep :]:
             if old != path:
                 old.unlink()
-        if not is_linked:  # only now: the space of the old ones may be needed
+        if not is_linked:  # last: the copy may need the space of the old ones
             self._copy_latest(path)
 
     def set_aside(self, iteration: int) -> Path | None:
-        """Rename the checkpoint of `iteration`, if it is there, to `<name>.nonfinite`.
+        """Rename the checkpoint of `iteration`, if it exists, to `<name>.nonfinite`.
 
-        `latest.pt` is then the one before, or goes. Returns the new path.
+        `latest.pt` then points to the checkpoint before, or is removed. Returns the new path.
         """
         path = self.path_of(iteration)
         if path not in self.files():
@@ -105,7 +107,7 @@ class CheckpointStore:
         return aside
 
     def _link_latest(self, path: Path) -> bool:
-        """Let `latest.pt` be a link to `path`; whether the file system has links."""
+        """Link `latest.pt` to `path`; return whether the file system has links."""
         link = self.folder / ".latest.pt.tmp"
         for make in (lambda: link.symlink_to(path.name), lambda: link.hardlink_to(path)):
             try:
@@ -122,7 +124,7 @@ class CheckpointStore:
             shutil.copyfileobj(source, copy, 1 << 22)
 
     def save_best(self, content: dict[str, Any]) -> None:
-        """Write `best.pt`: for use, so without the state that only training needs."""
+        """Write `best.pt` without the state that only training needs."""
         kept = {name: value for name, value in content.items() if name not in TRAINING_STATE}
         save_checkpoint(kept, self.folder / "best.pt")
 
@@ -130,7 +132,7 @@ class CheckpointStore:
 def _check_whole(path: Path) -> None:
     """Raise `ValueError` if the file is cut short or a bit of it has changed.
 
-    PyTorch writes a checksum of every tensor and does not look at it when reading.
+    PyTorch writes a checksum of every tensor but does not check it on reading.
     """
     check_regular(path, "checkpoint")
     try:

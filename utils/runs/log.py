@@ -1,4 +1,4 @@
-"""A run's log and its TensorBoard files, which a full disk interrupts and does not end."""
+"""A run's log and its TensorBoard files; a full disk interrupts them but not the training."""
 
 from __future__ import annotations
 
@@ -21,12 +21,12 @@ from utils.system.outputs import write_whole
 
 
 def warn(text: str) -> None:
-    """Say `text` on the standard error as a warning."""
+    """Print `text` on standard error as a warning."""
     print(f"warning: {text}", file=sys.stderr, flush=True)
 
 
 class LogFile:
-    """A file of JSON lines. What a full disk refuses is kept and written with a later line."""
+    """A file of JSON lines. Lines that a full disk refuses are written with a later line."""
 
     def __init__(self, path: Path):
         self.path = path
@@ -35,7 +35,7 @@ class LogFile:
         self.is_failing = False
 
     def write(self, values: dict[str, Any]) -> None:
-        """Append `values` as a line; a disk that refuses it is said once, until it takes one."""
+        """Append `values` as a line; warn once if the disk refuses, and again after a success."""
         self.pending += (json.dumps(values) + "\n").encode()
         try:
             while self.pending:
@@ -51,10 +51,10 @@ class LogFile:
 
 
 def cut_log(path: Path, done: int) -> None:
-    """Leave out of the log at `path` what comes after iteration `done`, and what is no line of it.
+    """Remove lines after iteration `done`, and incomplete lines, from the log at `path`.
 
-    What comes after is trained, and logged, again; the last line of a run that was killed may be
-    half a one.
+    The resumed run trains and logs the later iterations again. The last line of a killed run may be
+    incomplete.
     """
     if not path.is_file():
         return
@@ -65,7 +65,7 @@ def cut_log(path: Path, done: int) -> None:
 
 
 def _iteration(line: str) -> float:
-    """Return the iteration that a line of the log belongs to; infinite for none."""
+    """Return the iteration of a line of the log; infinity for a line without one."""
     try:
         content = json.loads(line)
     except (ValueError, RecursionError):
@@ -75,15 +75,15 @@ def _iteration(line: str) -> float:
 
 
 class Board:
-    """A file of TensorBoard's in `folder`, to which records are added as whole ones.
+    """A TensorBoard file in `folder`; a record is added completely or not at all.
 
-    What a full disk refuses is left out: the log has the figures. The main thread writes it:
-    TensorBoard's own writer has a thread for that, the errors of which end in a traceback, and
-    leaves half a record in the file, behind which nothing is read any more.
+    Records that a full disk refuses are left out, since the log has the figures. The main thread
+    writes the file. TensorBoard's own writer uses a thread, whose errors end in a traceback, and
+    can leave an incomplete record, after which readers see nothing.
     """
 
     def __init__(self, folder: Path, first: int):
-        """first: iteration from which on the files of an earlier process no longer count."""
+        """first: iteration from which records of an earlier process are ignored."""
         self.folder, self.first = folder, first
         self.handle, self.is_failing = -1, False
         self._add(None)
@@ -104,7 +104,7 @@ class Board:
             self.handle = -1
 
     def _add(self, event: Event | None) -> None:
-        """Write `event` if the disk takes it, the file's head before the first one."""
+        """Write `event` if the disk has space; before the first event write the file's head."""
         try:
             if self.handle < 0:
                 self._open()
@@ -117,7 +117,7 @@ class Board:
             self.is_failing = True
 
     def _open(self) -> None:
-        """Begin a file by the name that TensorBoard looks for."""
+        """Create a file with a name that TensorBoard recognises."""
         self.folder.mkdir(parents=True, exist_ok=True)
         name = f"events.out.tfevents.{time.time_ns():019d}.{socket.gethostname()}.{os.getpid()}"
         flags = os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC
@@ -135,14 +135,14 @@ class Board:
 
 
 def _record(event: Event) -> bytes:
-    """Return `event` as it stands in a file, with its length and checksums."""
+    """Return `event` in the format of the file, with its length and checksums."""
     buffer = io.BytesIO()
     RecordWriter(buffer).write(event.SerializeToString())
     return buffer.getvalue()
 
 
 def _append(handle: int, content: bytes) -> None:
-    """Write all of `content` at the end of a file, or nothing: raises `OSError` then."""
+    """Append all of `content` to a file, or nothing; in that case raises `OSError`."""
     size = os.fstat(handle).st_size
     try:
         while content:
