@@ -9,6 +9,9 @@ from typing import Any, Generic, TypeVar
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
+from models.weights.checkpoint import LoadedCheckpoint
+from recipes.annotate import Annotator
+
 C = TypeVar("C")
 """A detector's configuration: a dataclass with its own typed sections."""
 
@@ -27,6 +30,8 @@ class Recipe(Generic[C]):
     build_training_pass: what turns a batch into samples, around the detector.
     build_criterion: what turns these samples into losses by name; `total` is the one to minimize.
     build_optimizer: for the detector, trained with this number of samples in a batch.
+    open_annotator: what finds the persons of videos with a checkpoint, on a device; persons have a
+        score above the first number, and boxes that overlap by more than the second are one person.
     """
 
     config: type[C]
@@ -35,3 +40,4 @@ class Recipe(Generic[C]):
     build_training_pass: Callable[[C, Any], nn.Module]
     build_criterion: Callable[[C], Callable[[Any], dict[str, Tensor]]]
     build_optimizer: Callable[[C, Any, int], Optimizer]
+    open_annotator: Callable[[LoadedCheckpoint[C, Any], str, float, float], Annotator]

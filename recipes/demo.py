@@ -14,8 +14,8 @@ from data.toy.actors import ACTIONS
 from data.video.inputs import Sources, describe_joins, find_sources
 from external.files import check_regular, real_path
 from models import open_checkpoint
+from recipes import find_recipe
 from recipes.annotate_files import FolderOfResults, annotate_all, check_output
-from recipes.person_detector import build_person_detector
 from utils.runs.settings import with_run_data
 from utils.system.locks import folder_lock
 from utils.system.stall import STEP_LIMIT
@@ -55,24 +55,18 @@ def run_demo(options: DemoOptions) -> bool:
     path = check_regular(options.checkpoint, "checkpoint")
     checkpoint = open_checkpoint(path)
     config = checkpoint.config
-    if not config.model.local_branch:
-        raise ValueError(
-            f"{path}: a checkpoint of the cls stage, which finds no boxes; expected one of STEP's"
-        )
+    device = options.device or ("cuda" if torch.cuda.is_available() else "cpu")
+    score, merge = options.score_threshold, options.merge_threshold
+    annotator = find_recipe(config.to_dict(), path).open_annotator(checkpoint, device, score, merge)
     count = config.model.num_classes
     classes = checkpoint.classes or {i: f"class {i}" for i in range(1, count + 1)}
     trained_on = with_run_data(config, path).data
     dataset = dataset_root(trained_on.root, trained_on.dataset)
     found = find_inputs(options, dataset)
     check_output(options.output, found.opened)
-    device = options.device or ("cuda" if torch.cuda.is_available() else "cpu")
-    thresholds = {
-        "score_threshold": options.score_threshold,
-        "merge_threshold": options.merge_threshold,
-    }
-    annotator = build_person_detector(config, checkpoint.build(), device, **thresholds)
+    settings = {"score_threshold": score, "merge_threshold": merge}
     results = FolderOfResults(
-        options.output, annotator, classes, thresholds, options.stride, options.step_limit
+        options.output, annotator, classes, settings, options.stride, options.step_limit
     )
     with folder_lock(options.output, "demo.py"):
         print(printable(f"detecting with {path} in {', '.join(found.opened)}"), flush=True)

@@ -8,6 +8,7 @@ from torch import Tensor
 from data.video.windows import Window
 from models import StepDetector
 from models.step.inference import prepare_for_inference
+from models.weights.checkpoint import LoadedCheckpoint
 from utils.config.step import Config
 from utils.evaluation.detection_loop import check_finite
 from utils.evaluation.postprocess import PostProcess
@@ -66,6 +67,27 @@ class PersonDetector:
             KeyFrame(window.frame_index, window.time, persons)
             for window, persons in zip(windows, found, strict=True)
         ]
+
+
+def open_person_detector(
+    checkpoint: LoadedCheckpoint[Config, StepDetector],
+    device: str | torch.device,
+    score_threshold: float,
+    merge_threshold: float,
+) -> PersonDetector:
+    """Return the person detector of a checkpoint; arguments as in `build_person_detector`.
+
+    Raises:
+        ValueError: Naming the file for a checkpoint of the *cls* stage, which finds no boxes.
+    """
+    config = checkpoint.config
+    if not config.model.local_branch:
+        raise ValueError(
+            f"{checkpoint.path}: a checkpoint of the cls stage, which finds no boxes; expected one "
+            "of STEP's"
+        )
+    detector = checkpoint.build()
+    return build_person_detector(config, detector, device, score_threshold, merge_threshold)
 
 
 def build_person_detector(

@@ -12,6 +12,7 @@ from models.step.criterion import StepCriterion
 from models.step.rates import build_optimizer
 from models.step.training import build_pass
 from recipes.base import Recipe
+from recipes.person_detector import open_person_detector
 from utils.config.step import Config
 
 
@@ -42,4 +43,5 @@ STEP_AVA = Recipe(
     build_training_pass=build_training_pass,
     build_criterion=build_criterion,
     build_optimizer=build_step_optimizer,
+    open_annotator=open_person_detector,
 )

@@ -27,8 +27,8 @@ LONGEST_NAME = 240
 class Sources:
     """The videos that were found, by name.
 
-    opened: those that can be read. failed: why others cannot. skipped: a line for each folder with
-    something in it that no command takes.
+    opened: those that can be read. failed: why others cannot. skipped: a line for each folder that
+    holds something which no command reads.
     """
 
     opened: dict[str, FrameFolder | VideoFile] = field(default_factory=dict)

@@ -13,11 +13,11 @@ from data.video.file import TimedFrame
 from data.video.windows import FrameFolder, VideoFile, Window, iter_windows
 from utils.system.pipeline import Channel, Pipeline
 
-# What one stage may be ahead of the next is a batch, but of large frames no more than these bytes
-# where that is a key frame at least: the frames of a quarter of a second are 47 MB in 1080p at 30 a
-# second, 190 MB in 4K.
+# A stage may be one batch ahead of the next. Large frames take fewer key frames: as many as have
+# frames of this many bytes, but at least one. The frames of a quarter of a second are 47 MB in
+# 1080p at 30 a second, 190 MB in 4K.
 AHEAD_BYTES = 2**28
-# Seconds that the decoder may take to end when the job is given up; it may hang.
+# Seconds that the decoder gets to end when the job is given up: a decoder may hang.
 LEAVE_WITHIN = 2.0
 
 Result = TypeVar("Result")
@@ -68,16 +68,17 @@ class VideoStream:
         detect: one result for each window. show: is given all frames and all results, each in
         order, and should take a result no sooner than a frame needs it, and all frames.
 
-        Whoever is ahead waits. However long the video, no more of it is held than half a window and
-        `3 * batch_size + 2` strides: what a frame has to wait for, a batch in the detector, and one
-        before and after it, of which large frames get less (`AHEAD_BYTES`).
-        Raises what any of the three does, once all have ended.
+        A stage that is ahead waits, so that memory does not grow with the video. At most half a
+        window and `3 * batch_size + 2` strides of frames are held: the batch in the detector, one
+        batch before it, one after it, and what a frame has to wait for. Large frames are fewer
+        (`AHEAD_BYTES`). An error in any of the three ends all three, and is then raised.
         """
         times = StreamTimes()
         began = time.perf_counter()
         with Pipeline() as pipeline:
-            # Without a limit of its own: it gets no further than the windows, and a frame that
-            # waits for its detections must not keep the decoder from the frames they depend on.
+            # This channel has no capacity of its own. It gets no further than the windows, and a
+            # frame that waits for its detections must not stop the decoder before the frames that
+            # those detections need.
             frames: Channel[TimedFrame] = Channel(pipeline)
             windows: Channel[_Ready] = Channel(pipeline, capacity=1)
             results: Channel[Result] = Channel(pipeline, capacity=1)

@@ -208,7 +208,7 @@ class _RecentFrames:
         self.images.append(_network_input(frame.image, self.image_size))
 
     def forget_before(self, time: Fraction) -> None:
-        """Drop what is before `time`, but for one frame: it may be the nearest to it."""
+        """Drop the frames before `time` but the last of them, which may be the nearest to it."""
         while len(self.times) > 1 and self.times[1] <= time:
             self.times.popleft()
             self.images.popleft()

@@ -22,8 +22,8 @@ FONT = cv2.FONT_HERSHEY_SIMPLEX
 LETTER_SHARE = 0.021
 LETTER_LEAST, LETTER_MOST = 8, 40
 LINE_SHARE, LINE_LEAST = 1 / 270, 2
-# How much of the picture a chip hides, and how dark its filled part is: white text is read on it
-# whatever lies below and whatever the class's colour.
+# Opacity of a chip, and brightness of its filled part: white text stays legible on every picture
+# and on every class's colour.
 CHIP_OPACITY = 0.86
 FILL_BRIGHTNESS = 0.55
 WHITE, BLACK = (255, 255, 255), (0, 0, 0)
@@ -75,8 +75,8 @@ def draw_persons(image: np.ndarray, persons: Sequence[Person], names: Sequence[s
     """A copy of `image` with every person's box and labels.
 
     names: of the classes, by number from 0. A class has the same colour in every picture; a box has
-    that of the person's best label. Chips stay inside the image and, where there is room, clear of
-    each other and of the persons.
+    the colour of the person's best label. Chips stay inside the image and, where there is room,
+    clear of each other and of the persons.
     """
     image = np.ascontiguousarray(image).copy()
     height, width = image.shape[:2]
@@ -141,9 +141,9 @@ def place_block(
 ) -> Rect:
     """Where a block of chips `size` (height, width) of the person at `box` goes.
 
-    Of the places at the box it takes the one that hides least: other chips (`placed`) weigh most,
-    then other persons (`others`), then its own. Always inside the image `height x width`, if it is
-    no larger.
+    Chooses, of the places at the box, the one that hides least. Hidden chips (`placed`) weigh most,
+    then other persons (`others`), then the person itself. The block lies inside the image
+    `height x width` unless it is larger than the image.
     """
     h, w = size
     places = [

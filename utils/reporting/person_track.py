@@ -52,8 +52,8 @@ def interpolate_persons(
 ) -> list[Person]:
     """The persons at a moment between two detections, `weight` in [0, 1] of the way to `after`.
 
-    Whoever is in both, by overlap, moves along a straight line; whoever is in one only is shown
-    while that one is the nearer. Labels are those of the nearer detection.
+    A person in both, matched by overlap, moves along a straight line. A person in only one is shown
+    while that one is nearer. Labels are those of the nearer detection.
     Law: `weight` 0 gives `before`, 1 gives `after`.
     """
     pairs = match_persons(before, after)

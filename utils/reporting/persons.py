@@ -62,9 +62,9 @@ class PersonFinder:
 def merge_detections(detections: Detections, merge_threshold: float) -> list[Person]:
     """Join detections that show the same person: one box, all its labels, each with its best score.
 
-    From the best score down, a detection takes in all, of its own class and others, whose IoU with
-    it is strictly above `merge_threshold`. The person's box is the mean of theirs, each counting
-    by its score. Repeats that until nothing is left to join.
+    Visits detections from the best score down. Each absorbs all others, of any class, whose IoU
+    with it is strictly above `merge_threshold`. The person's box is the mean of the absorbed boxes
+    and its own, weighted by score. Repeats that until nothing is left to join.
     Law: no two persons overlap by more than `merge_threshold`.
     """
     boxes, classes = detections.boxes.tolist(), detections.classes.tolist()
