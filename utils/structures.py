@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field, fields
+from enum import IntEnum
 
 import torch
 from torch import Tensor
@@ -170,3 +171,11 @@ class StepOutput:
 
     def keys(self) -> list[str]:
         return [f.name for f in fields(self)]
+
+
+class ProposalKind(IntEnum):
+    """What a proposal of an untrimmed video is to SSN, in the order in which a sample has them."""
+
+    FOREGROUND = 0
+    INCOMPLETE = 1
+    BACKGROUND = 2

@@ -8,6 +8,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from utils.structures import ProposalKind
+
 
 class SegmentLosses(NamedTuple):
     """Unweighted losses, each a scalar."""
@@ -57,10 +59,6 @@ def regression_loss(predicted: Tensor, targets: Tensor) -> Tensor:
     return 2 * functional.smooth_l1_loss(predicted, targets)
 
 
-FOREGROUND, INCOMPLETE, BACKGROUND = 0, 1, 2
-"""What a proposal is."""
-
-
 class SegmentCriterion(torch.nn.Module):
     """The three losses of proposals of one or more videos.
 
@@ -87,7 +85,8 @@ class SegmentCriterion(torch.nn.Module):
         FOREGROUND, INCOMPLETE or BACKGROUND. labels: `[P]`, 1 to K, and 0 for background. targets:
         `[P, 2]`, normalised location and size; those of foreground alone are looked at.
         """
-        foreground, incomplete = kinds == FOREGROUND, kinds == INCOMPLETE
+        foreground = kinds == ProposalKind.FOREGROUND
+        incomplete = kinds == ProposalKind.INCOMPLETE
         classified = ~incomplete
         own = (labels - 1).clamp(min=0)
         scores = completeness.gather(1, own[:, None])[:, 0]

@@ -8,13 +8,13 @@ best.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import cache, lru_cache
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
-
-from utils.geometry.segments import suppress_segments
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
@@ -73,8 +73,8 @@ def merge_curves(curves: Sequence[Floats], weights: Sequence[float] | None = Non
 
 def action_probability(scores: Floats, sigma: float) -> Floats:
     """Return the smoothed softmax probability of action `[T]` of scores `[T, 2]`, action last."""
-    shifted = np.exp(scores - scores.max(axis=1, keepdims=True))
-    probability = shifted[:, 1] / shifted.sum(axis=1)
+    with np.errstate(over="ignore"):  # an exponential of infinity is a probability of 0
+        probability = 1.0 / (1.0 + np.exp(scores[:, 0] - scores[:, 1]))
     return smooth(probability, sigma)
 
 
@@ -83,51 +83,156 @@ def smooth(values: Floats, sigma: float) -> Floats:
     radius = int(4 * sigma + 0.5)
     if radius == 0 or not len(values):
         return values
+    if len(values) < radius:
+        padded = np.pad(values, radius, mode="symmetric")
+    else:  # what NumPy's `pad` does, in a tenth of its time
+        padded = np.concatenate([values[radius - 1 :: -1], values, values[: -radius - 1 : -1]])
+    return np.convolve(padded, _gaussian(sigma, radius), mode="valid")
+
+
+@cache
+def _gaussian(sigma: float, radius: int) -> Floats:
     weights = np.exp(-0.5 * (np.arange(-radius, radius + 1) / sigma) ** 2)
-    padded = np.pad(values, radius, mode="symmetric")
-    return np.convolve(padded, weights / weights.sum(), mode="valid")
+    return weights / weights.sum()
+
+
+class _Regions(NamedTuple):
+    """Runs of ticks above their level, of all levels, level by level: `[R]` each.
+
+    start, end: the first tick and one past the last. level: its number. below: ticks below the
+    level before `start`; differences within a level count.
+    """
+
+    start: Ints
+    end: Ints
+    level: Ints
+    below: Ints
+
+
+def _regions(above: NDArray[np.bool_]) -> _Regions:
+    """The regions of levels `[L, T]`."""
+    levels, ticks = above.shape
+    padded = np.zeros((levels, ticks + 2), bool)  # a level's last run ends before the next begins
+    padded[:, 1:-1] = above
+    flat = padded.reshape(-1)
+    edges = np.flatnonzero(flat[1:] != flat[:-1])
+    level, places = np.divmod(edges, ticks + 2)
+    start, end = places[::2], places[1::2]
+    length = end - start
+    return _Regions(start, end, level[::2], start - (np.cumsum(length) - length))
+
+
+class _Groups(NamedTuple):
+    """Groups, `[Q, 2, R]` each: of a tolerance, forward and backward, of a seed.
+
+    start, end: in ticks. first, last: the ticks, `last` not included, whose scores are summed.
+    """
+
+    start: Ints
+    end: Ints
+    first: Ints
+    last: Ints
+
+    def scores(self, sums: Floats) -> Floats:
+        """The sums of scores `[2 * Q * R]`; sums: `[T + 1]`, before each tick."""
+        return (sums[self.last] - sums[self.first]).ravel()
+
+
+MOST_PAIRED = 256
+"""Regions whose pairs are looked at together; more would be slower, for want of cache."""
 
 
 def group(
     above: NDArray[np.bool_], scores: Floats, tolerances: Sequence[float], release_sums: bool = True
 ) -> Floats:
-    """Return the groups of one level, rows `(start, end, score)`.
+    """Return the groups of one level `[T]` or of several `[L, T]`, rows `(start, end, score)`.
 
-    above: `[T]`, whether each tick exceeds the level. scores: `[T]`, summed up to a group's score.
-    Ends are a tick past the last one, and one more, as in the release. Of R regions each tolerance
-    gives R forward groups, then R backward ones, from the last region to the first.
+    above: whether each tick exceeds the level. scores: `[T]`, summed up to a group's score. Ends
+    are a tick past the last one, and one more, as in the release. Of R regions of a level each
+    tolerance gives R forward groups, then R backward ones, from the last region to the first.
     """
-    edges = np.flatnonzero(np.diff(np.concatenate([[False], above, [False]]).astype(np.int8)))
-    start, end = edges[::2], edges[1::2]
-    if not len(start):
-        return np.zeros((0, 3))
-    ticks = len(above)
-    below = np.concatenate([[0], np.cumsum(~above)])
-    sums = np.concatenate([[0.0], np.cumsum(scores)])
-    tolerance = np.asarray(tolerances, float)[:, None, None]
-    # Seeds are rows, the regions that they meet are columns; a seed stops at its first refusal.
-    zeros = below[start][None, :] - below[start][:, None]
-    refused = zeros > tolerance * (start[None, :] - start[:, None])
-    refused &= np.triu(np.ones_like(zeros, bool), 1)
-    last = np.where(refused.any(axis=2), refused.argmax(axis=2) - 1, len(start) - 1)
-    forward_end = end[last] + 1
-    forward_start = np.broadcast_to(start, forward_end.shape)
-    forward_score = sums[np.minimum(forward_end, ticks)] - sums[forward_start]
-    # Backward, the tick at a seed's end counts as below the level, where the video has it.
-    past = np.minimum(end + 1, ticks)
-    zeros = below[past][:, None] - below[past][None, :]
-    refused = zeros > tolerance * (end[:, None] - end[None, :])
-    refused &= np.tril(np.ones_like(zeros, bool), -1)
-    first = np.where(refused.any(axis=2), len(start) - refused[:, :, ::-1].argmax(axis=2), 0)
-    whole = ~refused.any(axis=2)
-    backward_start = start[first]
-    backward_end = np.broadcast_to(end + 1, backward_start.shape)
-    sum_start = np.where(whole & release_sums, 0, backward_start)
-    sum_end = np.minimum(backward_end + (whole & release_sums), ticks)
-    backward_score = sums[sum_end] - sums[sum_start]
-    forward = np.stack([forward_start, forward_end, forward_score], axis=2)
-    backward = np.stack([backward_start, backward_end, backward_score], axis=2)[:, ::-1]
-    return np.concatenate([forward, backward], axis=1).reshape(-1, 3)
+    sums = _prefix_sums(scores)
+    groups = [
+        np.stack([g.start.ravel(), g.end.ravel(), g.scores(sums)], axis=1)
+        for g in _all_groups(np.atleast_2d(above), tolerances, release_sums)
+    ]
+    return np.concatenate([np.zeros((0, 3)), *groups])
+
+
+def _prefix_sums(values: Floats) -> Floats:
+    """Sums `[T + 1]` of the values before each tick, and of all."""
+    sums = np.zeros(len(values) + 1)
+    np.cumsum(values, out=sums[1:])
+    return sums
+
+
+def _all_groups(
+    above: NDArray[np.bool_], tolerances: Sequence[float], release_sums: bool
+) -> list[_Groups]:
+    """The groups of levels `[L, T]`, of some levels at a time."""
+    tolerance = np.array(tolerances, float)[:, None, None]
+    return [
+        _paired(part, above.shape[1], tolerance, release_sums) for part in _batches(_regions(above))
+    ]
+
+
+def _batches(regions: _Regions) -> Iterator[_Regions]:
+    """Regions of whole levels, at most `MOST_PAIRED` where one level alone has no more."""
+    count = len(regions.start)
+    if count <= MOST_PAIRED:
+        if count:
+            yield regions
+        return
+    begin, end = 0, 0
+    for bound in [*np.flatnonzero(np.diff(regions.level)) + 1, count]:
+        if end > begin and bound - begin > MOST_PAIRED:
+            yield _Regions(*(values[begin:end] for values in regions))
+            begin = end
+        end = int(bound)
+    yield _Regions(*(values[begin:] for values in regions))
+
+
+def _paired(regions: _Regions, ticks: int, tolerance: Floats, release_sums: bool) -> _Groups:
+    """The groups of some levels. Rows of the matrices are seeds, columns the regions they meet.
+
+    The backward pass is the forward pass from the other end, with regions in reversed order.
+    """
+    count = len(regions.start)
+    turned = _Regions(*(values[::-1] for values in regions))
+    from_start = np.array([regions.below, -turned.below])  # [2, R]
+    # Refused are columns with more ticks below the level than the tolerance allows. What lies
+    # behind the seed never is; the last column, which stands for the end, always is.
+    zeros = np.full((2, count, count + 1), np.inf)
+    zeros[:, :, :count] = from_start[:, None, :] - from_start[:, :, None]
+    zeros[1] += (turned.end < ticks)[:, None] - 1
+    seed = np.array([regions.start, -turned.end])
+    distance = np.zeros((2, count, count + 1))
+    distance[:, :, :count] = seed[:, None, :] - seed[:, :, None]
+    distance[:, _behind(count)] = np.inf
+    stop = (zeros[:, None] > tolerance * distance[:, None]).argmax(axis=3)  # [2, Q, R]
+    level = np.array([regions.level, -turned.level])
+    for direction in (0, 1):  # a seed does not leave its level
+        ends = np.searchsorted(level[direction], level[direction], "right")
+        np.minimum(stop[direction], ends, out=stop[direction])
+    shape = (stop.shape[1], 2, count)
+    start, end = np.empty(shape, np.int64), np.empty(shape, np.int64)
+    start[:, 0], end[:, 0] = regions.start, regions.end[stop[0] - 1]
+    start[:, 1], end[:, 1] = turned.start[stop[1] - 1], turned.end
+    end += 1
+    last = np.minimum(end, ticks)
+    first = start
+    if release_sums:
+        whole = stop[1] == ends  # everything before the seed was absorbed
+        first = start.copy()
+        first[:, 1][whole] = 0
+        last[:, 1] = np.minimum(end[:, 1] + whole, ticks)
+    return _Groups(start, end, first, last)
+
+
+@lru_cache(maxsize=64)
+def _behind(count: int) -> NDArray[np.bool_]:
+    """Which columns `[R, R + 1]` are the seed of the row, or before it."""
+    return np.tri(count, count + 1, dtype=bool)
 
 
 def propose(scores: Floats, rules: TagRules | None = None) -> Floats:
@@ -140,19 +245,63 @@ def propose(scores: Floats, rules: TagRules | None = None) -> Floats:
     if not len(scores):
         return np.zeros((0, 3))
     probability = action_probability(scores, rules.sigma)
-    groups = np.concatenate(
-        [
-            group(probability > level, scores[:, 1], rules.tolerances, rules.release_sums)
-            for level in rules.levels
-        ]
-    )
+    above = probability > np.array(rules.levels)[:, None]
+    sums = _prefix_sums(scores[:, 1])
+    groups = [
+        (g.start.ravel() * (len(scores) + 2) + g.end.ravel(), g.scores(sums))
+        for g in _all_groups(above, rules.tolerances, rules.release_sums)
+    ]
+    if not groups:
+        return np.zeros((0, 3))
+    places = np.concatenate([key for key, _ in groups])
+    values = np.concatenate([value for _, value in groups])
     # Most groups occur many times; of equal ones suppression would keep the best.
-    order = np.lexsort((-groups[:, 2], groups[:, 1], groups[:, 0]))
-    groups = groups[order]
-    new = np.ones(len(groups), bool)
-    new[1:] = (groups[1:, :2] != groups[:-1, :2]).any(axis=1)
-    groups = groups[new]
-    return groups[suppress_segments(groups[:, :2], groups[:, 2], rules.nms_threshold, pad=1.0)]
+    order = places.argsort(kind="stable")
+    places = places[order]
+    new = np.flatnonzero(np.concatenate([[True], places[1:] != places[:-1]]))
+    best = np.maximum.reduceat(values[order], new)
+    by_score = (-best).argsort(kind="stable")
+    start, end = np.divmod(places[new[by_score]], len(scores) + 2)
+    proposals = np.empty((len(start), 3))
+    proposals[:, 0], proposals[:, 1], proposals[:, 2] = start, end, best[by_score]
+    return proposals[_survivors(proposals[:, 0], proposals[:, 1], rules.nms_threshold)]
+
+
+BLOCK = 64
+"""Proposals that are compared with one another together: the bits of a number."""
+
+
+def _survivors(start: Floats, end: Floats, threshold: float) -> Ints:
+    """Greedy suppression of proposals by descending score, on lengths end - start + 1.
+
+    Block by block: first by what has survived already, then among themselves. A proposal survives
+    an overlap of exactly `threshold`.
+    """
+    kept = np.zeros(0, np.int64)
+    for begin in range(0, len(start), BLOCK):
+        block = np.arange(begin, min(begin + BLOCK, len(start)))
+        if len(kept):
+            block = block[~_overlapping(start, end, block, kept, threshold).any(axis=1)]
+        # Bit j of row i: whether proposal i suppresses j.
+        rows = np.zeros((len(block), BLOCK), bool)
+        rows[:, : len(block)] = _overlapping(start, end, block, block, threshold)
+        gone, alive = 0, []
+        for place, row in enumerate(np.packbits(rows, bitorder="little").view("<u8").tolist()):
+            if not gone >> place & 1:
+                alive.append(place)
+                gone |= row
+        kept = np.concatenate([kept, block[alive]])
+    return kept
+
+
+def _overlapping(
+    start: Floats, end: Floats, rows: Ints, columns: Ints, threshold: float
+) -> NDArray[np.bool_]:
+    """Whether proposals overlap by more than `threshold`, `[rows, columns]`."""
+    left, right = start[rows][:, None], end[rows][:, None] + 1
+    other_left, other_right = start[columns], end[columns] + 1
+    common = np.minimum(right, other_right) - np.maximum(left, other_left)
+    return common > threshold * ((right - left) + (other_right - other_left) - common)
 
 
 def in_seconds(proposals: Floats, ticks: int, duration: float) -> Floats:

@@ -14,8 +14,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 _KINDS = "biuf"
-_LARGEST = 1 << 20
-"""Most bytes of an array: what a checkpoint keeps in NumPy is a handful of statistics."""
 
 
 class NumpyType:
@@ -44,6 +42,8 @@ class NumpyArray:
         if not isinstance(state, tuple) or len(state) != 5:
             raise pickle.UnpicklingError("an array is not described as NumPy does")
         _, shape, kind, by_columns, content = state
+        if isinstance(content, str):  # as Python 2 pickles bytes
+            content = content.encode("latin1")
         self.values = _filled(shape, kind, content, "F" if by_columns else "C")
 
 
@@ -55,7 +55,6 @@ def _filled(shape: Any, kind: Any, content: Any, order: Any) -> NDArray:
         or not isinstance(shape, tuple)
         or len(shape) > 8
         or any(type(side) is not int or side < 0 for side in shape)
-        or len(content) > _LARGEST
         or math.prod(shape) * kind.dtype.itemsize != len(content)
     ):
         raise pickle.UnpicklingError("an array that its bytes do not fill, or one of objects")

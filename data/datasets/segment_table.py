@@ -1,0 +1,97 @@
+"""Segments as a table of one's own: CSV `video,start,end,label`, times in seconds."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from data.datasets.segment_annotations import Segment, SegmentAnnotations
+from utils.formats.reading import read_csv
+
+COLUMNS = ("video", "start", "end", "label")
+
+
+def read_segment_table(
+    path: str | Path,
+    classes: Sequence[str] | None = None,
+    durations: Mapping[str, float] | None = None,
+) -> SegmentAnnotations:
+    """Read segments with a header; columns in any order, further ones are not looked at.
+
+    classes: names by label; None: those of the table, sorted. durations: of the videos [s], such
+    as an extraction measured them; None: the table has a column `duration`.
+
+    Raises `ValueError` naming file and line for what cannot be read, a class that is not known, a
+    segment that does not end after its start or starts after its video, and a video whose duration
+    is not known or is given twice.
+    """
+    lines = read_csv(path, "table of segments")
+    header = [cell.strip().lower() for cell in next(lines, (1, []))[1]]
+    wanted = [*COLUMNS, *(["duration"] if durations is None else [])]
+    if missing := [name for name in wanted if name not in header]:
+        raise ValueError(
+            f"{path}, line 1: expected a header with {','.join(wanted)}; missing: "
+            f"{', '.join(missing)}"
+        )
+    at = {name: header.index(name) for name in wanted}
+    rows: list[tuple[str, str, float, float, str]] = []
+    lengths = dict(durations or {})
+    for number, cells in lines:
+        where = f"{path}, line {number}"
+        if len(cells) != len(header):
+            raise ValueError(f"{where}: expected {len(header)} cells, got {len(cells)}")
+        video, label = (cells[at[name]].strip() for name in ("video", "label"))
+        start, end = (_seconds(cells[at[name]], name, where) for name in ("start", "end"))
+        if durations is None:
+            length = _seconds(cells[at["duration"]], "duration", where)
+            if lengths.setdefault(video, length) != length:
+                raise ValueError(f"{where}: video {video} has two durations")
+        _check(where, video, start, end, lengths)
+        rows.append((where, video, start, end, label))
+    return _collected(path, rows, classes, lengths)
+
+
+def _check(
+    where: str, video: str, start: float, end: float, durations: Mapping[str, float]
+) -> None:
+    """Raise `ValueError` unless the segment lies in a video that is known."""
+    if not video:
+        raise ValueError(f"{where}: expected a video's name, got an empty cell")
+    if end <= start:
+        raise ValueError(f"{where}: expected an end after the start, got {start:g} to {end:g}")
+    if video not in durations:
+        raise ValueError(f"{where}: video {video} has no duration")
+    if start >= durations[video]:
+        raise ValueError(
+            f"{where}: starts at {start:g} s, video {video} lasts {durations[video]:g} s"
+        )
+
+
+def _collected(
+    path: str | Path,
+    rows: Sequence[tuple[str, str, float, float, str]],
+    classes: Sequence[str] | None,
+    durations: dict[str, float],
+) -> SegmentAnnotations:
+    """The rows by video, with labels as numbers."""
+    if not rows:
+        raise ValueError(f"{path}: holds no segment")
+    names = sorted({row[4] for row in rows}) if classes is None else list(classes)
+    numbers = {name: i for i, name in enumerate(names)}
+    segments: dict[str, list[Segment]] = {}
+    for where, video, start, end, label in rows:
+        if label not in numbers:
+            raise ValueError(f"{where}: unknown label {label!r}, expected {', '.join(names[:5])}")
+        segments.setdefault(video, []).append(Segment(start, end, numbers[label]))
+    return SegmentAnnotations(names, durations, dict(sorted(segments.items())))
+
+
+def _seconds(text: str, name: str, where: str) -> float:
+    try:
+        value = float(text)
+    except ValueError:
+        value = math.nan
+    if not 0 <= value < math.inf:
+        raise ValueError(f"{where}: {name}: expected seconds, got {text!r}")
+    return value

@@ -1,0 +1,213 @@
+"""Snippets of untrimmed videos: images, pairs of flow images, or differences, from any source.
+
+A source is a folder of frames as TSN's extraction leaves it (`img_00001.jpg`, `flow_x_00001.jpg`,
+`flow_y_00001.jpg`) or a video file. Frames count from 1.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+import cv2
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from data.images import read_image
+from data.snippet_augment import View
+from data.snippet_times import LENGTHS, Ints, snippet_frames
+from data.video.file import VideoFile
+
+Image = NDArray[np.uint8]
+
+STORED_SIZE = (340, 256)
+"""Width and height to which TSN's extraction stretches every frame."""
+
+
+@dataclass(frozen=True)
+class FrameNames:
+    """Names of the files of a folder of frames, with one place for the number, such as `%05d`.
+
+    image: RGB. flow_x, flow_y: horizontal and vertical flow, grey.
+    """
+
+    image: str = "img_%05d.jpg"
+    flow_x: str = "flow_x_%05d.jpg"
+    flow_y: str = "flow_y_%05d.jpg"
+
+    def __post_init__(self) -> None:
+        for name in (self.image, self.flow_x, self.flow_y):
+            if len(re.findall(r"%0?\d*d", name)) != 1 or "/" in name or name.count("%") != 1:
+                raise ValueError(f"names of frames: expected one number such as %05d, got {name!r}")
+
+
+class FrameSource(Protocol):
+    """A video's frames. name: of the folder or file, for errors. len: N."""
+
+    name: str
+
+    def __len__(self) -> int: ...
+
+    def images(self, frames: Sequence[int]) -> list[Image]:
+        """RGB images `[H, W, 3]` of frames, from 1, in any order."""
+        ...
+
+    def flow(self, frames: Sequence[int]) -> list[Image]:
+        """Flow images `[H, W, 2]`, x and y, of frames, from 1."""
+        ...
+
+
+class FrameFolder:
+    """A folder of frames.
+
+    names: of the files. flow: whether flow is read, so that it must be there. size: width and
+    height to which frames of another size are stretched; None: never.
+
+    Raises `ValueError` naming the folder and the pattern where there is no frame, one is missing
+    in between, or there are not as many x images of flow as y images.
+    """
+
+    def __init__(
+        self,
+        folder: Path,
+        names: FrameNames | None = None,
+        flow: bool = False,
+        size: tuple[int, int] | None = STORED_SIZE,
+    ) -> None:
+        self.folder, self.names, self.size = folder, names or FrameNames(), size
+        self.name = str(folder)
+        if not folder.is_dir():
+            raise ValueError(f"{folder}: no such folder of frames")
+        present = [entry.name for entry in folder.iterdir()]
+        self._count = _count(folder, present, self.names.image)
+        self._flows = 0
+        if flow:
+            x, y = (_count(folder, present, n) for n in (self.names.flow_x, self.names.flow_y))
+            if x != y:
+                raise ValueError(f"{folder}: {x} x images of flow and {y} y images")
+            if x < self._count - 1:
+                raise ValueError(f"{folder}: {x} images of flow for {self._count} frames")
+            self._flows = x
+
+    def __len__(self) -> int:
+        return self._count
+
+    def images(self, frames: Sequence[int]) -> list[Image]:
+        """RGB images `[H, W, 3]` of frames, from 1."""
+        return [self._read(self.names.image % frame) for frame in frames]
+
+    def flow(self, frames: Sequence[int]) -> list[Image]:
+        """Flow images `[H, W, 2]` of frames, from 1; past the last one it repeats."""
+        pairs = []
+        for frame in frames:
+            place = min(frame, self._flows)
+            x, y = (self._read(n % place) for n in (self.names.flow_x, self.names.flow_y))
+            if x.shape != y.shape:
+                raise ValueError(
+                    f"{self.folder / (self.names.flow_y % place)}: is not as large as "
+                    f"{self.names.flow_x % place}"
+                )
+            pairs.append(np.stack([x[..., 0], y[..., 0]], axis=2))
+        return pairs
+
+    def _read(self, name: str) -> Image:
+        return _stretched(read_image(self.folder / name), self.size)
+
+
+def _count(folder: Path, present: Sequence[str], pattern: str) -> int:
+    """How many files of a pattern there are; they must be numbered 1, 2, 3, ..."""
+    before, after = re.split(r"%0?\d*d", pattern)
+    found = re.compile(f"{re.escape(before)}([0-9]+){re.escape(after)}")
+    numbers = {int(match[1]) for name in present if (match := found.fullmatch(name))}
+    numbers.discard(0)
+    if not numbers:
+        raise ValueError(f"{folder}: no frames {pattern}, numbered from 1")
+    if max(numbers) != len(numbers):
+        missing = next(i for i in range(1, len(numbers) + 2) if i not in numbers)
+        raise ValueError(f"{folder / (pattern % missing)}: is missing among {len(numbers)} frames")
+    return len(numbers)
+
+
+class VideoFrames:
+    """The frames of a video file, decoded when they are asked for; no flow.
+
+    As in TSN's extraction, image k is frame k + 1 of the file, so a file of V frames has V - 1
+    images. size: as for `FrameFolder`.
+
+    Raises `ValueError` naming the file if it is no readable video.
+    """
+
+    def __init__(self, path: Path, size: tuple[int, int] | None = STORED_SIZE) -> None:
+        self.file, self.size, self.name = VideoFile(path), size, str(path)
+
+    def __len__(self) -> int:
+        return max(len(self.file.times) - 1, 1)
+
+    def images(self, frames: Sequence[int]) -> list[Image]:
+        """RGB images `[H, W, 3]` of frames, from 1; each is decoded once, in order of time."""
+        wanted = sorted(set(frames))
+        found: dict[int, Image] = {}
+        last = len(self.file.times) - 1
+        place = {self.file.times[min(frame, last)]: frame for frame in wanted}
+        if not wanted:
+            return []
+        for time, image in self.file.frames(self.file.times[min(wanted[0], last)]):
+            if time in place:
+                found[place[time]] = _stretched(image, self.size)
+            if len(found) == len(place):
+                break
+        if missing := [frame for frame in wanted if frame not in found]:
+            raise ValueError(f"{self.name}: damaged: frame {missing[0]} does not decode")
+        return [found[frame] for frame in frames]
+
+    def flow(self, frames: Sequence[int]) -> list[Image]:
+        """Raise `ValueError`: a video file has no flow images."""
+        raise ValueError(f"{self.name}: a video file has no flow images: extract frames and flow")
+
+
+def open_frames(
+    place: Path,
+    modality: str,
+    names: FrameNames | None = None,
+    size: tuple[int, int] | None = STORED_SIZE,
+) -> FrameSource:
+    """Open a folder of frames or a video file for snippets of `modality`."""
+    if place.is_file():
+        return VideoFrames(place, size)
+    return FrameFolder(place, names, modality == "Flow", size)
+
+
+def _stretched(image: Image, size: tuple[int, int] | None) -> Image:
+    """The image at `size`, as the extraction would have stretched it."""
+    if size is None or image.shape[1::-1] == size:
+        return image
+    return np.asarray(cv2.resize(image, size, interpolation=cv2.INTER_LINEAR), np.uint8)
+
+
+def read_snippets(source: FrameSource, first: Ints, modality: str, view: View) -> Tensor:
+    """Return snippets of a video as a detector takes them, `[n, C, side, side]`.
+
+    first: `[n]`, the frames at which they begin. modality: RGB, C = 3; Flow, C = 10, five pairs
+    x and y; RGBDiff, C = 15, differences of six images. view: what is seen of the images; with
+    several crops the result is `[crops * n, ...]`, crop by crop.
+
+    Images are uint8, RGB, 0 to 255, for the backbone to scale; differences are float32.
+    """
+    length = LENGTHS[modality]
+    frames = snippet_frames(first, len(source), length)  # [n, length]
+    unique, places = np.unique(frames, return_inverse=True)
+    read = source.flow if modality == "Flow" else source.images
+    images = read(unique.tolist())
+    if len({image.shape for image in images}) > 1:
+        raise ValueError(f"{source.name}: its frames have several sizes")
+    channels = torch.from_numpy(np.stack(images)).permute(0, 3, 1, 2)  # [U, c, H, W]
+    seen = view(channels, modality == "Flow")  # [crops, U, c, side, side]
+    picked = seen[:, torch.from_numpy(places.reshape(frames.shape))]  # [crops, n, length, c, ...]
+    if modality == "RGBDiff":
+        picked = picked.float().diff(dim=2)
+    return picked.flatten(2, 3).flatten(0, 1)
