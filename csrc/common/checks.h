@@ -7,6 +7,8 @@
 #include <cstdint>
 #include <limits>
 
+#include "roi.h"
+
 namespace step {
 
 // More bins or samples per axis are no pooling, but a mistake that would ask for any amount of
@@ -30,10 +32,7 @@ inline void check_sampling_ratio(int64_t sampling_ratio) {
 
 // features [N, C, H, W], boxes [K, 5] = (batch index, x1, y1, x2, y2), both on one device.
 inline void check_roi_inputs(
-    const at::Tensor& features,
-    const at::Tensor& boxes,
-    int64_t pooled_height,
-    int64_t pooled_width) {
+    const at::Tensor& features, const at::Tensor& boxes, const RoiParams& params) {
   TORCH_CHECK_VALUE(
       features.dim() == 4, "features must be [N, C, H, W], got ", features.dim(), " dimensions");
   TORCH_CHECK_VALUE(
@@ -52,7 +51,8 @@ inline void check_roi_inputs(
       features.device(),
       " and ",
       boxes.device());
-  check_pooled_size(pooled_height, pooled_width);
+  check_pooled_size(params.pooled_height, params.pooled_width);
+  check_sampling_ratio(params.sampling_ratio);
 }
 
 // grad [K, C, PH, PW] of what was pooled from features of input_size = (N, C, H, W) in boxes [K, 5].

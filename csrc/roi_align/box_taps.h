@@ -13,6 +13,7 @@
 #include <vector>
 
 #include "../common/checks.h"
+#include "../common/roi.h"
 #include "../common/vectorize.h"
 #include "sampling.h"
 
@@ -102,14 +103,6 @@ std::vector<int32_t> compact(Taps<T>& taps) {
   return touched;
 }
 
-struct Geometry {
-  int64_t images, channels, height, width;
-  int64_t pooled_height, pooled_width;
-  double spatial_scale;
-  int64_t sampling_ratio;
-  bool aligned;
-};
-
 template <typename T>
 std::vector<BoxTaps<T>> make_boxes(const at::Tensor& boxes, const Geometry& g, bool compact_rows) {
   check_image_indices<T>(boxes, g.images);
@@ -154,14 +147,13 @@ struct Strides {
 };
 
 // Where channel `channel` of item `item` begins in a dense [items, channels, PH, PW] tensor.
-inline int64_t pooled_offset(const Geometry& g, bool channels_last, int64_t item, int64_t channel) {
-  const int64_t bins = g.pooled_height * g.pooled_width;
-  return item * g.channels * bins + channel * (channels_last ? 1 : bins);
+inline int64_t pooled_offset(const Geometry& g, int64_t item, int64_t channel) {
+  return item * g.channels * g.bins() + channel * (g.channels_last ? 1 : g.bins());
 }
 
 // Tasks per thread at least, for tasks of so many channels (times boxes).
 inline int64_t grain_size(const Geometry& g, int64_t channels) {
-  const int64_t operations = g.pooled_height * g.pooled_width * channels * 8;
+  const int64_t operations = g.bins() * channels * 8;
   return std::max<int64_t>(1, kGrainOperations / operations);
 }
 

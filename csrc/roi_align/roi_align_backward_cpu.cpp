@@ -10,6 +10,7 @@
 #include "../common/checks.h"
 #include "../common/vectorize.h"
 #include "box_taps.h"
+#include "roi_align.h"
 
 namespace step {
 namespace {
@@ -91,12 +92,11 @@ struct Backward {
       const BoxTaps<T>* box,
       const Geometry* g,
       Strides stride,
-      bool channels_last,
       const T* grad_out,
       T* grad_in,
       T* scratch,
       int64_t count) {
-    if (channels_last) {
+    if (g->channels_last) {
       backward_channels_last(*box, *g, stride, grad_out, grad_in, scratch, count);
     } else {
       backward_planes(*box, *g, stride, grad_out, grad_in, scratch, count);
@@ -111,7 +111,6 @@ void run_backward(
     const at::Tensor& grad,
     const at::Tensor& boxes,
     const Geometry& g,
-    bool channels_last,
     at::Tensor& grad_features) {
   const auto taps = make_boxes<T>(boxes, g, /*compact_rows=*/false);
   const Strides stride{
@@ -123,7 +122,7 @@ void run_backward(
   const int64_t boxes_per_image = std::max<int64_t>(1, boxes.size(0) / g.images);
   const int64_t grain = grain_size(g, block * boxes_per_image);
   at::parallel_for(0, g.images * blocks, grain, [&](int64_t begin, int64_t end) {
-    std::vector<T> scratch(g.width * (channels_last ? block : 1));
+    std::vector<T> scratch(g.width * (g.channels_last ? block : 1));
     for (int64_t task = begin; task < end; ++task) {
       const int64_t image = task / blocks;
       const int64_t channel = task % blocks * block;
@@ -131,8 +130,8 @@ void run_backward(
       for (size_t k = 0; k < taps.size(); ++k) {
         if (taps[k].image == image) {
           run_vectorized<Backward>(
-              &taps[k], &g, stride, channels_last,
-              grad_out + pooled_offset(g, channels_last, static_cast<int64_t>(k), channel),
+              &taps[k], &g, stride,
+              grad_out + pooled_offset(g, static_cast<int64_t>(k), channel),
               target, scratch.data(), std::min(block, g.channels - channel));
         }
       }
@@ -144,25 +143,21 @@ at::Tensor roi_align_backward_cpu(
     const at::Tensor& grad,
     const at::Tensor& boxes,
     at::IntArrayRef input_size,
-    double spatial_scale,
-    int64_t sampling_ratio,
-    bool aligned,
+    const RoiParams& params,
     bool channels_last) {
   check_roi_gradient(grad, boxes, c10::fromIntArrayRefSlow(input_size));
-  check_sampling_ratio(sampling_ratio);
+  check_sampling_ratio(params.sampling_ratio);
   const auto format = memory_format(channels_last);
   const auto type = compute_type(grad);
   auto grad_features =
       at::empty(input_size, grad.options().dtype(type).memory_format(format)).zero_();
   if (grad.numel() > 0 && grad_features.numel() > 0) {
     check_pooled_size(grad.size(2), grad.size(3));
-    const Geometry g{
-        input_size[0], input_size[1], input_size[2], input_size[3], grad.size(2), grad.size(3),
-        spatial_scale, sampling_ratio, aligned};
+    const Geometry g = backward_geometry(params, input_size, grad, channels_last);
     const auto dense_grad = grad.to(type).contiguous(format);
     const auto coordinates = boxes.to(type).contiguous();
     AT_DISPATCH_FLOATING_TYPES(type, "roi_align_backward_cpu", [&] {
-      run_backward<scalar_t>(dense_grad, coordinates, g, channels_last, grad_features);
+      run_backward<scalar_t>(dense_grad, coordinates, g, grad_features);
     });
   }
   return grad_features.to(grad.scalar_type());
@@ -171,7 +166,7 @@ at::Tensor roi_align_backward_cpu(
 }  // namespace
 
 TORCH_LIBRARY_IMPL(step, CPU, m) {
-  m.impl("_roi_align_backward", &roi_align_backward_cpu);
+  m.impl("_roi_align_backward", &listed_backward<&roi_align_backward_cpu>);
 }
 
 }  // namespace step

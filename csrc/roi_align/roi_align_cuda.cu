@@ -9,23 +9,11 @@
 
 #include "../common/checks.h"
 #include "../common/cuda.h"
+#include "roi_align.h"
 #include "sampling.h"
 
 namespace step {
 namespace {
-
-struct Geometry {
-  int64_t images, channels, height, width;
-  int64_t boxes, pooled_height, pooled_width;
-  double spatial_scale;
-  int64_t sampling_ratio;
-  bool aligned;
-  bool channels_last;
-
-  int64_t outputs() const {
-    return boxes * channels * pooled_height * pooled_width;
-  }
-};
 
 // Calls visit(row, column, weight) for the four neighbours of every sample of one bin.
 template <typename A, typename Visit>
@@ -97,20 +85,13 @@ __global__ void backward_kernel(
 at::Tensor roi_align_cuda(
     const at::Tensor& features,
     const at::Tensor& boxes,
-    double spatial_scale,
-    int64_t pooled_height,
-    int64_t pooled_width,
-    int64_t sampling_ratio,
-    bool aligned) {
-  check_roi_inputs(features, boxes, pooled_height, pooled_width);
-  check_sampling_ratio(sampling_ratio);
+    const RoiParams& params) {
+  check_roi_inputs(features, boxes, params);
   const c10::cuda::CUDAGuard guard(features.device());
   const bool channels_last = is_channels_last(features);
-  const Geometry g{
-      features.size(0), features.size(1), features.size(2), features.size(3), boxes.size(0),
-      pooled_height, pooled_width, spatial_scale, sampling_ratio, aligned, channels_last};
+  const Geometry g(params, features.sizes(), boxes.size(0), channels_last);
   auto output = at::empty(
-      {g.boxes, g.channels, pooled_height, pooled_width},
+      {g.boxes, g.channels, g.pooled_height, g.pooled_width},
       features.options().memory_format(memory_format(channels_last)));
   if (output.numel() == 0) {
     return output;
@@ -133,12 +114,10 @@ at::Tensor roi_align_backward_cuda(
     const at::Tensor& grad,
     const at::Tensor& boxes,
     at::IntArrayRef input_size,
-    double spatial_scale,
-    int64_t sampling_ratio,
-    bool aligned,
+    const RoiParams& params,
     bool channels_last) {
   check_roi_gradient(grad, boxes, c10::fromIntArrayRefSlow(input_size));
-  check_sampling_ratio(sampling_ratio);
+  check_sampling_ratio(params.sampling_ratio);
   at::globalContext().alertNotDeterministic("step::_roi_align_backward on CUDA");
   const c10::cuda::CUDAGuard guard(grad.device());
   const auto format = memory_format(channels_last);
@@ -148,9 +127,7 @@ at::Tensor roi_align_backward_cuda(
   if (grad.numel() == 0 || grad_features.numel() == 0) {
     return grad_features.to(grad.scalar_type());
   }
-  const Geometry g{
-      input_size[0], input_size[1], input_size[2], input_size[3], grad.size(0), grad.size(2),
-      grad.size(3), spatial_scale, sampling_ratio, aligned, channels_last};
+  const Geometry g = backward_geometry(params, input_size, grad, channels_last);
   const auto dense_grad = grad.contiguous(format);
   const auto coordinates = boxes.to(type).contiguous();
   AT_DISPATCH_FLOATING_TYPES_AND2(
@@ -169,8 +146,8 @@ at::Tensor roi_align_backward_cuda(
 }  // namespace
 
 TORCH_LIBRARY_IMPL(step, CUDA, m) {
-  m.impl("roi_align", &roi_align_cuda);
-  m.impl("_roi_align_backward", &roi_align_backward_cuda);
+  m.impl("roi_align", &Listed<RoiAlign::Signature, &roi_align_cuda>::call);
+  m.impl("_roi_align_backward", &listed_backward<&roi_align_backward_cuda>);
 }
 
 }  // namespace step

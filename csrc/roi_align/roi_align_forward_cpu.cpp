@@ -13,6 +13,7 @@
 #include "../common/checks.h"
 #include "../common/vectorize.h"
 #include "box_taps.h"
+#include "roi_align.h"
 
 namespace step {
 namespace {
@@ -132,12 +133,12 @@ STEP_INLINE void forward_planes(
           count);
     }
   }
-  transpose(out, pooled, g.pooled_height * g.pooled_width, count);
+  transpose(out, pooled, g.bins(), count);
 }
 
 // Elements of scratch that the functions above need for boxes up to the whole map.
-int64_t forward_scratch(const Geometry& g, bool channels_last, int64_t block) {
-  const int64_t patch = channels_last ? 0 : g.height * g.width + g.pooled_height * g.pooled_width;
+int64_t forward_scratch(const Geometry& g, int64_t block) {
+  const int64_t patch = g.channels_last ? 0 : g.height * g.width + g.bins();
   return (patch + g.width) * block;
 }
 
@@ -147,12 +148,11 @@ struct Forward {
       const BoxTaps<T>* box,
       const Geometry* g,
       Strides stride,
-      bool channels_last,
       const T* in,
       T* out,
       T* scratch,
       int64_t count) {
-    if (channels_last) {
+    if (g->channels_last) {
       forward_channels_last<Bytes>(*box, *g, stride, in, out, scratch, count);
     } else {
       forward_planes<Bytes>(*box, *g, stride, in, out, scratch, count);
@@ -165,25 +165,24 @@ void run_forward(
     const at::Tensor& features,
     const at::Tensor& boxes,
     const Geometry& g,
-    bool channels_last,
     at::Tensor& output) {
-  const auto taps = make_boxes<T>(boxes, g, /*compact_rows=*/!channels_last);
+  const auto taps = make_boxes<T>(boxes, g, /*compact_rows=*/!g.channels_last);
   const Strides stride{features.stride(1), features.stride(2), features.stride(3)};
   const T* in = features.const_data_ptr<T>();
   T* out = output.mutable_data_ptr<T>();
   // A patch of planes should stay in the cache as well.
-  const int64_t block = channels_last ? kChannelBlock : kChannelBlock / 4;
+  const int64_t block = g.channels_last ? kChannelBlock : kChannelBlock / 4;
   const int64_t blocks = (g.channels + block - 1) / block;
   const int64_t tasks = static_cast<int64_t>(taps.size()) * blocks;
   at::parallel_for(0, tasks, grain_size(g, block), [&](int64_t begin, int64_t end) {
-    std::vector<T> scratch(forward_scratch(g, channels_last, block));
+    std::vector<T> scratch(forward_scratch(g, block));
     for (int64_t task = begin; task < end; ++task) {
       const int64_t k = task / blocks;
       const int64_t channel = task % blocks * block;
       run_vectorized<Forward>(
-          &taps[k], &g, stride, channels_last,
+          &taps[k], &g, stride,
           in + taps[k].image * features.stride(0) + channel * stride.channel,
-          out + pooled_offset(g, channels_last, k, channel), scratch.data(),
+          out + pooled_offset(g, k, channel), scratch.data(),
           std::min(block, g.channels - channel));
     }
   });
@@ -192,21 +191,14 @@ void run_forward(
 at::Tensor roi_align_cpu(
     const at::Tensor& features,
     const at::Tensor& boxes,
-    double spatial_scale,
-    int64_t pooled_height,
-    int64_t pooled_width,
-    int64_t sampling_ratio,
-    bool aligned) {
-  check_roi_inputs(features, boxes, pooled_height, pooled_width);
-  check_sampling_ratio(sampling_ratio);
+    const RoiParams& params) {
+  check_roi_inputs(features, boxes, params);
   const bool channels_last = is_channels_last(features);
   const auto format = memory_format(channels_last);
   const auto type = compute_type(features);
-  const Geometry g{
-      features.size(0), features.size(1), features.size(2), features.size(3), pooled_height,
-      pooled_width, spatial_scale, sampling_ratio, aligned};
+  const Geometry g(params, features.sizes(), boxes.size(0), channels_last);
   auto output = at::empty(
-      {boxes.size(0), g.channels, pooled_height, pooled_width},
+      {g.boxes, g.channels, g.pooled_height, g.pooled_width},
       features.options().dtype(type).memory_format(format));
   if (output.numel() > 0) {
     // Any strides will do, except in the dimension that the innermost loop walks.
@@ -216,7 +208,7 @@ at::Tensor roi_align_cpu(
     }
     const auto coordinates = boxes.to(type).contiguous();
     AT_DISPATCH_FLOATING_TYPES(type, "roi_align_cpu", [&] {
-      run_forward<scalar_t>(input, coordinates, g, channels_last, output);
+      run_forward<scalar_t>(input, coordinates, g, output);
     });
   }
   return output.to(features.scalar_type());
@@ -225,7 +217,7 @@ at::Tensor roi_align_cpu(
 }  // namespace
 
 TORCH_LIBRARY_IMPL(step, CPU, m) {
-  m.impl("roi_align", &roi_align_cpu);
+  m.impl("roi_align", &Listed<RoiAlign::Signature, &roi_align_cpu>::call);
 }
 
 }  // namespace step

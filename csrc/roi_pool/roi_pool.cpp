@@ -2,54 +2,39 @@
 #include "roi_pool.h"
 
 #include <ATen/ATen.h>
-#include <ATen/core/dispatch/Dispatcher.h>
-#include <torch/autograd.h>
 #include <torch/library.h>
 
 #include "../common/checks.h"
+#include "../common/operators.h"
 
 namespace step {
 
-std::tuple<at::Tensor, at::Tensor> roi_pool(
-    const at::Tensor& features,
+void RoiPool::save(
+    torch::autograd::AutogradContext* ctx,
     const at::Tensor& boxes,
-    double spatial_scale,
-    int64_t pooled_height,
-    int64_t pooled_width) {
-  static const auto op = c10::Dispatcher::singleton()
-                             .findSchemaOrThrow("step::roi_pool", "")
-                             .typed<decltype(roi_pool)>();
-  return op.call(features, boxes, spatial_scale, pooled_height, pooled_width);
+    const torch::autograd::variable_list& results,
+    const RoiParams& /*params*/) {
+  ctx->save_for_backward({results[1], boxes});
+  ctx->mark_non_differentiable({results[1]});
 }
 
-at::Tensor roi_pool_backward(
+at::Tensor RoiPool::gradient(
+    torch::autograd::AutogradContext* ctx,
     const at::Tensor& grad,
-    const at::Tensor& argmax,
-    const at::Tensor& boxes,
     c10::SymIntArrayRef input_size,
     bool channels_last) {
-  static const auto op = c10::Dispatcher::singleton()
-                             .findSchemaOrThrow("step::_roi_pool_backward", "")
-                             .typed<decltype(roi_pool_backward)>();
-  return op.call(grad, argmax, boxes, input_size, channels_last);
+  const auto saved = ctx->get_saved_variables();
+  return Dispatched<RoiPoolBackward>::call(grad, saved[0], saved[1], input_size, channels_last);
 }
 
 namespace {
 
-using torch::autograd::AutogradContext;
-using torch::autograd::Variable;
-using torch::autograd::variable_list;
-
 std::tuple<at::Tensor, at::Tensor> roi_pool_meta(
-    const at::Tensor& features,
-    const at::Tensor& boxes,
-    double /*spatial_scale*/,
-    int64_t pooled_height,
-    int64_t pooled_width) {
-  check_roi_inputs(features, boxes, pooled_height, pooled_width);
+    const at::Tensor& features, const at::Tensor& boxes, const RoiParams& params) {
+  check_roi_inputs(features, boxes, params);
   const auto options = features.options().memory_format(memory_format(is_channels_last(features)));
   const std::vector<c10::SymInt> size{
-      boxes.sym_size(0), features.sym_size(1), pooled_height, pooled_width};
+      boxes.sym_size(0), features.sym_size(1), params.pooled_height, params.pooled_width};
   return {at::empty_symint(size, options), at::empty_symint(size, options.dtype(at::kInt))};
 }
 
@@ -63,76 +48,6 @@ at::Tensor roi_pool_backward_meta(
   check_argmax(grad, argmax);
   return at::empty_symint(
       input_size, grad.options().memory_format(memory_format(channels_last)));
-}
-
-// The gradient is an operator of its own, so that compiled graphs can hold it.
-class RoiPoolBackward : public torch::autograd::Function<RoiPoolBackward> {
- public:
-  static Variable forward(
-      AutogradContext* /*ctx*/,
-      const Variable& grad,
-      const Variable& argmax,
-      const Variable& boxes,
-      c10::SymIntArrayRef input_size,
-      bool channels_last) {
-    at::AutoDispatchBelowADInplaceOrView guard;
-    return roi_pool_backward(grad, argmax, boxes, input_size, channels_last);
-  }
-
-  static variable_list backward(AutogradContext* /*ctx*/, const variable_list& /*grads*/) {
-    TORCH_CHECK_NOT_IMPLEMENTED(false, "roi_pool has no second derivative");
-  }
-};
-
-class RoiPool : public torch::autograd::Function<RoiPool> {
- public:
-  static variable_list forward(
-      AutogradContext* ctx,
-      const Variable& features,
-      const Variable& boxes,
-      double spatial_scale,
-      int64_t pooled_height,
-      int64_t pooled_width) {
-    at::AutoDispatchBelowADInplaceOrView guard;
-    const auto [output, argmax] =
-        roi_pool(features, boxes, spatial_scale, pooled_height, pooled_width);
-    ctx->save_for_backward({argmax, boxes});
-    ctx->mark_non_differentiable({argmax});
-    ctx->saved_data["input_size"] = features.sym_sizes();
-    ctx->saved_data["channels_last"] = is_channels_last(features);
-    return {output, argmax};
-  }
-
-  static variable_list backward(AutogradContext* ctx, const variable_list& grads) {
-    const auto saved = ctx->get_saved_variables();
-    const auto grad_features = roi_pool_backward(
-        grads[0],
-        saved[0],
-        saved[1],
-        ctx->saved_data["input_size"].toSymIntVector(),
-        ctx->saved_data["channels_last"].toBool());
-    // Of the five arguments only the features get a gradient; boxes do not.
-    return {grad_features, {}, {}, {}, {}};
-  }
-};
-
-std::tuple<at::Tensor, at::Tensor> roi_pool_autograd(
-    const at::Tensor& features,
-    const at::Tensor& boxes,
-    double spatial_scale,
-    int64_t pooled_height,
-    int64_t pooled_width) {
-  const auto result = RoiPool::apply(features, boxes, spatial_scale, pooled_height, pooled_width);
-  return {result[0], result[1]};
-}
-
-at::Tensor roi_pool_backward_autograd(
-    const at::Tensor& grad,
-    const at::Tensor& argmax,
-    const at::Tensor& boxes,
-    c10::SymIntArrayRef input_size,
-    bool channels_last) {
-  return RoiPoolBackward::apply(grad, argmax, boxes, input_size, channels_last);
 }
 
 }  // namespace
@@ -149,13 +64,13 @@ TORCH_LIBRARY_FRAGMENT(step, m) {
 }
 
 TORCH_LIBRARY_IMPL(step, Meta, m) {
-  m.impl("roi_pool", &roi_pool_meta);
+  m.impl("roi_pool", &Listed<RoiPool::Signature, &roi_pool_meta>::call);
   m.impl("_roi_pool_backward", &roi_pool_backward_meta);
 }
 
 TORCH_LIBRARY_IMPL(step, Autograd, m) {
-  m.impl("roi_pool", &roi_pool_autograd);
-  m.impl("_roi_pool_backward", &roi_pool_backward_autograd);
+  m.impl("roi_pool", &AutogradKernel<Differentiable, RoiPool>::call);
+  m.impl("_roi_pool_backward", &AutogradKernel<LastDerivative, RoiPoolBackward>::call);
 }
 
 }  // namespace step

@@ -14,6 +14,7 @@
 #include "../common/checks.h"
 #include "../common/vectorize.h"
 #include "bins.h"
+#include "roi_pool.h"
 
 namespace step {
 namespace {
@@ -23,16 +24,6 @@ namespace {
 int64_t channel_block(bool channels_last) {
   return channels_last ? 128 : 32;
 }
-
-struct Geometry {
-  int64_t images, channels, height, width;
-  int64_t pooled_height, pooled_width;
-  double spatial_scale;
-
-  int64_t bins() const {
-    return pooled_height * pooled_width;
-  }
-};
 
 struct Bin {
   PixelRange y, x;
@@ -119,9 +110,8 @@ STEP_INLINE void max_planes(
 struct Max {
   template <int Bytes, typename T>
   STEP_INLINE static void run(
-      const Bin* bins, const Geometry* g, Strides stride, bool channels_last, const T* in,
-      T* best, int32_t* place, int64_t count, T* patch, int32_t* places) {
-    if (channels_last) {
+      const Bin* bins, const Geometry* g, Strides stride, const T* in, T* best, int32_t* place, int64_t count, T* patch, int32_t* places) {
+    if (g->channels_last) {
       max_bins(bins, *g, in, stride, 0, 0, best, place, g->channels, count);
     } else {
       max_planes(bins, *g, in, stride, best, place, count, patch, places);
@@ -148,7 +138,6 @@ void run_forward(
     const at::Tensor& features,
     const at::Tensor& boxes,
     const Geometry& g,
-    bool channels_last,
     at::Tensor& output,
     at::Tensor& argmax) {
   check_image_indices<T>(boxes, g.images);
@@ -157,18 +146,18 @@ void run_forward(
   const T* box = boxes.const_data_ptr<T>();
   T* best = output.mutable_data_ptr<T>();
   int32_t* place = argmax.mutable_data_ptr<int32_t>();
-  const int64_t block = channel_block(channels_last);
+  const int64_t block = channel_block(g.channels_last);
   at::parallel_for(0, boxes.size(0), 1, [&](int64_t begin, int64_t end) {
-    const int64_t planes = channels_last ? 0 : block;
+    const int64_t planes = g.channels_last ? 0 : block;
     std::vector<T> patch((g.height * g.width + g.bins()) * planes);
     std::vector<int32_t> places(g.bins() * planes);
     for (int64_t k = begin; k < end; ++k) {
       const auto bins = make_bins(box + k * 5, g);
       const T* image = in + static_cast<int64_t>(box[k * 5]) * features.stride(0);
       for (int64_t c = 0; c < g.channels; c += block) {
-        const int64_t to = k * g.channels * g.bins() + c * (channels_last ? 1 : g.bins());
+        const int64_t to = k * g.channels * g.bins() + c * (g.channels_last ? 1 : g.bins());
         run_vectorized<Max>(
-            bins.data(), &g, stride, channels_last, image + c * stride.channel, best + to,
+            bins.data(), &g, stride, image + c * stride.channel, best + to,
             place + to, std::min(block, g.channels - c), patch.data(), places.data());
       }
     }
@@ -184,18 +173,17 @@ bool add_box(
     const int32_t* place,
     T* planes,
     const Geometry& g,
-    bool channels_last,
     int64_t count) {
   const int64_t pixels = g.height * g.width;
   // The inner loop runs along the dense dimension: channels, or the bins of one channel.
-  const int64_t outer = channels_last ? g.bins() : count;
-  const int64_t inner = channels_last ? count : g.bins();
-  const int64_t outer_stride = channels_last ? g.channels : g.bins();
+  const int64_t outer = g.channels_last ? g.bins() : count;
+  const int64_t inner = g.channels_last ? count : g.bins();
+  const int64_t outer_stride = g.channels_last ? g.channels : g.bins();
   bool valid = true;
   for (int64_t o = 0; o < outer; ++o, grad += outer_stride, place += outer_stride) {
     for (int64_t i = 0; i < inner; ++i) {
       if (place[i] >= 0 && place[i] < pixels) {
-        planes[(channels_last ? i : o) * pixels + place[i]] += grad[i];
+        planes[(g.channels_last ? i : o) * pixels + place[i]] += grad[i];
       } else {
         valid &= place[i] == -1;
       }
@@ -214,7 +202,6 @@ void run_backward(
     const at::Tensor& argmax,
     const at::Tensor& boxes,
     const Geometry& g,
-    bool channels_last,
     at::Tensor& grad_features) {
   check_image_indices<T>(boxes, g.images);
   const T* grad_out = grad.const_data_ptr<T>();
@@ -226,24 +213,24 @@ void run_backward(
   const int64_t blocks = (g.channels + block - 1) / block;
   std::atomic<bool> valid{true};
   at::parallel_for(0, g.images * blocks, 1, [&](int64_t begin, int64_t end) {
-    std::vector<T> scratch(channels_last ? block * pixels : 0);
+    std::vector<T> scratch(g.channels_last ? block * pixels : 0);
     for (int64_t task = begin; task < end; ++task) {
       const int64_t image = task / blocks;
       const int64_t channel = task % blocks * block;
       const int64_t count = std::min(block, g.channels - channel);
       T* map = grad_in + image * g.channels * pixels;
-      T* planes = channels_last ? scratch.data() : map + channel * pixels;
+      T* planes = g.channels_last ? scratch.data() : map + channel * pixels;
       std::fill(scratch.begin(), scratch.end(), T(0));
       for (int64_t k = 0; k < boxes.size(0); ++k) {
         if (static_cast<int64_t>(box[k * 5]) == image) {
           const int64_t from =
-              k * g.channels * g.bins() + channel * (channels_last ? 1 : g.bins());
-          if (!add_box<T>(grad_out + from, place + from, planes, g, channels_last, count)) {
+              k * g.channels * g.bins() + channel * (g.channels_last ? 1 : g.bins());
+          if (!add_box<T>(grad_out + from, place + from, planes, g, count)) {
             valid = false;
           }
         }
       }
-      for (int64_t pixel = 0; channels_last && pixel < pixels; ++pixel) {
+      for (int64_t pixel = 0; g.channels_last && pixel < pixels; ++pixel) {
         for (int64_t c = 0; c < count; ++c) {
           map[pixel * g.channels + channel + c] = planes[c * pixels + pixel];
         }
@@ -257,20 +244,16 @@ void run_backward(
 std::tuple<at::Tensor, at::Tensor> roi_pool_cpu(
     const at::Tensor& features,
     const at::Tensor& boxes,
-    double spatial_scale,
-    int64_t pooled_height,
-    int64_t pooled_width) {
-  check_roi_inputs(features, boxes, pooled_height, pooled_width);
+    const RoiParams& params) {
+  check_roi_inputs(features, boxes, params);
   check_pixels(features.size(2), features.size(3));
   const bool channels_last = is_channels_last(features);
   const auto format = memory_format(channels_last);
   const auto type = compute_type(features);
-  const Geometry g{
-      features.size(0), features.size(1), features.size(2), features.size(3),
-      pooled_height, pooled_width, spatial_scale};
+  const Geometry g(params, features.sizes(), boxes.size(0), channels_last);
   const auto options = features.options().memory_format(format);
   auto output =
-      at::empty({boxes.size(0), g.channels, pooled_height, pooled_width}, options.dtype(type));
+      at::empty({g.boxes, g.channels, g.pooled_height, g.pooled_width}, options.dtype(type));
   auto argmax = at::empty(output.sizes(), options.dtype(at::kInt));
   if (output.numel() > 0) {
     auto input = features.to(type);
@@ -280,7 +263,7 @@ std::tuple<at::Tensor, at::Tensor> roi_pool_cpu(
     }
     const auto coordinates = boxes.to(type).contiguous();
     AT_DISPATCH_FLOATING_TYPES(type, "roi_pool_cpu", [&] {
-      run_forward<scalar_t>(input, coordinates, g, channels_last, output, argmax);
+      run_forward<scalar_t>(input, coordinates, g, output, argmax);
     });
   }
   return {output.to(features.scalar_type()), argmax};
@@ -301,15 +284,12 @@ at::Tensor roi_pool_backward_cpu(
   if (grad.numel() > 0 && grad_features.numel() > 0) {
     check_pooled_size(grad.size(2), grad.size(3));
     check_pixels(input_size[2], input_size[3]);
-    const Geometry g{
-        input_size[0], input_size[1], input_size[2], input_size[3], grad.size(2), grad.size(3),
-        /*spatial_scale=*/0};
+    const Geometry g = backward_geometry({}, input_size, grad, channels_last);
     const auto dense_grad = grad.to(type).contiguous(format);
     const auto dense_argmax = argmax.contiguous(format);
     const auto coordinates = boxes.to(type).contiguous();
     AT_DISPATCH_FLOATING_TYPES(type, "roi_pool_backward_cpu", [&] {
-      run_backward<scalar_t>(
-          dense_grad, dense_argmax, coordinates, g, channels_last, grad_features);
+      run_backward<scalar_t>(dense_grad, dense_argmax, coordinates, g, grad_features);
     });
   }
   return grad_features.to(grad.scalar_type());
@@ -318,7 +298,7 @@ at::Tensor roi_pool_backward_cpu(
 }  // namespace
 
 TORCH_LIBRARY_IMPL(step, CPU, m) {
-  m.impl("roi_pool", &roi_pool_cpu);
+  m.impl("roi_pool", &Listed<RoiPool::Signature, &roi_pool_cpu>::call);
   m.impl("_roi_pool_backward", &roi_pool_backward_cpu);
 }
 

@@ -12,20 +12,10 @@
 #include "../common/checks.h"
 #include "../common/cuda.h"
 #include "bins.h"
+#include "roi_pool.h"
 
 namespace step {
 namespace {
-
-struct Geometry {
-  int64_t images, channels, height, width;
-  int64_t boxes, pooled_height, pooled_width;
-  double spatial_scale;
-  bool channels_last;
-
-  int64_t outputs() const {
-    return boxes * channels * pooled_height * pooled_width;
-  }
-};
 
 template <typename A>
 __device__ int64_t image_index(const A* box, const Geometry& g) {
@@ -92,18 +82,14 @@ __global__ void backward_kernel(
 std::tuple<at::Tensor, at::Tensor> roi_pool_cuda(
     const at::Tensor& features,
     const at::Tensor& boxes,
-    double spatial_scale,
-    int64_t pooled_height,
-    int64_t pooled_width) {
-  check_roi_inputs(features, boxes, pooled_height, pooled_width);
+    const RoiParams& params) {
+  check_roi_inputs(features, boxes, params);
   check_pixels(features.size(2), features.size(3));
   const c10::cuda::CUDAGuard guard(features.device());
   const bool channels_last = is_channels_last(features);
-  const Geometry g{
-      features.size(0), features.size(1), features.size(2), features.size(3), boxes.size(0),
-      pooled_height, pooled_width, spatial_scale, channels_last};
+  const Geometry g(params, features.sizes(), boxes.size(0), channels_last);
   const auto options = features.options().memory_format(memory_format(channels_last));
-  auto output = at::empty({g.boxes, g.channels, pooled_height, pooled_width}, options);
+  auto output = at::empty({g.boxes, g.channels, g.pooled_height, g.pooled_width}, options);
   auto argmax = at::empty(output.sizes(), options.dtype(at::kInt));
   if (output.numel() == 0) {
     return {output, argmax};
@@ -139,9 +125,7 @@ at::Tensor roi_pool_backward_cuda(
   if (grad.numel() == 0 || grad_features.numel() == 0) {
     return grad_features.to(grad.scalar_type());
   }
-  const Geometry g{
-      input_size[0], input_size[1], input_size[2], input_size[3], grad.size(0), grad.size(2),
-      grad.size(3), /*spatial_scale=*/0, channels_last};
+  const Geometry g = backward_geometry({}, input_size, grad, channels_last);
   const auto dense_grad = grad.contiguous(format);
   const auto dense_argmax = argmax.contiguous(format);
   const auto coordinates = boxes.to(type).contiguous();
@@ -161,7 +145,7 @@ at::Tensor roi_pool_backward_cuda(
 }  // namespace
 
 TORCH_LIBRARY_IMPL(step, CUDA, m) {
-  m.impl("roi_pool", &roi_pool_cuda);
+  m.impl("roi_pool", &Listed<RoiPool::Signature, &roi_pool_cuda>::call);
   m.impl("_roi_pool_backward", &roi_pool_backward_cuda);
 }
 
