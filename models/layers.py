@@ -1,6 +1,7 @@
-"""3D convolution units and the two ways of padding that released I3D weights expect.
+"""3D convolution units and max pooling with the padding that released I3D weights expect.
 
-Shapes: `[B, C, T, H, W]` throughout.
+Letters: N clips or tubes, C channels, T feature steps, H, W, P side of a pooled grid. Shapes are
+`[N, C, T, H, W]` where nothing else is said.
 """
 
 from __future__ import annotations
@@ -26,7 +27,7 @@ class Freeze:
 
 
 class FreezableBatchNorm3d(nn.BatchNorm3d):
-    """Batch norm of which `freeze` says what is trained."""
+    """Batch norm; `freeze` says which of its values training leaves as they are."""
 
     def __init__(self, channels: int, freeze: Freeze):
         super().__init__(channels, eps=1e-5)
@@ -79,44 +80,46 @@ class ConvUnit(nn.Module):
 
 
 class MaxPool(nn.Module):
-    """Max pooling over SAME padding with zeros, in ceil mode.
-
-    after_relu: nothing in the input is below the zeros around it. `models.step.inference` sets it;
-    the maximum is then taken over space and over time apart, which is faster, and equal but for
-    whom of two equal values the gradient goes to.
-    """
+    """Max pooling with SAME padding by zeros, in ceil mode: `[N, C, T, H, W]` to a smaller map."""
 
     def __init__(self, kernel: Triple, stride: Triple):
         super().__init__()
         self.kernel, self.stride = kernel, stride
         self.pads = same_padding(kernel, stride)
-        self.after_relu = False
 
     def forward(self, x: Tensor) -> Tensor:
-        if self.after_relu:
-            x = self._pool_space(x)
-            return x if self.kernel[0] == 1 else self._pool_time(x)
         x = F.pad(x, self.pads)
         return F.max_pool3d(x, self.kernel, self.stride, ceil_mode=True)
 
+
+class MaxPoolAfterReLU(MaxPool):
+    """The same for inputs that are nowhere below 0, the value of the padding; faster on a CPU.
+
+    Takes the maximum over space first and over time afterwards. The values are equal; of two equal
+    inputs another one may get the gradient, so that only inference uses it.
+    """
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = self._pool_space(x)  # [N, C, T, H', W']
+        return x if self.kernel[0] == 1 else self._pool_time(x)  # [N, C, T', H', W']
+
     def _pool_space(self, x: Tensor) -> Tensor:
-        """The maximum over H and W; what lies outside counts for nothing, as zeros would."""
+        """The maximum over H and W. Padding with -infinity gives what zeros would."""
         kernel, stride, front = self.kernel[1:], self.stride[1:], (self.pads[2], self.pads[0])
         images, sizes = fold_steps(x), list(zip(x.shape[3:], kernel, stride, strict=True))
         plain = [plain_count(*s, padding) for s, padding in zip(sizes, front, strict=True)]
         if plain != [window_count(*size) for size in sizes]:
             images, front = F.pad(images, self.pads[:4]), (0, 0)
-        pooled = F.max_pool2d(images, kernel, stride, front, ceil_mode=True)
+        pooled = F.max_pool2d(images, kernel, stride, front, ceil_mode=True)  # [N * T, C, H', W']
         return unfold_steps(pooled, x.shape[2])
 
     def _pool_time(self, x: Tensor) -> Tensor:
-        """The maximum over T, one neighbour after the other."""
+        """The maximum over T: each window's own step, then its neighbours one after the other."""
         kernel, stride, front = self.kernel[0], self.stride[0], self.pads[4]
         steps = x.shape[2]
         count = window_count(steps, kernel, stride)
-        # Every window's own step first, then each of the others where it is inside.
         own = x[:, :, : (count - 1) * stride + 1 : stride]
-        pooled = own.clone(memory_format=memory_format_of(x))
+        pooled = own.clone(memory_format=memory_format_of(x))  # [N, C, T', H, W]
         for offset in range(-front, kernel - front):
             first = -(min(offset, 0) // stride)
             last = min(count, -(-(steps - offset) // stride))
@@ -129,7 +132,7 @@ class MaxPool(nn.Module):
 
 
 def memory_format_of(x: Tensor) -> torch.memory_format:
-    """How `x` `[B, C, T, H, W]` lies in memory; PyTorch cannot tell of a part of a tensor."""
+    """The memory format of `x`, also of a slice, of which PyTorch does not tell it."""
     return torch.channels_last_3d if x.stride(1) == 1 else torch.contiguous_format
 
 
@@ -159,13 +162,13 @@ def init_new_layers(module: nn.Module) -> None:
 
 def flatten_steps(x: Tensor) -> Tensor:
     """`[N, C, T, P, P]` to `[N, T, C * P * P]`: each feature step flattened, channel first."""
-    return x.transpose(1, 2).flatten(2)
+    return x.transpose(1, 2).flatten(2)  # [N, T, C * P * P]
 
 
 def fold_steps(x: Tensor) -> Tensor:
     """`[N, C, T, H, W]` to `[N * T, C, H, W]`: every feature step an image."""
     n, c, t, h, w = x.shape
-    return x.transpose(1, 2).reshape(n * t, c, h, w)
+    return x.transpose(1, 2).reshape(n * t, c, h, w)  # [N * T, C, H, W]
 
 
 def unfold_steps(x: Tensor, steps: int) -> Tensor:
