@@ -1,7 +1,9 @@
 """What the rooms hand to each other: clips with their targets, and a step's output.
 
-`models` and `data` never import each other; both know these types. Letters: B clips, F frames,
-G annotated persons, C classes, N tubes, R reach of the anticipation in clips.
+`models` and `data` never import each other; both know these types.
+
+Letters: B clips, F frames, C channels, H, W, M proposals of a clip, G annotated persons, K classes,
+N tubes of a batch, T feature steps of a clip, T' of a tube, R reach of the anticipation in clips.
 """
 
 from __future__ import annotations
@@ -16,10 +18,18 @@ from torch import Tensor
 
 @dataclass(frozen=True, order=True)
 class ClipKey:
-    """Names an image of a dataset: the key frame of `video` at `timestamp` seconds."""
+    """Names a clip of a dataset by its key frame.
+
+    timestamp: where the key frame is in `video`, in `unit`: whole seconds on AVA ("second"), the
+    number of a frame on UCF101-24 ("frame").
+    """
 
     video: str
     timestamp: int
+    unit: str = "second"
+
+    def __str__(self) -> str:
+        return f"video {self.video}, {self.unit} {self.timestamp}"
 
 
 @dataclass(frozen=True)
@@ -52,7 +62,7 @@ class ClipTargets:
     """The persons annotated on one clip's key frame.
 
     boxes: `[G, 4]` float32, pixels of the resized image.
-    labels: `[G, C]` float32, 1 where the person does the action.
+    labels: `[G, K]` float32, 1 where the person does the action.
     neighbors: `[G, R, 2, 4]` float32 pixels; `[:, r, 0]` is the same person's box `r + 1` clips
         before, `[:, r, 1]` after.
     neighbor_valid: `[G, R, 2]` bool, whether that box was annotated.
@@ -144,9 +154,9 @@ def collate_clips(samples: list[ClipSample]) -> ClipBatch:
 
 @dataclass
 class StepOutput:
-    """What one progressive step says about all N = sum M_i tubes of a batch, clips in order.
+    """The predictions of one progressive step for all N = sum M_i tubes of a batch, clips in order.
 
-    scores: `[N, C]` class probabilities of the tubes.
+    scores: `[N, K]` class probabilities of the tubes.
     tubes: `[N, T', 4]` regressed boxes in pixels, one per feature step, before clipping.
     before, after: `[N, T, 4]` anticipated boxes of the clip before and after, or `None` where the
         step's head does not anticipate.

@@ -131,8 +131,7 @@ class AvaClips(Dataset[ClipSample]):
 
     def describe(self, index: int) -> str:
         """Return the video and second of sample `index`, for messages."""
-        key = self.keys[index]
-        return f"video {key.video}, second {key.timestamp}"
+        return str(self.keys[index])
 
     def collate(self, samples: list[ClipSample]) -> ClipBatch:
         """Join samples into a batch; see `collate_clips`."""

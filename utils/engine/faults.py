@@ -41,7 +41,7 @@ class Statistics:
 def describe_fault(losses: Losses, batch: ClipBatch, model: nn.Module) -> str:
     """The loss parts that are not finite with their values, the clips, and broken parameters."""
     bad = [f"{name} is {v.item():g}" for name, v in losses.items() if not torch.isfinite(v)]
-    clips = ", ".join(f"{key.video} second {key.timestamp}" for key in batch.keys)
+    clips = ", ".join(f"{key.video} {key.unit} {key.timestamp}" for key in batch.keys)
     broken = [n for n, p in model.named_parameters() if not torch.isfinite(p).all()]
     parameters = ""
     if broken:
@@ -85,11 +85,17 @@ class TargetsPart(TypedDict):
     neighbor_valid: Tensor
 
 
-class KeyPart(TypedDict):
+class NamedKey(TypedDict):
     """See `ClipKey`."""
 
     video: Name
     timestamp: int
+
+
+class KeyPart(NamedKey, total=False):
+    """With what older files lack."""
+
+    unit: Name
 
 
 class BatchPart(TypedDict):
