@@ -23,7 +23,7 @@ def run_pass(detector, persons=(2, 1), seeds=(5, 6), **changes):
     return training, steps, (images, proposals, targets)
 
 
-def test_pools_are_what_the_detector_hands_on_in_eval_mode():
+def test_candidates_are_what_the_detector_hands_on_in_eval_mode():
     detector = tiny_detector(dropout=0.5)
     detector.eval()
     images, proposals = random_clips(detector, 2), [random_boxes(4), random_boxes(6, seed=3)]
@@ -31,15 +31,15 @@ def test_pools_are_what_the_detector_hands_on_in_eval_mode():
         outputs = detector(images, proposals)
         features = detector.extract(images)
     detector.train()
-    pools = DetectionPass(detector, TAUS).make_pools(features, proposals)
+    candidates = DetectionPass(detector, TAUS).make_candidates(features, proposals)
     assert detector.heads.training
-    assert pools[1].counts == [4, 6]
-    assert torch.allclose(pools[1].scores, outputs[0].scores)
+    assert candidates[1].counts == [4, 6]
+    assert torch.allclose(candidates[1].scores, outputs[0].scores)
     handed_on = detector.next_tubes(2, outputs[1], features)
     assert handed_on.shape == (10, 9, 4)
-    assert torch.allclose(pools[2].tubes, handed_on, atol=1e-4)
+    assert torch.allclose(candidates[2].tubes, handed_on, atol=1e-4)
     first = make_valid(replicate_boxes(torch.cat(proposals), 3), 32, 32)
-    assert torch.equal(pools[0].tubes, first)
+    assert torch.equal(candidates[0].tubes, first)
 
 
 def test_targets_decode_to_the_persons_they_came_from():
@@ -47,7 +47,7 @@ def test_targets_decode_to_the_persons_they_came_from():
     training, steps, (images, proposals, targets) = run_pass(detector, persons=(2,), seeds=(5,))
     step = steps[0]
     sample = training._sample(
-        0, training.make_pools(detector.extract(images).detach(), proposals)[0], targets, [5]
+        0, training.make_candidates(detector.extract(images).detach(), proposals)[0], targets, [5]
     )
     boxes = decode_boxes(step.delta_targets, proposals[0][sample.index])
     expected = targets[0].boxes[sample.person]
@@ -73,9 +73,9 @@ def test_neighbour_targets_are_coded_against_the_first_and_last_chunk():
     targets[0].neighbors[:, 1] += 3.0
     images, proposals = random_clips(detector, 1), [random_boxes(12)]
     steps = training(clip_batch(images, proposals, targets, [5]))
-    pools = training.make_pools(detector.extract(images).detach(), proposals)
-    sample = training._sample(2, pools[2], targets, [5])
-    tubes = pools[2].tubes[sample.index]
+    candidates = training.make_candidates(detector.extract(images).detach(), proposals)
+    sample = training._sample(2, candidates[2], targets, [5])
+    tubes = candidates[2].tubes[sample.index]
     references = torch.stack([tubes[:, 1], tubes[:, 7]], dim=1)
     boxes = decode_boxes(steps[2].neighbor_targets, references)
     expected = targets[0].neighbors[sample.person][:, 1]
@@ -107,7 +107,7 @@ def test_the_candidate_pass_leaves_head_statistics_alone():
     detector = tiny_detector().train()
     features = detector.extract(random_clips(detector, 1)).detach()
     before = {k: v.clone() for k, v in detector.heads.state_dict().items()}
-    DetectionPass(detector, TAUS).make_pools(features, [random_boxes(5)])
+    DetectionPass(detector, TAUS).make_candidates(features, [random_boxes(5)])
     assert all(torch.equal(before[k], v) for k, v in detector.heads.state_dict().items())
 
 

@@ -6,9 +6,16 @@ import torch
 from tests.helpers import random_boxes
 from utils.geometry.boxes import box_iou
 from utils.geometry.tubes import (
+    SCHEDULES,
+    anticipated_clip,
     center_steps,
     extend_tubes,
+    first_chunk,
+    is_extended_after,
+    key_box,
     key_box_index,
+    last_chunk,
+    middle_box,
     replicate_boxes,
     tube_iou,
 )
@@ -26,6 +33,29 @@ def lefts(tubes: torch.Tensor) -> list[float]:
 @pytest.mark.parametrize(("length", "clip", "index"), [(3, 3, 1), (9, 3, 4), (15, 3, 7), (9, 9, 4)])
 def test_key_box_is_the_middle_of_the_middle_chunk(length, clip, index):
     assert key_box_index(length, clip) == index
+
+
+def test_chunks_and_their_middle_boxes_are_those_of_the_diagram():
+    # Three chunks of T = 3: left edges 0 1 2, 3 4 5, 6 7 8; the key frame is 4.
+    tubes = moving_tube(*range(9))
+    assert lefts(first_chunk(tubes, 3)) == [0, 1, 2]
+    assert lefts(last_chunk(tubes, 3)) == [6, 7, 8]
+    assert middle_box(first_chunk(tubes, 3))[0, 0] == 1
+    assert middle_box(last_chunk(tubes, 3))[0, 0] == 7
+    assert key_box(tubes, 3)[0, 0] == 4
+    assert middle_box(moving_tube(5, 6, 7, 8))[0, 0] == 7  # of four the third
+
+
+def test_the_clips_that_a_longer_tube_anticipates_lie_further_away():
+    assert [anticipated_clip(chunks) for chunks in (1, 3, 5)] == [1, 2, 3]
+
+
+@pytest.mark.parametrize(
+    ("name", "steps"), [("spatial", []), ("temporal", [1]), ("temporal2", [0, 2])]
+)
+def test_the_schedule_says_after_which_steps_tubes_grow(name, steps):
+    chunks = SCHEDULES[name]
+    assert [step for step in range(4) if is_extended_after(step, chunks)] == steps
 
 
 def test_center_steps_of_nine_are_three_to_five():

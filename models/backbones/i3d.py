@@ -1,8 +1,8 @@
 """I3D: Inception v1 inflated to 3D (Carreira and Zisserman, CVPR 2017), cut as STEP uses it.
 
 The backbone runs to `mixed_4f`: 832 channels at 1/16 in space and 1/4 in time. `mixed_5b` and
-`mixed_5c` are the tail, of which every head and the context branch has a copy (paper, section 4.1).
-Module names are those of the public Kinetics state dict, so that it loads as it is.
+`mixed_5c` are the tail; every head and the context branch has a copy of it (docs/method.md,
+"Backbone"). Modules have the names of the public Kinetics state dict, so that it loads as it is.
 """
 
 from __future__ import annotations

@@ -9,7 +9,8 @@ from torch import Tensor, nn
 
 from models.ssn.stpp import Pyramid, pool_snippets, pool_ticks, stack_heads
 
-# Letters: n snippets, P proposals, S snippets of a proposal, D channels, K classes, T ticks.
+# Letters: n snippets, P proposals, S snippets of a proposal, D channels, M parts of the pyramid,
+# K classes, T ticks, W scores of a tick.
 
 
 class SegmentOutput(NamedTuple):
@@ -69,8 +70,10 @@ class SegmentDetector(nn.Module):
 
     def heads(self, features: Tensor, scaling: Tensor) -> SegmentOutput:
         """Scores of proposals by their snippets' features `[P, S, D]` and scaling `[P, 2]`."""
-        activity, completeness = pool_snippets(features, scaling, self.pyramid)
-        regression = self.regressor_fc(completeness)
+        activity, completeness = pool_snippets(
+            features, scaling, self.pyramid
+        )  # [P, D], [P, M * D]
+        regression = self.regressor_fc(completeness)  # [P, 2 K]
         return SegmentOutput(
             self.activity_fc(activity),
             self.completeness_fc(completeness),
@@ -80,8 +83,8 @@ class SegmentDetector(nn.Module):
     def forward(self, snippets: Tensor, scaling: Tensor) -> SegmentOutput:
         """Scores of P proposals by their snippets `[P, S, C, H, W]` and scaling `[P, 2]`."""
         count, length = snippets.shape[:2]
-        features = self.features(snippets.flatten(0, 1))
-        return self.heads(features.reshape(count, length, -1), scaling)
+        features = self.features(snippets.flatten(0, 1))  # [P * S, D]
+        return self.heads(features.reshape(count, length, -1), scaling)  # from [P, S, D]
 
     def dense(self, snippets: Tensor, release: bool | None = None) -> Tensor:
         """All scores of ticks `[n, C, H, W]`, `[n, W]`: what `pool` takes; see `stack_heads`.

@@ -24,6 +24,7 @@ from models.weights.origin import describe_fresh, describe_origin
 from models.weights.released import is_released, read_released_config, released_classes
 from utils.config.step import Config, ModelConfig
 from utils.formats.checkpoints import load_state, read_checkpoint
+from utils.geometry.tubes import is_extended_after
 from utils.structures import ClipSpec
 
 MOST_WEIGHTS = 2**30
@@ -43,7 +44,7 @@ def build_detector(config: ModelConfig, anticipate_always: bool = False) -> Step
     chunks = config.chunks
     heads = []
     for step in range(config.steps):
-        extends = step + 1 < config.steps and chunks[step + 1] > chunks[step]
+        extends = is_extended_after(step, chunks)
         heads.append(
             TwoBranchHead(
                 backbone.make_tail(),
@@ -134,7 +135,8 @@ def build_for_training(
 
 
 def initialize_from(detector: StepDetector, path: str | Path) -> set[str]:
-    """Start `detector` from a *cls* checkpoint, ours or the release's (paper, section 4.1).
+    """Start `detector` from a *cls* checkpoint, ours or the release's (docs/method.md, "Sampling
+    and targets").
 
     Backbone and context are taken over, and the one head into every step's head except the
     classifier. Layers that the *cls* stage lacks (the local branch) keep their fresh weights.

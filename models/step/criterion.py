@@ -1,4 +1,10 @@
-"""STEP's losses (paper, equation 1): classification, location, anticipated neighbours, per step."""
+"""STEP's losses: Eq. 2 of the paper, the sum of a step's parts; Eq. 3, its box loss.
+
+Classification, location (Eq. 3) and the anticipated neighbours (Eq. 5), for every step
+(docs/method.md, "Losses").
+
+Letters: n sampled tubes of a batch, K classes.
+"""
 
 from __future__ import annotations
 
@@ -13,9 +19,9 @@ from utils.system.distributed import all_sum, world_size
 
 @dataclass
 class StepSamples:
-    """One step's predictions for the n sampled tubes of a batch, beside what they should be.
+    """One step's predictions for the n sampled tubes of a batch, and their targets.
 
-    logits, labels: `[n, K]`; the labels of a tube that is no positive are zero.
+    logits, labels: `[n, K]`; a negative's labels are zero.
     deltas, delta_targets: `[n, 4]` coded boxes on the key frame; delta_mask: `[n]` bool.
     neighbor_deltas, neighbor_targets: `[n, 2, 4]` coded boxes of the clip before and after;
     neighbor_mask: `[n, 2]` bool. `None` where the step does not regress them.
@@ -34,9 +40,9 @@ class StepSamples:
 class StepCriterion(nn.Module):
     """Losses of all steps from their `StepSamples`.
 
-    Each loss is a sum divided by a count over *all* processes, times their number, so that the
-    mean of gradients that DistributedDataParallel takes equals the gradient of one process with
-    the whole batch, however unevenly the tubes fall.
+    Each loss is a sum divided by a count over *all* processes, times the number of processes.
+    DistributedDataParallel takes the mean of the gradients; that mean then equals the gradient of
+    one process with the whole batch, also where processes have different numbers of tubes.
     """
 
     def __init__(self, location_weight: float = 5.0, neighbor_weight: float = 1.0):
@@ -48,7 +54,7 @@ class StepCriterion(nn.Module):
         }
 
     def forward(self, samples: list[StepSamples]) -> dict[str, Tensor]:
-        """Every step's loss parts, `step<i>/<part>` before weighting, and `total`, weighted."""
+        """Every step's parts, `step<i>/<part>`, and `total`, their weighted sum (Eq. 2)."""
         parts: dict[str, tuple[Tensor, Tensor]] = {}
         for i, step in enumerate(samples, start=1):
             parts[f"step{i}/classification"] = self.classification(step)
@@ -71,7 +77,7 @@ class StepCriterion(nn.Module):
         return loss, loss.new_tensor(step.labels.numel())
 
     def location(self, step: StepSamples) -> tuple[Tensor, Tensor]:
-        """Smooth L1 (beta 1) of the key box: its sum, and the number of coordinates in it."""
+        """Smooth L1 (beta 1) of the key box (Eq. 3): its sum, and how many coordinates it sums."""
         assert step.deltas is not None
         return _masked_smooth_l1(step.deltas, step.delta_targets, step.delta_mask)
 
@@ -86,6 +92,6 @@ def _masked_smooth_l1(
 ) -> tuple[Tensor, Tensor]:
     assert targets is not None, "predictions come with targets"
     assert mask is not None, "targets come with a mask"
-    weights = mask[..., None].float()
-    loss = F.smooth_l1_loss(deltas.float(), targets, reduction="none", beta=1.0)
+    weights = mask[..., None].float()  # [..., 1]
+    loss = F.smooth_l1_loss(deltas.float(), targets, reduction="none", beta=1.0)  # [..., 4]
     return (loss * weights).sum(), weights.sum() * deltas.shape[-1]

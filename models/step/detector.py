@@ -1,15 +1,19 @@
-"""STEP's progressive loop (paper, Algorithm 1).
+"""STEP's progressive loop: Algorithm 1 of the paper is `StepDetector.forward`.
 
-    features <- backbone(window)                      once
+    features <- backbone(window)                      `extract`, once
     tubes    <- coarse proposals, replicated over T   34 boxes, the same for every clip
     for step = 1..S:
-        extend the tubes by a clip to either side     where the schedule says so (section 3.2)
-        classify and regress them                     with this step's own head (section 3.3)
-        tubes <- the regressed tubes, made valid
+        tubes <- the regressed tubes, a clip longer   `next_tubes` (Eq. 1); extended where the
+                 to either side if due, made valid    temporal schedule `chunks` grows (Eq. 4, 5)
+        classify and regress them                     `run_head` (`heads.py`), `decode`
     the last step's output is the detection
 
-Letters: B clips, F frames, N tubes of all clips together, T feature steps of a clip, T' of a tube,
-C channels, K classes.
+The schedule is an entry of `SCHEDULES` (`utils/geometry/tubes.py`), chosen by `model.schedule`. The
+facts that the code relies on: docs/method.md, "Tubes and steps".
+
+Letters: B clips, F frames, C channels of a frame, D channels of a feature, E of the context, h, w
+the map's height and width, N tubes of all clips together, T feature steps of a clip, T' of a tube,
+Tw of the window, P side of the pooled grid, K classes.
 """
 
 from __future__ import annotations
@@ -23,17 +27,23 @@ from models.backbones.base import Backbone
 from models.layers import fold_steps, unfold_steps
 from models.step.heads import ContextBranch, HeadOutput, TwoBranchHead
 from utils.geometry.boxes import decode_boxes, make_valid
-from utils.geometry.tubes import center_steps, extend_tubes, key_box_index, replicate_boxes
+from utils.geometry.tubes import (
+    center_steps,
+    extend_tubes,
+    first_chunk,
+    key_box_index,
+    last_chunk,
+    replicate_boxes,
+)
 from utils.ops import roi_align, roi_pool
 from utils.structures import ClipSpec, StepOutput
 
 
 @dataclass
 class Features:
-    """A batch of windows after the backbone, with what tubes need to find their place in them.
+    """The features of a batch of windows, with the size of the images that boxes refer to.
 
-    maps: `[B, C, Tw, H / 16, W / 16]`. context: `[B, D, Tw]` or `None`. height, width: of the
-    images, in pixels.
+    maps: `[B, D, Tw, h, w]`. context: `[B, E, Tw]` or `None`. height, width: of the images.
     """
 
     maps: Tensor
@@ -49,7 +59,8 @@ class Features:
 class StepDetector(nn.Module):
     """Backbone, context branch and one head per step; `models.build_detector` assembles them.
 
-    `chunks[s]` is the number of clips a tube of step `s` spans; `extension` how tubes grow.
+    chunks: the temporal schedule, for each step the clips that its tubes span. clip_steps: T.
+    extension: how tubes grow, see `extend_tubes`. pool_mode: "align" or "pool". pool_size: P.
     """
 
     def __init__(
@@ -99,11 +110,11 @@ class StepDetector(nn.Module):
         self._check_input(images, proposals)
         features = self.extract(images)
         clip_index = index_clips(proposals)
-        tubes = replicate_boxes(torch.cat(proposals).float(), self.clip_steps)
+        tubes = replicate_boxes(torch.cat(proposals).float(), self.clip_steps)  # [N, T, 4]
         outputs: list[StepOutput] = []
         for step in range(len(self.heads)):
             if step > 0:
-                tubes = self.next_tubes(step, outputs[-1], features)
+                tubes = self.next_tubes(step, outputs[-1], features)  # [N, T', 4]
             head_output = self.run_head(step, features, tubes, clip_index)
             outputs.append(self.decode(head_output, tubes))
         return outputs
@@ -117,10 +128,10 @@ class StepDetector(nn.Module):
         return Features(maps, context, images.shape[-2], images.shape[-1])
 
     def next_tubes(self, step: int, previous: StepOutput, features: Features) -> Tensor:
-        """The proposals `[N, T', 4]` of `step` from the step before: extended if due, then valid.
+        """The tubes `[N, T', 4]` that `step` starts from (Eq. 1): extended if due, then made valid.
 
-        Tubes are extended as regressed: a line through boxes cut at the image's border has another
-        slope than the person's motion.
+        previous: the output of the step before. Tubes are extended as regressed and clipped
+        afterwards: a line through clipped boxes would have another slope than the person's motion.
         """
         size = (features.height, features.width)
         tubes = previous.tubes
@@ -135,10 +146,11 @@ class StepDetector(nn.Module):
     ) -> HeadOutput:
         """Pool `tubes` `[N, T', 4]` of clips `clip_index` `[N]` and run the head of `step`."""
         length = tubes.shape[1]
-        pooled = self.pool(center_steps(features.maps, length, dim=2), tubes, clip_index)
+        maps = center_steps(features.maps, length, dim=2)  # [B, D, T', h, w]
+        pooled = self.pool(maps, tubes, clip_index)  # [N, D, T', P, P]
         context = features.context
         if context is not None:
-            context = center_steps(context, length, dim=2)[clip_index]
+            context = center_steps(context, length, dim=2)[clip_index]  # [N, E, T']
         key = None
         if self.key_frame_only and step == len(self.heads) - 1:
             key = key_box_index(length, self.clip_steps)
@@ -147,11 +159,12 @@ class StepDetector(nn.Module):
     def pool(self, maps: Tensor, tubes: Tensor, clip_index: Tensor) -> Tensor:
         """Pool each tube's box in feature step k from map k.
 
-        maps `[B, C, T', H, W]`, tubes `[N, T', 4]`, clip_index `[N]` give `[N, C, T', P, P]`.
+        maps `[B, D, T', h, w]`, tubes `[N, T', 4]`, clip_index `[N]` give `[N, D, T', P, P]`.
         """
         steps = maps.shape[2]
-        index = clip_index[:, None] * steps + torch.arange(steps, device=tubes.device)
-        boxes = torch.cat([index[..., None].to(tubes.dtype), tubes], dim=2).flatten(0, 1)
+        index = clip_index[:, None] * steps + torch.arange(steps, device=tubes.device)  # [N, T']
+        boxes = torch.cat([index[..., None].to(tubes.dtype), tubes], dim=2)  # [N, T', 5]
+        boxes = boxes.flatten(0, 1)  # [N * T', 5]
         scale = 1.0 / self.backbone.input_spec.spatial_stride
         size = (self.pool_size, self.pool_size)
         if self.pool_mode == "align":
@@ -159,7 +172,7 @@ class StepDetector(nn.Module):
             pooled = roi_align(fold_steps(maps), boxes, size, scale, 0, False)
         else:
             pooled = roi_pool(fold_steps(maps), boxes, size, scale)
-        return unfold_steps(pooled, steps)
+        return unfold_steps(pooled, steps)  # [N, D, T', P, P]
 
     def decode(self, head: HeadOutput, tubes: Tensor) -> StepOutput:
         """Turn a head's output into probabilities and boxes, decoded frame by frame.
@@ -168,11 +181,12 @@ class StepDetector(nn.Module):
         A head without a local branch leaves the tubes where they are.
         """
         t, key = self.clip_steps, key_box_index(tubes.shape[1], self.clip_steps)
+        first, last = first_chunk(tubes, t), last_chunk(tubes, t)  # [N, T, 4]
         if head.deltas is not None and head.deltas.shape[1] < tubes.shape[1]:
-            tubes, key = tubes[:, key : key + 1], 0
+            tubes, key = tubes[:, key : key + 1], 0  # only the key box was regressed: [N, 1, 4]
         decoded = tubes if head.deltas is None else decode_boxes(head.deltas, tubes)
-        before = None if head.before is None else decode_boxes(head.before, tubes[:, :t])
-        after = None if head.after is None else decode_boxes(head.after, tubes[:, -t:])
+        before = None if head.before is None else decode_boxes(head.before, first)
+        after = None if head.after is None else decode_boxes(head.after, last)
         return StepOutput(head.logits.float().sigmoid(), decoded, before, after, decoded[:, key])
 
     def _check_input(self, images: Tensor, proposals: list[Tensor]) -> None:
@@ -205,7 +219,7 @@ class StepDetector(nn.Module):
 
 
 def index_clips(per_clip: list[Tensor]) -> Tensor:
-    """The clip `[N]` that each row of the joined tensors came from."""
+    """The clip `[N]` of each row when the tensors `[M_i, ...]` of the clips are joined."""
     return torch.cat(
         [boxes.new_full((len(boxes),), i, dtype=torch.int64) for i, boxes in enumerate(per_clip)]
     )

@@ -1,7 +1,10 @@
-"""The two-branch head of a step and the scene context (paper, section 3.3 and figure 3).
+"""The two-branch head of a step and the scene context (paper, Figure 3); anticipation is Eq. 5.
 
-Letters: N tubes, C channels of the backbone, T' feature steps of the tube, T of a clip, P side of
-the pooled grid, K classes.
+The global branch says what a tube does, the local branch where it is (docs/method.md, "Heads").
+
+Letters: B clips, N tubes, D channels of the backbone, E of its tail, R channels that a branch
+flattens (`fc_dim`), T' feature steps of the tube, T of a clip, P side of the pooled grid,
+K classes.
 """
 
 from __future__ import annotations
@@ -16,7 +19,7 @@ from models.layers import MaxPool, flatten_steps, fold_steps, init_new_layers, u
 
 
 class ContextBranch(nn.Module):
-    """What the whole scene says: the backbone's tail on the whole map, averaged over space."""
+    """The scene's features: the backbone's tail on the whole map, averaged over space."""
 
     def __init__(self, tail: nn.Module):
         super().__init__()
@@ -24,15 +27,15 @@ class ContextBranch(nn.Module):
         self.tail = tail
 
     def forward(self, features: Tensor) -> Tensor:
-        """`[B, C, T', H, W]` to `[B, D, T']`, D the tail's channels."""
-        return self.tail(self.pool(features)).mean(dim=(3, 4))
+        """`[B, D, T', h, w]` to `[B, E, T']`."""
+        return self.tail(self.pool(features)).mean(dim=(3, 4))  # [B, E, T']
 
 
 class Bottleneck(nn.Module):
     """A residual bottleneck over `[N, in, H, W]`; no bias, no norm.
 
-    ReLU after every convolution of the main path but the last, none on the shortcut, one after
-    the sum. Where `in_channels` differs from `channels` a 1x1 convolution is the shortcut.
+    ReLU follows the first two convolutions of the main path, and the sum. The shortcut is a 1x1
+    convolution where `in_channels` differs from `channels`, else the identity.
     """
 
     def __init__(self, in_channels: int, channels: int):
@@ -68,10 +71,10 @@ class HeadOutput:
 
 
 class TwoBranchHead(nn.Module):
-    """One step's head: what a tube does (global branch) and where it is (local branch).
+    """One step's head: classifies a tube (global branch) and regresses its boxes (local branch).
 
-    `context_channels` is 0 without the context branch. `anticipate` adds the two regressors of
-    the clips before and after (location anticipation, paper section 3.2).
+    tail: of the backbone. context_channels: 0 without the context branch. anticipate: adds the
+    regressors of the clips before and after (Eq. 5).
     """
 
     def __init__(
@@ -118,12 +121,12 @@ class TwoBranchHead(nn.Module):
     def forward(
         self, pooled: Tensor, context: Tensor | None, only: int | None = None
     ) -> HeadOutput:
-        """Predict from `pooled` `[N, C, T', P, P]` and each tube's `context` `[N, D, T']`.
+        """Predict from `pooled` `[N, D, T', P, P]` and each tube's `context` `[N, E, T']`.
 
-        With `only`, boxes are regressed on that feature step alone: deltas are `[N, 1, 4]`.
+        only: regress boxes on that feature step alone; deltas are then `[N, 1, 4]`.
         """
-        reduced = self.global_reduce(self.tail(pooled))
-        logits = self._classify(reduced, context)
+        reduced = self.global_reduce(self.tail(pooled))  # [N, R, T', P, P]
+        logits = self._classify(reduced, context)  # [N, K]
         if not self.has_local:
             return HeadOutput(logits, None, None, None)
         if only is None:
@@ -134,26 +137,27 @@ class TwoBranchHead(nn.Module):
 
     def _classify(self, reduced: Tensor, context: Tensor | None) -> Tensor:
         """Logits `[N, K]`: one linear classifier on every feature step, averaged over time."""
-        flat = flatten_steps(reduced)
+        flat = flatten_steps(reduced)  # [N, T', R * P * P]
         if context is not None:
-            flat = torch.cat([flat, context.transpose(1, 2)], dim=2)
-        return self.classifier(self.dropout(flat)).mean(dim=1)
+            flat = torch.cat([flat, context.transpose(1, 2)], dim=2)  # [N, T', R * P * P + E]
+        return self.classifier(self.dropout(flat)).mean(dim=1)  # [N, K]
 
     def _locate(
         self, pooled: Tensor, reduced: Tensor
     ) -> tuple[Tensor, Tensor | None, Tensor | None]:
-        """Deltas of every feature step, and those anticipated for the clips before and after."""
-        deltas, flat = self._regress(pooled, reduced)
+        """Deltas of every feature step, and of the clips before and after (Eq. 5)."""
+        deltas, flat = self._regress(pooled, reduced)  # [N, T', 4], [N, T', R * P * P]
         if not self.anticipates:
             return deltas, None, None
         t = self.clip_steps
-        before = deltas[:, :t] + self.regressor_before(flat[:, :t])
-        after = deltas[:, -t:] + self.regressor_after(flat[:, -t:])
+        before = deltas[:, :t] + self.regressor_before(flat[:, :t])  # [N, T, 4]
+        after = deltas[:, -t:] + self.regressor_after(flat[:, -t:])  # [N, T, 4]
         return deltas, before, after
 
     def _regress(self, pooled: Tensor, reduced: Tensor) -> tuple[Tensor, Tensor]:
-        """Deltas `[N, T', 4]` of the feature steps given, and what they are regressed from."""
+        """Deltas `[N, T', 4]` of the given feature steps, and the features behind them."""
         steps = pooled.shape[2]
-        local = self.local_reduce(self.local(fold_steps(torch.cat([pooled, reduced], dim=1))))
-        flat = flatten_steps(unfold_steps(self.dropout(local), steps))
+        images = fold_steps(torch.cat([pooled, reduced], dim=1))  # [N * T', D + R, P, P]
+        local = self.local_reduce(self.local(images))  # [N * T', R, P, P]
+        flat = flatten_steps(unfold_steps(self.dropout(local), steps))  # [N, T', R * P * P]
         return self.regressor(flat), flat

@@ -1,4 +1,6 @@
-"""Learning rates by what a layer has seen before (paper, section 4.1; release)."""
+"""Learning rates: new layers learn fastest, pre-trained ones slower (docs/method.md, "Learning
+rates"). The divisors of the backbone's stages are the backbone's own, `Backbone.rate_divisors`.
+"""
 
 from __future__ import annotations
 
@@ -27,7 +29,7 @@ def parameter_groups(
     """Optimiser groups: weights and biases of each rate.
 
     New layers learn at `det_lr`, the backbone's tail in heads and context at `det_lr0`, the
-    backbone at `base_lr` over the divisor of its stage. Biases have twice the rate and no decay.
+    backbone at `base_lr` divided by its stage's divisor. Biases have twice the rate and no decay.
     Frozen parameters are in no group.
     """
     groups: dict[tuple[float, bool], list[nn.Parameter]] = {}

@@ -1,7 +1,10 @@
-"""Which tubes a step trains on, and what each of them is taught (paper, section 3.4).
+"""Which tubes a step trains on, and what each of them is taught (paper, network training).
 
-Plain functions on the overlaps of one clip's boxes on the key frame: M candidates, G annotated
-persons, n samples. In NumPy: on a few dozen boxes PyTorch's start takes longer than the work.
+docs/method.md, "Sampling and targets", has the rules. Pure functions on the overlaps of one clip's
+boxes on the key frame. They use NumPy: for a few dozen boxes the overhead of PyTorch's calls is
+larger than the work.
+
+Letters: M candidates, G annotated persons, n samples, K classes.
 """
 
 from __future__ import annotations
@@ -46,10 +49,10 @@ class Drawn:
 
 
 def cut_candidates(scores: np.ndarray, limit: int) -> tuple[np.ndarray, np.ndarray]:
-    """Reduce candidates to at most `limit`: rows kept, best first, and the score of each.
+    """Reduce candidates to at most `limit`: the rows kept, best first, and the score of each.
 
-    scores: `[M, C]`. Each class's best `2 * floor(limit / C)` tubes, and what ties with the last of
-    them, are joined, sorted by score, each tube kept once at its best score.
+    scores: `[M, K]`. Takes each class's best `2 * floor(limit / K)` tubes, and those that tie with
+    the last of them. A tube counts once, at its best score.
     """
     candidates, classes = scores.shape
     per_class = max(2 * (limit // classes), 1)
@@ -106,7 +109,7 @@ def sample_candidates(
 
 
 def join_samples(samples: list[Sample], counts: list[int], targets: list[ClipTargets]) -> Drawn:
-    """Join what was drawn clip by clip. counts: the candidates of each clip."""
+    """Join the samples of the clips. counts: candidates of each clip."""
     persons = [len(target.boxes) for target in targets]
     joined = np.concatenate(
         [
@@ -128,7 +131,7 @@ def join_samples(samples: list[Sample], counts: list[int], targets: list[ClipTar
 
 
 def clip_slices(counts: list[int]) -> list[slice]:
-    """Where each clip's rows are in the joined tensors."""
+    """The rows of each clip in the joined tensors."""
     ends = np.cumsum(counts).tolist()
     return [slice(end - count, end) for count, end in zip(counts, ends, strict=True)]
 

@@ -1,7 +1,11 @@
-"""The training passes of the two stages: from a batch to predictions beside their targets.
+"""The training passes of the two stages: from a batch to each step's predictions and targets.
 
-Wrapped in DistributedDataParallel as a whole, so that everything with a gradient is inside one
-`forward`. Losses are the criterion's business.
+`DetectionPass` is the paper's training of the progressive loop, `ClassificationPass` its
+classification pre-training (docs/method.md, "Sampling and targets"). Losses are in `criterion.py`.
+DistributedDataParallel wraps a pass as a whole, so one `forward` holds everything with a gradient.
+
+Letters: B clips, M candidates of all clips together, n samples of all clips, T feature steps of a
+clip, T' of a tube, K classes, R clips that neighbours reach.
 """
 
 from __future__ import annotations
@@ -27,15 +31,24 @@ from utils.config.step import TrainConfig
 from utils.engine.profiling import section
 from utils.geometry.boxes import box_iou, encode_boxes
 from utils.geometry.jitter import jitter_boxes
-from utils.geometry.tubes import key_box_index, replicate_boxes
+from utils.geometry.tubes import (
+    anticipated_clip,
+    first_chunk,
+    is_extended_after,
+    key_box,
+    last_chunk,
+    middle_box,
+    replicate_boxes,
+)
 from utils.structures import ClipBatch, ClipTargets
 
 
 @dataclass
-class Pool:
-    """A step's candidate tubes, clip after clip: `tubes` `[M, T', 4]`, `scores` `[M, C]`.
+class Candidates:
+    """The tubes that a step's samples are drawn from, clip after clip.
 
-    counts: candidates of each clip. The first step's have no scores yet.
+    tubes: `[M, T', 4]`. scores: `[M, K]`, class probabilities of the step before; `None` for the
+    first step. counts: candidates of each clip.
     """
 
     tubes: Tensor
@@ -46,8 +59,8 @@ class Pool:
 class DetectionPass(nn.Module):
     """Stage *step*: every step trains on tubes sampled from what the steps before it make.
 
-    A pass without gradients runs steps 1 to S-1 on all proposals and keeps each one's output as
-    the next step's candidates; then each head sees its samples, with gradients (section 3.4).
+    A pass without gradients runs steps 1 to S - 1 on all proposals. Each step's output makes the
+    next step's candidates. Then each head runs with gradients, on its samples only.
     """
 
     def __init__(
@@ -72,65 +85,68 @@ class DetectionPass(nn.Module):
         with section("backbone"):
             features = self.detector.extract(batch.images)
         with section("candidate pass"):
-            pools = self.make_pools(features.detach(), batch.proposals)
+            candidates = self.make_candidates(features.detach(), batch.proposals)
         return [
-            self._run_step(step, features, pool, batch.targets, batch.seeds)
-            for step, pool in enumerate(pools)
+            self._run_step(step, features, own, batch.targets, batch.seeds)
+            for step, own in enumerate(candidates)
         ]
 
     @torch.no_grad()
-    def make_pools(self, features: Features, proposals: list[Tensor]) -> list[Pool]:
-        """The candidates of every step; dropout off, running statistics in batch norm."""
+    def make_candidates(self, features: Features, proposals: list[Tensor]) -> list[Candidates]:
+        """The candidates of every step; the heads run in eval mode, with dropout off."""
         detector, counts = self.detector, [len(p) for p in proposals]
         clip_index = index_clips(proposals)
-        tubes = replicate_boxes(torch.cat(proposals).float(), detector.clip_steps)
-        pools = [Pool(tubes, None, counts)]
+        tubes = replicate_boxes(torch.cat(proposals).float(), detector.clip_steps)  # [M, T, 4]
+        candidates = [Candidates(tubes, None, counts)]
         was_training = detector.heads.training
         detector.heads.eval()
         for step in range(1, len(detector.heads)):
             output = detector.decode(
                 detector.run_head(step - 1, features, tubes, clip_index), tubes
             )
-            tubes = detector.next_tubes(step, output, features)
-            pools.append(Pool(tubes, output.scores, counts))
+            tubes = detector.next_tubes(step, output, features)  # [M, T', 4]
+            candidates.append(Candidates(tubes, output.scores, counts))
         detector.heads.train(was_training)
-        # Autocast keeps the weights that it has cast, before torch 2.10 also those cast without
-        # gradients: the heads would then get none.
+        # Autocast caches the weights that it casts. Before torch 2.10 it also caches those cast
+        # without gradients, and the heads would then get no gradient.
         torch.clear_autocast_cache()
-        return pools
+        return candidates
 
     def _run_step(
         self,
         step: int,
         features: Features,
-        pool: Pool,
+        candidates: Candidates,
         targets: list[ClipTargets],
         seeds: list[int],
     ) -> StepSamples:
+        """Sample the candidates of `step`, run its head on them, and look up their targets."""
         with section("sampling"):
-            drawn = self._sample(step, pool, targets, seeds)
-            tubes = pool.tubes[drawn.index]
+            drawn = self._sample(step, candidates, targets, seeds)
+            tubes = candidates.tubes[drawn.index]  # [n, T', 4]
             matched = match_targets(drawn, targets)
         with section("heads"):
             head = self.detector.run_head(step, features, tubes, drawn.clip)
             return self._compare(step, head, tubes, matched)
 
-    def _sample(self, step: int, pool: Pool, targets: list[ClipTargets], seeds: list[int]) -> Drawn:
-        """Draw every clip's samples: what comes from a GPU comes at once, and goes back at once."""
-        key = key_box_index(pool.tubes.shape[1], self.detector.clip_steps)
+    def _sample(
+        self, step: int, candidates: Candidates, targets: list[ClipTargets], seeds: list[int]
+    ) -> Drawn:
+        """Draw every clip's samples on the host, with one copy from a GPU and one back."""
+        boxes = key_box(candidates.tubes, self.detector.clip_steps)  # [M, 4]
         persons = torch.cat([target.boxes for target in targets])
-        overlaps = box_iou(pool.tubes[:, key], persons).cpu().numpy()
-        scores = None if pool.scores is None else pool.scores.float().cpu().numpy()
+        overlaps = box_iou(boxes, persons).cpu().numpy()
+        scores = None if candidates.scores is None else candidates.scores.float().cpu().numpy()
         samples = []
-        for seed, candidates, annotated in zip(
+        for seed, own, annotated in zip(
             seeds,
-            clip_slices(pool.counts),
+            clip_slices(candidates.counts),
             clip_slices([len(target.boxes) for target in targets]),
             strict=True,
         ):
-            iou, best, kept = overlaps[candidates, annotated], None, None
+            iou, best, kept = overlaps[own, annotated], None, None
             if scores is not None:
-                kept, best = cut_candidates(scores[candidates], self.max_candidates)
+                kept, best = cut_candidates(scores[own], self.max_candidates)
                 iou = iou[kept]
             sample = sample_candidates(
                 iou,
@@ -144,49 +160,65 @@ class DetectionPass(nn.Module):
             if kept is not None:
                 sample.index = kept[sample.index]
             samples.append(sample)
-        return join_samples(samples, pool.counts, targets)
+        return join_samples(samples, candidates.counts, targets)
 
     def _compare(
         self, step: int, head: HeadOutput, tubes: Tensor, matched: MatchedTargets
     ) -> StepSamples:
-        """Code the matched boxes against the tubes' own, where the losses compare them."""
+        """Put predictions beside targets: coded boxes on the key frame, and anticipated ones.
+
+        The criterion compares `deltas` with `delta_targets` (Eq. 3), and `neighbor_deltas` with
+        `neighbor_targets` (the anticipation of Eq. 5).
+        """
         assert head.deltas is not None
-        key, t = key_box_index(tubes.shape[1], self.detector.clip_steps), self.detector.clip_steps
+        t = self.detector.clip_steps
         samples = StepSamples(
-            head.logits,
-            matched.labels,
-            head.deltas[:, key],
-            _encode_where(matched.has_box, matched.boxes, tubes[:, key]),
-            matched.has_box,
+            head.logits,  # [n, K]
+            matched.labels,  # [n, K]
+            key_box(head.deltas, t),  # [n, 4]
+            _encode_where(matched.has_box, matched.boxes, key_box(tubes, t)),  # [n, 4]
+            matched.has_box,  # [n]
         )
         chunks = self.detector.chunks
-        extends = step + 1 < len(chunks) and chunks[step + 1] > chunks[step]
-        if extends and self.detector.extension == "predict":
-            assert head.before is not None, f"the head of step {step} does not anticipate"
-            assert head.after is not None
-            middle = t // 2
-            # The anticipated clip lies (chunks + 1) / 2 clips from the key frame's.
-            reach = (chunks[step] + 1) // 2 - 1
-            references = torch.stack([tubes[:, middle], tubes[:, middle - t]], dim=1)
-            samples.neighbor_deltas = torch.stack(
-                [head.before[:, middle], head.after[:, middle]], dim=1
-            )
-            samples.neighbor_mask = matched.neighbor_valid[:, reach]
-            samples.neighbor_targets = _encode_where(
-                samples.neighbor_mask, matched.neighbors[:, reach], references
-            )
+        if self.detector.extension == "predict" and is_extended_after(step, chunks):
+            self._compare_neighbors(samples, chunks[step], head, tubes, matched)
         return samples
+
+    def _compare_neighbors(
+        self,
+        samples: StepSamples,
+        chunks: int,
+        head: HeadOutput,
+        tubes: Tensor,
+        matched: MatchedTargets,
+    ) -> None:
+        """Add the anticipated boxes to `samples`: the middle box of each anticipated clip.
+
+        It is coded against the middle box of the chunk that it is regressed from: the first chunk
+        for the clip before, the last for the clip after (diagram in `utils/geometry/tubes.py`).
+        """
+        assert head.before is not None, "the head before an extension does not anticipate"
+        assert head.after is not None
+        t = self.detector.clip_steps
+        chunk_boxes = [middle_box(first_chunk(tubes, t)), middle_box(last_chunk(tubes, t))]
+        references = torch.stack(chunk_boxes, dim=1)  # [n, 2, 4]
+        deltas = [middle_box(head.before), middle_box(head.after)]
+        samples.neighbor_deltas = torch.stack(deltas, dim=1)  # [n, 2, 4]
+        distance = anticipated_clip(chunks) - 1  # neighbors[:, 0] are one clip away
+        valid = matched.neighbor_valid[:, distance]  # [n, 2]
+        samples.neighbor_mask = valid
+        samples.neighbor_targets = _encode_where(valid, matched.neighbors[:, distance], references)
 
 
 class ClassificationPass(nn.Module):
-    """Stage *cls*: one head classifies jittered ground truth; no boxes are regressed."""
+    """Stage *cls*: one head classifies jittered annotated boxes, and regresses none."""
 
     def __init__(self, detector: StepDetector):
         super().__init__()
         self.detector = detector
 
     def forward(self, batch: ClipBatch) -> list[StepSamples]:
-        """As `DetectionPass.forward`; it does not look at the batch's proposals."""
+        """As `DetectionPass.forward`, without looking at the batch's proposals."""
         height, width = batch.images.shape[-2:]
         with section("backbone"):
             features = self.detector.extract(batch.images)
@@ -201,7 +233,7 @@ class ClassificationPass(nn.Module):
     def _jitter(
         self, targets: list[ClipTargets], seeds: list[int], height: int, width: int
     ) -> tuple[Tensor, Drawn]:
-        """Every clip's boxes `[n, 4]` around the annotated ones, and whose each of them is."""
+        """Jittered boxes `[n, 4]` of all clips, and the annotated person that each belongs to."""
         boxes, samples = [], []
         for target, seed in zip(targets, seeds, strict=True):
             jittered, owner = jitter_boxes(target.boxes.cpu(), height, width, _generator(seed, 0))
@@ -230,10 +262,11 @@ def build_pass(train: TrainConfig, detector: StepDetector) -> DetectionPass | Cl
 
 @dataclass
 class MatchedTargets:
-    """What each of n sampled tubes is compared with.
+    """The targets of n sampled tubes.
 
-    labels `[n, K]`, zero unless positive; boxes `[n, 4]` and has_box `[n]`; neighbors
-    `[n, R, 2, 4]` and neighbor_valid `[n, R, 2]`, valid for positives only.
+    labels: `[n, K]`, zero unless positive. boxes: `[n, 4]`, pixels, of use where has_box `[n]`.
+    neighbors: `[n, R, 2, 4]`, the person's boxes r + 1 clips before and after, of use where
+    neighbor_valid `[n, R, 2]`, which only positives have.
     """
 
     labels: Tensor
@@ -244,7 +277,7 @@ class MatchedTargets:
 
 
 def match_targets(drawn: Drawn, targets: list[ClipTargets]) -> MatchedTargets:
-    """Look up the person of every sample."""
+    """The targets of every sample: those of the person that it was drawn for."""
 
     def joined(name: str) -> Tensor:
         return torch.cat([getattr(target, name) for target in targets])[drawn.person]
@@ -259,10 +292,10 @@ def match_targets(drawn: Drawn, targets: list[ClipTargets]) -> MatchedTargets:
 
 
 def _encode_where(mask: Tensor, boxes: Tensor, references: Tensor) -> Tensor:
-    """Coded `boxes` where `mask`, zeros elsewhere (also where a box would code to NaN)."""
+    """Encode `boxes` `[..., 4]` where `mask` `[...]`; zeros elsewhere, even for a NaN."""
     return encode_boxes(torch.where(mask[..., None], boxes, references), references)
 
 
 def _generator(seed: int, step: int) -> torch.Generator:
-    """Random draws of one clip at one step, the same wherever the clip is processed."""
+    """The generator of one clip at one step: the same in every batch, worker and process."""
     return torch.Generator().manual_seed((seed * 8 + step) % 2**63)

@@ -1,11 +1,15 @@
-"""Boxes: coding, overlap, clipping. Float `(x1, y1, x2, y2)` in pixels, width = x2 - x1."""
+"""Boxes: coding, overlap, clipping. Float `(x1, y1, x2, y2)` in pixels, width = x2 - x1.
+
+docs/method.md, "Boxes". Letters: N, M boxes.
+"""
 
 from __future__ import annotations
 
 import torch
 from torch import Tensor
 
-# Boxes at most this wide or high after clipping carry no pixels worth pooling (spec, "valid").
+# A clipped box at most this wide or high covers too few pixels to be refined (docs/method.md,
+# "Boxes").
 MIN_SIDE = 2.0
 
 
@@ -51,9 +55,9 @@ def box_iou(a: Tensor, b: Tensor) -> Tensor:
 
     No "+1". Symmetric; 1 for a box of positive area with itself; 0 where the union is empty.
     """
-    top_left = torch.maximum(a[:, None, :2], b[None, :, :2])
-    bottom_right = torch.minimum(a[:, None, 2:], b[None, :, 2:])
-    intersection = (bottom_right - top_left).clamp(min=0).prod(dim=-1)
+    top_left = torch.maximum(a[:, None, :2], b[None, :, :2])  # [N, M, 2]
+    bottom_right = torch.minimum(a[:, None, 2:], b[None, :, 2:])  # [N, M, 2]
+    intersection = (bottom_right - top_left).clamp(min=0).prod(dim=-1)  # [N, M]
     union = box_area(a)[:, None] + box_area(b)[None, :] - intersection
     return torch.where(union > 0, intersection / union.clamp(min=torch.finfo(a.dtype).tiny), 0.0)
 

@@ -1,6 +1,6 @@
-"""Where the first step starts: a grid of boxes, the same for every image, or boxes from a file.
+"""The proposals of the first step: a grid of boxes, the same for every image, or boxes from a file.
 
-Paper section 4.1; boxes are fractions of width and height until they meet an image size.
+Paper, implementation details; docs/method.md, "Proposals". Boxes are fractions of width and height.
 """
 
 from __future__ import annotations

@@ -1,4 +1,7 @@
-"""Proposals of the classification stage: ground truth, jittered, and boxes beside it (spec 7)."""
+"""Proposals of the *cls* stage: jittered annotated boxes, and boxes on the background.
+
+docs/method.md, "Sampling and targets". Letters: G annotated boxes, P proposals.
+"""
 
 from __future__ import annotations
 

@@ -1,16 +1,30 @@
-"""Tubes: one box per feature step, `[N, T, 4]` in pixels; and how a tube grows in time (paper 3.2).
+"""Tubes: a person's boxes over time, and how a tube grows (paper, temporal extension; Eq. 4, 5).
 
-`T` is the length of a clip (a chunk) in feature steps; a tube of c chunks has `c * T` boxes.
+A tube has one box per feature step, in pixels. It consists of c chunks, c odd; a chunk is as long
+as a clip, T feature steps. The key frame is in the middle of the middle chunk. A tube of three
+chunks with T = 3, and what its head anticipates (`extension="predict"`):
+
+    chunk              0         1         2
+    before          0  1  2   3  4  5   6  7  8        after
+    .  m  .         .  m  .   . KEY .   .  m  .      .  m  .
+
+`m` is the middle box of a chunk. `before` is regressed from chunk 0 and taught by the box of the
+same person (c + 1) / 2 = 2 clips before the key frame; `after` from the last chunk, 2 clips after.
+
+Letters: N tubes, M other tubes, T feature steps of a clip, L = c T of a tube.
 """
 
 from __future__ import annotations
+
+from collections.abc import Sequence
 
 import torch
 from torch import Tensor
 
 from utils.geometry.boxes import clip_boxes
 
-# Chunks per step, of which a model of S steps takes the first S (spec section 6).
+# The temporal schedule: chunks of the tubes at each step, of which a model of S steps takes the
+# first S. Chosen by `model.schedule` (docs/method.md, "Tubes and steps").
 SCHEDULES: dict[str, tuple[int, ...]] = {
     "spatial": (1, 1, 1, 1),
     "temporal": (1, 1, 3, 3),
@@ -20,8 +34,8 @@ EXTENSIONS = ("predict", "extrapolate", "mean")
 
 
 def replicate_boxes(boxes: Tensor, length: int) -> Tensor:
-    """Repeat `[N, 4]` boxes over time: tubes `[N, length, 4]` that do not move."""
-    return boxes[:, None].expand(-1, length, -1).contiguous()
+    """Repeat boxes `[N, 4]` over time: tubes `[N, length, 4]` that do not move."""
+    return boxes[:, None].expand(-1, length, -1).contiguous()  # [N, length, 4]
 
 
 def center_steps(sequence: Tensor, length: int, dim: int = 1) -> Tensor:
@@ -36,23 +50,53 @@ def key_box_index(length: int, clip_steps: int) -> int:
     return (chunks // 2) * clip_steps + clip_steps // 2
 
 
+def is_extended_after(step: int, chunks: Sequence[int]) -> bool:
+    """Whether the tubes of `step`, from 0, grow before the next step. chunks: of each step."""
+    return step + 1 < len(chunks) and chunks[step + 1] > chunks[step]
+
+
+def anticipated_clip(chunks: int) -> int:
+    """Distance of the anticipated clips from the key frame [clips]. chunks: of the tube."""
+    return (chunks + 1) // 2
+
+
+def first_chunk(tubes: Tensor, clip_steps: int) -> Tensor:
+    """The first T boxes of tubes `[N, L, 4]`: `[N, T, 4]`."""
+    return tubes[:, :clip_steps]
+
+
+def last_chunk(tubes: Tensor, clip_steps: int) -> Tensor:
+    """The last T boxes of tubes `[N, L, 4]`: `[N, T, 4]`."""
+    return tubes[:, -clip_steps:]
+
+
+def middle_box(chunk: Tensor) -> Tensor:
+    """The box in the middle feature step of a chunk `[N, T, 4]`: `[N, 4]`."""
+    return chunk[:, chunk.shape[1] // 2]
+
+
+def key_box(tubes: Tensor, clip_steps: int) -> Tensor:
+    """The box on the key frame of tubes `[N, L, 4]`: `[N, 4]`."""
+    return tubes[:, key_box_index(tubes.shape[1], clip_steps)]
+
+
 def tube_iou(a: Tensor, b: Tensor) -> Tensor:
     """Mean of the per-frame IoUs of every pair: `[N, T, 4]`, `[M, T, 4]` give `[N, M]`."""
-    top_left = torch.maximum(a[:, None, :, :2], b[None, :, :, :2])
-    bottom_right = torch.minimum(a[:, None, :, 2:], b[None, :, :, 2:])
-    intersection = (bottom_right - top_left).clamp(min=0).prod(dim=-1)
+    top_left = torch.maximum(a[:, None, :, :2], b[None, :, :, :2])  # [N, M, T, 2]
+    bottom_right = torch.minimum(a[:, None, :, 2:], b[None, :, :, 2:])  # [N, M, T, 2]
+    intersection = (bottom_right - top_left).clamp(min=0).prod(dim=-1)  # [N, M, T]
     areas = [(t[..., 2:] - t[..., :2]).clamp(min=0).prod(dim=-1) for t in (a, b)]
     union = areas[0][:, None] + areas[1][None] - intersection
     per_frame = torch.where(union > 0, intersection / union.clamp(min=1e-12), 0.0)
-    return per_frame.mean(dim=-1)
+    return per_frame.mean(dim=-1)  # [N, M]
 
 
 def extrapolate_tubes(tubes: Tensor, clip_steps: int, height: int, width: int) -> Tensor:
-    """Extend `[N, L, 4]` tubes by a clip to either side along a straight line (paper 3.2).
+    """Extend tubes `[N, L, 4]` along a straight line (Eq. 4): `[N, L + 2 T, 4]`.
 
-    Each new box is `T/(T-1) * b[-1] - 1/(T-1) * b[-T]`, in turn, and likewise backwards; then all
-    boxes are clipped to `[0, width - 1] x [0, height - 1]`. A clip of one step has no direction:
-    its box is repeated.
+    The release's recursive form: T times in turn, the next box is `T/(T-1) * b[-1] - 1/(T-1) *
+    b[-T]`, and the previous one likewise backwards. Then all boxes are clipped to `[0, width - 1] x
+    [0, height - 1]`. A clip of one feature step has no direction: its box is repeated.
     """
     if clip_steps == 1:
         extended = torch.cat([tubes[:, :1], tubes, tubes[:, -1:]], dim=1)
@@ -61,14 +105,14 @@ def extrapolate_tubes(tubes: Tensor, clip_steps: int, height: int, width: int) -
         for _ in range(clip_steps):
             ahead = _next_box(extended, clip_steps)
             behind = _next_box(extended.flip(1), clip_steps)
-            extended = torch.cat([behind, extended, ahead], dim=1)
+            extended = torch.cat([behind, extended, ahead], dim=1)  # [N, two more, 4]
     return clip_boxes(extended, height - 1, width - 1)
 
 
 def _next_box(tubes: Tensor, clip_steps: int) -> Tensor:
-    """The box after the last one on the line through it and the one `T - 1` steps before."""
-    step = clip_steps - 1
-    return (clip_steps / step * tubes[:, -1] - 1 / step * tubes[:, -clip_steps])[:, None]
+    """The next box `[N, 1, 4]`, on the line through the last and the one `T - 1` steps before."""
+    last, earlier, step = tubes[:, -1], tubes[:, -clip_steps], clip_steps - 1
+    return (clip_steps / step * last - 1 / step * earlier)[:, None]
 
 
 def extend_tubes(
@@ -80,10 +124,11 @@ def extend_tubes(
     height: int,
     width: int,
 ) -> Tensor:
-    """Extend `[N, L, 4]` tubes by one clip to either side: `[N, L + 2 T, 4]`.
+    """Extend tubes `[N, L, 4]` by one clip to either side: `[N, L + 2 T, 4]`.
 
-    `predict` joins the anticipated tubes `before` and `after` `[N, T, 4]` in time order,
-    `extrapolate` follows a line, `mean` puts the tube's mean box before and after it.
+    mode: `predict` joins the anticipated tubes `before` and `after` `[N, T, 4]` in time order (the
+    paper's anticipation, Eq. 5), `extrapolate` follows a line (Eq. 4), `mean` puts the tube's mean
+    box before and after it.
     """
     if mode == "predict":
         assert before is not None, "this head does not anticipate"
@@ -92,5 +137,5 @@ def extend_tubes(
     if mode == "extrapolate":
         return extrapolate_tubes(tubes, clip_steps, height, width)
     assert mode == "mean", f"extension {mode!r}, expected one of {EXTENSIONS}"
-    mean = replicate_boxes(tubes.mean(dim=1), clip_steps)
+    mean = replicate_boxes(tubes.mean(dim=1), clip_steps)  # [N, T, 4]
     return torch.cat([mean, tubes, mean], dim=1)

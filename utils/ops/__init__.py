@@ -1,7 +1,7 @@
 """Operators on boxes: RoI align, RoI max pooling and non-maximum suppression.
 
-The only door to the compiled module. Where that is not built, torchvision's operators stand in
-and importing this package warns once.
+No other package imports the compiled module. Where it is not built, this package uses torchvision's
+operators and warns once, when it is imported.
 """
 
 from utils.ops.nms import nms, nms_classes
