@@ -1,14 +1,14 @@
-"""Time a training clip's way from its files to the loader, beside a straightforward way of it.
+"""Time to load a training clip from its files, beside a straightforward implementation.
 
     python -m benchmarks.loading [--width 480] [--draws 8] [--repeats 9] [--crop-first]
 
-The clip: 36 JPEG frames of 360 pixels height, to 400 x 400, every kind of augmentation on, one
-thread as in a loader process. Ours is `AvaClips.__getitem__`, which gives uint8 (the scaling to
-[-1, 1] is the device's, of whole batches). The yardstick takes what ours draws and works frame by
-frame in float32 with OpenCV and NumPy, as one writes it at first: colours, crop, resizing, as in
-SSD; with `--crop-first` it already spares the pixels that are not seen. Both take turns on the same
-draws, whose results are compared before. Times are of the processor, which others on the machine
-lengthen less than those on the wall.
+The clip: 36 JPEG frames of 360 pixels height, resized to 400 x 400, all kinds of augmentation, one
+thread as in a loader process. Ours is `AvaClips.__getitem__`, which returns uint8 (the device
+scales whole batches to [-1, 1]). The yardstick uses the same draws and works frame by frame in
+float32 with OpenCV and NumPy, as a first version would: colours, crop, resizing, in SSD's order.
+With `--crop-first` it crops first and so skips pixels that are not seen. Both alternate on the same
+draws, and their results are compared before. Times are processor times, which other work on the
+machine affects less than wall-clock times.
 """
 
 from __future__ import annotations
@@ -57,7 +57,7 @@ def plain_clip(
     patches: list[Patch],
     crop_first: bool = False,
 ) -> np.ndarray:
-    """Frames to a float32 clip `[F, 3, size, size]` in [-1, 1]."""
+    """Read frames into a float32 clip `[F, 3, size, size]` in [-1, 1]."""
     frames = []
     for path in paths:
         image = plain_frame(path, view, color, crop_first)
@@ -69,7 +69,7 @@ def plain_clip(
 
 
 def plain_frame(path: str, view: View, color: ColorChange, crop_first: bool) -> np.ndarray:
-    """A file to float32 `[size, size, 3]` in [0, 255]."""
+    """Read a file as float32 `[size, size, 3]` in [0, 255]."""
     image = plain_read(path)
     if crop_first:
         image = plain_color(plain_crop(image, view.crop), color)
@@ -84,7 +84,7 @@ def plain_read(path: str) -> np.ndarray:
 
 
 def plain_color(image: np.ndarray, color: ColorChange) -> np.ndarray:
-    """uint8 `[H, W, 3]` to float32 in [0, 255]; what is left as it is costs nothing."""
+    """Recolour uint8 `[H, W, 3]`, as float32 in [0, 255]; skip changes that change nothing."""
     image = image.astype(np.float32)
     if color.brightness != 0:
         image = np.clip(image + np.float32(color.brightness), 0, 255)
@@ -109,7 +109,7 @@ def plain_crop(image: np.ndarray, crop: Crop) -> np.ndarray:
 
 
 def video_frames(width: int) -> Iterator[np.ndarray]:
-    """Frames BGR `[360, width, 3]` of a real video, where there is one, else of moving texture."""
+    """Yield BGR frames `[360, width, 3]` of a real video if there is one, else moving texture."""
     capture = cv2.VideoCapture(str(VIDEO))
     texture = cv2.resize(np.random.default_rng(0).normal(size=(60, 120, 3)), (1200, 600))
     texture = np.clip(128 + 60 * texture, 0, 255).astype(np.uint8)
@@ -126,7 +126,7 @@ def video_frames(width: int) -> Iterator[np.ndarray]:
 
 
 def write_dataset(root: Path, width: int, quality: int) -> float:
-    """One key frame with two persons in AVA's layout; the mean size of its images in kB."""
+    """Write one key frame with two persons in AVA's layout; return its images' mean size in kB."""
     total = 0
     for i, image in enumerate(video_frames(width)):
         path = root / "frames" / KEY.video / f"{i // FPS:05d}" / f"{i % FPS:04d}.jpg"
@@ -139,7 +139,7 @@ def write_dataset(root: Path, width: int, quality: int) -> float:
 
 
 class Clip:
-    """One clip with one draw of its augmentation, to be loaded either way, whole or in part."""
+    """One clip with one draw of its augmentation; both ways load it, completely or in parts."""
 
     def __init__(
         self, root: Path, augmentation: Augmentation, epoch: int, width: int, crop_first: bool
@@ -171,9 +171,9 @@ class Clip:
         return plain_clip(self.paths, self.view, self.color, self.patches, self.crop_first)
 
     def parts(self) -> dict[str, tuple[Work, Work]]:
-        """Ours and the yardstick's, each part with all that is in the one before.
+        """The functions of ours and of the yardstick; each part includes the part before.
 
-        The whole adds erasing and, the yardstick's, scaling and stacking; ours, the targets.
+        "all" adds erasing to both, the targets to ours, scaling and stacking to the yardstick.
         """
 
         def render_ours(color: ColorChange) -> None:

@@ -1,11 +1,11 @@
-"""What the backward pass keeps in memory at the AVA setting, worked out without a GPU.
+"""What autograd keeps for the backward pass in the AVA setting, calculated without a GPU.
 
     python -m benchmarks.memory
 
-Backbone and heads run on fake tensors, which have sizes and no contents; counted is every block
-that autograd holds on to. Not in it: weights, gradients and Adam's two moments (the column "also"),
-the candidate pass, cuDNN's workspaces. 2 clips of 36 x 400 x 400, 15 sampled tubes a clip in
-each of 3 steps. A measurement on a GPU is still to be made.
+Backbone and heads run on fake tensors, which have sizes and no contents. The result counts every
+block that autograd keeps. It does not count weights, gradients and Adam's two moments (the column
+"also"), the candidate pass, and cuDNN's workspaces. Setting: 2 clips of 36 x 400 x 400, 15 sampled
+tubes per clip in each of 3 steps. Nobody has measured it on a GPU yet.
 """
 
 from __future__ import annotations

@@ -1,9 +1,9 @@
-"""Our operators beside torchvision's, at the shapes of this model: same inputs, same process.
+"""Our operators beside torchvision's with this model's shapes, same inputs and same process.
 
     python -m benchmarks.operators [--device cuda] [--threads 2] [--repeats 15] [--only roi_align]
 
-Every case warms up, then ours and torchvision's take turns. NMS of 60 classes in one call is
-compared with a loop of torchvision's, one call a class.
+Every case warms up; then ours and torchvision's alternate. Our NMS of 60 classes in one call is
+compared with a loop of 60 calls of torchvision's.
 """
 
 from __future__ import annotations

@@ -1,16 +1,16 @@
-"""What the demo adds to the detector: its time per detection over the bare model's.
+"""Time per detection of the demo, beside that of the model alone.
 
     python -m benchmarks.stream [--threads 2] [--repeats 5] [--clips 8] [--checkpoint F] [--video V]
 
-The demo's part is all of `annotate_video`, from opening the video to the closed file with all drawn
-in it, divided by the number of key frames. The bare model is the detector's forward pass on the
-same windows in the same batches, prepared beforehand, with nothing running beside it. They take
-turns, bare first and last; the yardstick is the mean of the two bare ones around it. Where others
-use the machine, the ratio of processor times says more than that of the wall's.
+The demo's time is that of `annotate_video`, from opening the video to closing the annotated file,
+divided by the number of key frames. The model's time is the detector's forward pass on the same
+windows in the same batches, prepared beforehand, with no other threads. Runs alternate, the model
+first and last; the yardstick of a demo run is the mean of the two model runs around it. If others
+use the machine, compare processor times rather than wall-clock times.
 
-Rows: a trained checkpoint on the held-out toy video, and the AVA setting with random weights (which
-do not matter here; the lowest score shown is that of the 30 best in the first window) on the first
-frames of a real video.
+Rows: a trained checkpoint on the held-out toy video, and the AVA setting on the first frames of a
+real video. The latter has random weights, which do not affect the time; its lowest shown score is
+that of the 30 best in the first window.
 """
 
 from __future__ import annotations

@@ -1,13 +1,13 @@
-"""Clips a second on a GPU, against batch size, precision and compilation.
+"""Clips per second on a GPU, against batch size, precision and compilation.
 
     python -m benchmarks.throughput [--device cuda] [--batches 1 4 16] [--precisions fp32 bf16]
                                     [--modes eager compiled graphs] [--repeats 10]
 
-The AVA setting: clips of 36 frames of 400 x 400, 34 proposals, 3 steps, 895 GFLOP each when
-computed in full (a multiply-add is two). Modes: as it is; `torch.compile`; the same with CUDA
-graphs (`mode="reduce-overhead"`). The yardstick is the time that as many GFLOP take in `torch.mm`
-of two 8192 x 8192 bf16 matrices (float32 ones of 2048 on a CPU), before and after each repetition:
-the ratio is the share of the machine's rate. Without the device, no rows.
+The AVA setting: clips of 36 frames of 400 x 400, 34 proposals, 3 steps. A clip takes 895 GFLOP if
+all of it is computed (a multiply-add counts as two). Modes: eager; `torch.compile`; the same with
+CUDA graphs (`mode="reduce-overhead"`). The yardstick is the time of as many GFLOP in `torch.mm` of
+two 8192 x 8192 bf16 matrices (on a CPU, 2048 x 2048 float32), before and after each repetition; the
+speed-up is the share of the machine's rate. Without the device there are no rows.
 """
 
 from __future__ import annotations

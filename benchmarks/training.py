@@ -1,10 +1,10 @@
-"""Where the time of a training iteration goes, on made clips and without loading.
+"""Time of each part of a training iteration, on generated clips and without loading.
 
     python -m benchmarks.training [--threads 2] [--repeats 20] [--ava-repeats 2]
 
 The configurations of the toy dataset and of AVA (one clip instead of eight), with random weights.
-`python train.py profile=true` prints the same parts of a real run, loading among them. The
-yardstick of each part is the whole iteration.
+`python train.py profile=true` prints the same parts, and loading, of a real run. The yardstick of
+each part is the whole iteration.
 """
 
 from __future__ import annotations
