@@ -1,4 +1,4 @@
-"""What augmentation draws: ranges and probabilities of spec section 7, on `data/transforms.py`.
+"""Draws augmentation: ranges and probabilities (docs/method.md, "Augmentation").
 
 Everything random comes from the `numpy.random.Generator` that is passed in.
 """

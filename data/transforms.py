@@ -1,4 +1,4 @@
-"""Augmentation of a clip, its boxes following (spec section 7), and resizing.
+"""Augmentation of a clip and its boxes (docs/method.md, "Augmentation"), and resizing.
 
 Images are RGB uint8 `[H, W, 3]` as they are read; a clip, for the network, is `[F, 3, S, S]`. Every
 frame is treated alike. Boxes are float `[..., 4]`, `(x1, y1, x2, y2)` in pixels of the images they

@@ -1,4 +1,4 @@
-"""Learning rates: which layer learns how fast (spec section 7)."""
+"""Learning rates: which layer learns how fast (docs/method.md, "Learning rates")."""
 
 import pytest
 import torch
