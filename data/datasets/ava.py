@@ -1,4 +1,7 @@
-"""AVA as clips: `AvaClips`, and `build_dataset`, which makes one from a configuration."""
+"""AVA as clips: `AvaClips`, and `build_dataset`, which makes one from a configuration.
+
+AVA's timing rules (key frames, windows, seconds trained and tested): docs/method.md, "Data".
+"""
 
 from __future__ import annotations
 
