@@ -17,7 +17,7 @@ AnyConfig: TypeAlias = Config
 AnyDetector: TypeAlias = StepDetector
 
 DETECTORS: dict[str, DetectorKind[AnyConfig, AnyDetector]] = {"step": STEP}
-"""A new detector is a line here. Checkpoints that name no detector are of the first."""
+"""A new detector is a line here. Checkpoints that name no detector are STEP's."""
 
 
 def open_checkpoint(path: str | Path) -> LoadedCheckpoint[AnyConfig, AnyDetector]:

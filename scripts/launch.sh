@@ -16,6 +16,15 @@ if [ -z "${DATASET:-}" ]; then
 fi
 if [ "$DATASET" = toy ]; then folder=toy; else folder=step; fi
 CONFIG=${CONFIG:-configs/$folder/${DATASET}_${stage}.yaml}
+if [[ $CONFIG = configs/*.yaml && ! -e $CONFIG ]]; then # a name of before: configs/toy_step.yaml
+    for new in configs/*/"${CONFIG##*/}"; do
+        if [ -e "$new" ]; then
+            echo "$CONFIG is now $new" >&2
+            CONFIG=$new
+            break
+        fi
+    done
+fi
 echo "training with $CONFIG"
 case " $*" in
 *" root="* | *" data.root="*) named=yes ;; # the user's own dataset, whatever the configuration

@@ -95,7 +95,7 @@ def test_the_method_names_many_places():
 
 @pytest.mark.parametrize("page", CURRENT)
 def test_options_exist(page):
-    known = {f"{section}.{name}" for name, (section, _) in option_fields().items()}
+    known = {option.full_name for option in option_fields().values()}
     pattern = rf"`((?:{'|'.join(sections())})\.[a-z_0-9]+)(?:=[^`]*)?`"
     said = {name for name in re.findall(pattern, prose(page)) if not name.endswith(".py")}
     assert said <= known, f"{page}: {sorted(said - known)}"

@@ -20,7 +20,7 @@ from tests.entries import CLASSES, Script, snapshot, write_checkpoint
 from tests.helpers import ROOT
 from tests.runs import start
 from tests.tiny_ava import write_dataset
-from utils.config.step import load_config
+from utils.config.step import Config, load_config
 from utils.runs.settings import run_settings
 from utils.structures import ClipKey, ClipSample
 
@@ -282,7 +282,7 @@ def test_the_run_s_dataset_is_remembered(script: Script, data: Path, tmp_path: P
     assert script(*named).code == 0
     metrics = json.loads((tmp_path / "out/metrics.json").read_text())
     assert metrics["groundtruth"] == str(data / "annotations/val.csv")
-    assert run_settings(tmp_path / "best.pt").data.root == str(data)
+    assert run_settings(tmp_path / "best.pt", Config).data.root == str(data)
     (tmp_path / "config.yaml").write_text("data: 3")
     assert "config.yaml: section data must hold options" in script.refuses(*named)
 

@@ -12,7 +12,6 @@ from utils.moved import MOVED
 PACKAGES = {
     "utils.engine.Trainer": "utils.engine.trainer",
     "utils.evaluation.StepEvaluator": "utils.evaluation.evaluator",
-    "utils.config.load_config": "utils.config.step",
     "data.video.FrameFolder": "data.video.windows",
     "data.prepare.prepare_video_dataset": "data.prepare.one_video",
 }

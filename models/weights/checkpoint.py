@@ -15,9 +15,10 @@ import torch
 from torch import Tensor, nn
 
 from models.weights.settings import saved_classes, saved_config
+from utils.config.base import BaseConfig
 from utils.formats.checkpoints import check_fits, load_state, read_checkpoint
 
-C = TypeVar("C")
+C = TypeVar("C", bound=BaseConfig)
 M = TypeVar("M", bound=nn.Module)
 
 
@@ -72,7 +73,7 @@ class LoadedCheckpoint(Generic[C, M]):
         Args:
             content: What `read_checkpoint` returned.
             path: The file, for errors.
-            kinds: The kinds of detectors by name, the first for files that name none.
+            kinds: The kinds of detectors by name.
 
         Raises:
             ValueError: Naming `path`, for anything that is no checkpoint of a detector, and for
@@ -86,10 +87,9 @@ class LoadedCheckpoint(Generic[C, M]):
             self._build: Callable[[Any], M] = release.build
             self.config, self._weights = release.read(content, path)
         else:
-            kind = next(iter(kinds.values()))
-            self._build = kind.build
-            config: Any = saved_config(content, path)
-            self.config, self._weights = config, content["model"]
+            self.config = saved_config(content, path, {n: k.config for n, k in kinds.items()})
+            self._build = kinds[self.config.detector].build
+            self._weights = content["model"]
 
     @property
     def classes(self) -> dict[int, str] | None:
@@ -97,7 +97,7 @@ class LoadedCheckpoint(Generic[C, M]):
 
         Raises `ValueError` naming the file unless it has as many names as the model has classes.
         """
-        count: int = self.config.model.num_classes  # type: ignore[attr-defined]
+        count: int = self.config.model.num_classes
         if self._release is not None:
             return self._release.classes(count)
         return saved_classes(self._content, count, self.path)
@@ -107,7 +107,7 @@ class LoadedCheckpoint(Generic[C, M]):
 
         Raises `ValueError` naming the file where its weights do not fit its own settings.
         """
-        section = self.config.model  # type: ignore[attr-defined]
+        section = self.config.model
         # On `meta` nothing has values: weights that do not fit are refused before memory is taken.
         try:
             with torch.device("meta"):

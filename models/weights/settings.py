@@ -2,39 +2,34 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from models.weights.released import is_released, read_released_config, released_classes
-from utils.config.step import (
-    Config,
-    DataConfig,
-    config_from_dict,
-    sections,
-)
+from utils.config.base import BaseConfig, options_of, sections_of
+from utils.config.loading import from_dict, kind_of
+from utils.config.options import Option
+from utils.config.step import Config
 from utils.formats.schema import Classes, check_shape, shown
-from utils.geometry.grid import is_grid
 
-# Options that name files or folders. A checkpoint may come from anywhere: where files lie is for
-# its user to say.
-_PATHS = {
-    "data": {
-        "root", "frames", "label_map", "train_labels", "val_labels", "train_exclusions",
-        "val_exclusions",
-    },
-    "train": {"name", "output", "init", "kinetics"},
-}  # fmt: skip
-_PLAIN_NAME = r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,99}"
+C = TypeVar("C", bound=BaseConfig)
 
 
-def saved_config(checkpoint: Mapping[str, Any], path: str | Path) -> Config:
-    """The settings that a checkpoint of ours was trained with; its paths become the defaults.
+def saved_config(
+    checkpoint: Mapping[str, Any], path: str | Path, kinds: Mapping[str, type[C]]
+) -> C:
+    """Return the settings that a checkpoint of ours was trained with; its paths become defaults.
 
-    checkpoint: what `read_checkpoint` gave. path: for errors. Of proposals only a grid's number
-    stays. Raises `ValueError` naming `path` for anything else than a checkpoint of a detector, and
-    for settings that do not fit.
+    Args:
+        checkpoint: What `read_checkpoint` returned. Of options that say where something lies only
+            harmless values stay, such as the number of a grid of proposals.
+        path: The file, for errors.
+        kinds: The class of settings of each detector, by name.
+
+    Raises:
+        ValueError: Naming `path`, for anything else than a checkpoint of a detector, and for
+            settings that do not fit.
     """
     saved = checkpoint.get("config")
     if not isinstance(saved, dict) or not isinstance(checkpoint.get("model"), Mapping):
@@ -42,13 +37,14 @@ def saved_config(checkpoint: Mapping[str, Any], path: str | Path) -> Config:
             f"{path}: expected a detector's checkpoint, with the entries model and config (or "
             f"base_net of the authors' release), got {_entries(checkpoint)}"
         )
-    unknown = [section for section in saved if section not in sections()]
-    if unknown:
-        raise ValueError(f"{path}: config: unknown section {shown(unknown[0])}")
-    values = {
-        section: _without_paths(saved.get(section, {}), section, path) for section in sections()
-    }
-    return config_from_dict(values, source=str(path))
+    kind = kind_of(kinds, saved.get("detector"), f"{path}: config")
+    values = {}
+    for section, options in saved.items():
+        if section not in sections_of(kind) and section != "detector":
+            raise ValueError(f"{path}: config: unknown section {shown(section)}")
+        if section != "detector":
+            values[section] = _without_paths(kind, section, options, path)
+    return from_dict(kind, values, source=str(path))
 
 
 def _entries(checkpoint: Mapping[str, Any]) -> str:
@@ -56,17 +52,27 @@ def _entries(checkpoint: Mapping[str, Any]) -> str:
     return ", ".join(shown(name).strip("'") for name in list(checkpoint)[:4]) or "nothing"
 
 
-def _without_paths(options: Any, section: str, path: str | Path) -> dict[str, Any]:
+def _without_paths(
+    kind: type[BaseConfig], section: str, options: Any, path: str | Path
+) -> dict[str, Any]:
     if not isinstance(options, dict):
         raise ValueError(f"{path}: section {section} must hold options, got {shown(options)}")
-    kept = {k: v for k, v in options.items() if k not in _PATHS.get(section, ())}
-    if section == "data":
-        if not is_grid(kept.get("proposals")):
-            kept.pop("proposals", None)
-        name = kept.get("dataset", DataConfig.dataset)
-        if not isinstance(name, str) or not re.fullmatch(_PLAIN_NAME, name):
-            raise ValueError(f"{path}: data.dataset: expected a plain name, got {shown(name)}")
-    return kept
+    known = options_of(kind)
+    return {
+        name: value
+        for name, value in options.items()
+        if name not in known or _may_decide(known[name], value, path)
+    }
+
+
+def _may_decide(option: Option, value: Any, path: str | Path) -> bool:
+    """Whether a checkpoint may decide the value: no path, or one that leads nowhere."""
+    if not option.path:
+        return True
+    try:
+        return option.harmless is not None and option.harmless(value)
+    except ValueError as error:
+        raise ValueError(f"{path}: {option.full_name}: {error}") from None
 
 
 def saved_classes(
@@ -86,11 +92,9 @@ def saved_classes(
 
 def checkpoint_config(checkpoint: Mapping[str, Any], path: str | Path) -> Config:
     """As `LoadedCheckpoint.config`."""
-    return (
-        read_released_config(checkpoint, path)[0]
-        if is_released(checkpoint)
-        else saved_config(checkpoint, path)
-    )
+    if is_released(checkpoint):
+        return read_released_config(checkpoint, path)[0]
+    return saved_config(checkpoint, path, {Config.detector: Config})
 
 
 def checkpoint_classes(

@@ -1,5 +1,27 @@
-"""Options: declared once with type, range and help; YAML files; `key=value` overrides."""
+"""Options: declared once with all their facts; YAML files; `key=value` overrides."""
 
-from utils.moved import forward
+from utils.config.base import BaseConfig
+from utils.config.options import option
+from utils.config.step import (
+    Config,
+    DataConfig,
+    ModelConfig,
+    TestConfig,
+    TrainConfig,
+    config_from_dict,
+    describe_options,
+    load_config,
+)
 
-__getattr__ = forward(__name__, "utils.config.step")
+__all__ = [
+    "BaseConfig",
+    "Config",
+    "DataConfig",
+    "ModelConfig",
+    "TestConfig",
+    "TrainConfig",
+    "config_from_dict",
+    "describe_options",
+    "load_config",
+    "option",
+]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import types
 import typing
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
@@ -12,6 +13,9 @@ from utils.formats.schema import shown
 
 LONGEST_TEXT = 4096
 """Characters of a text option; the longest path on Linux."""
+
+MOST = 10**9
+"""Largest number of iterations, epochs and whatever is counted in them."""
 
 
 @dataclass(frozen=True)
@@ -40,6 +44,32 @@ class Range:
         return f"{self.low:.12g} {end} {self.high:.12g}"
 
 
+@dataclass(frozen=True)
+class Option:
+    """A declared option and its facts; see `option`."""
+
+    section: str
+    name: str
+    hint: Any
+    help: str
+    range: Range | None
+    path: bool
+    harmless: Callable[[Any], bool] | None
+    may_change: bool
+    may_differ: bool
+
+    @property
+    def full_name(self) -> str:
+        """`section.name`."""
+        return f"{self.section}.{self.name}"
+
+    def checked(self, value: Any, where: str) -> Any:
+        """Return `value` as the option's type; raises `ValueError` naming `where`."""
+        value = coerce(value, self.hint, where)
+        check_range(value, self.range, where)
+        return value
+
+
 def option(
     default: Any,
     help: str,
@@ -47,13 +77,38 @@ def option(
     high: float = math.inf,
     step: int = 0,
     open_end: bool = False,
+    *,
+    path: bool = False,
+    harmless: Callable[[Any], bool] | None = None,
+    may_change: bool = False,
+    may_differ: bool = False,
+    after: str | None = None,
 ) -> Any:
-    """Return a field with its sentence for `--help`, and its range where it is a number.
+    """Return a field of a section that has all the facts of the option.
 
-    A list's range is that of its entries. See `Range`.
+    Args:
+        default: The value where nobody sets one.
+        help: A sentence for `--help`.
+        low, high, step, open_end: The range of a number, or of a list's entries; see `Range`.
+        path: Says where something lies. A checkpoint, which may come from anywhere, never decides
+            it; a run's own folder does.
+        harmless: Of a `path`, whether a value leads nowhere, so that a checkpoint may decide it
+            all the same. May raise `ValueError` for a value that no checkpoint of ours has.
+        may_change: A run may be continued with another value.
+        may_differ: The processes of one training may have different values.
+        after: The option of the section that this one follows in files and in `--help`; empty:
+            none, it is the first. Without it an option follows the one declared before.
     """
     limits = None if low is None else Range(low, high, step, open_end)
-    metadata = {"help": help, "range": limits}
+    metadata = {
+        "help": help,
+        "range": limits,
+        "path": path,
+        "harmless": harmless,
+        "may_change": may_change,
+        "may_differ": may_differ,
+        "after": after,
+    }
     if isinstance(default, list):
         return field(default_factory=lambda: list(default), metadata=metadata)
     return field(default=default, metadata=metadata)

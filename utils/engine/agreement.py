@@ -8,14 +8,10 @@ from typing import Any
 
 import torch
 
+from utils.config.base import BaseConfig, names_of
 from utils.config.step import Config
 from utils.system.distributed import gather_objects
 
-# What may differ: where files lie on each machine, and what only the main process uses.
-_OWN = {
-    "data.root", "data.workers", "data.batch_timeout", "train.output", "train.init",
-    "train.kinetics", "train.keep_checkpoints", "train.peer_timeout",
-}  # fmt: skip
 _SOURCES = ("data", "external", "models", "recipes", "utils", "train.py", "test.py")
 
 
@@ -41,13 +37,18 @@ def check_same(facts: dict[str, Any]) -> None:
         )
 
 
-def settings_facts(config: Config, root: Path) -> dict[str, Any]:
-    """The settings by option, and the versions of the code in `root` and of PyTorch."""
+def settings_facts(config: BaseConfig, root: Path) -> dict[str, Any]:
+    """The settings by option, and the versions of the code in `root` and of PyTorch.
+
+    Options that may differ are left out: where files lie on each machine, and what only the main
+    process uses.
+    """
+    may_differ = names_of(type(config), lambda option: option.may_differ)
     facts: dict[str, Any] = {
         f"{section}.{name}": value
-        for section, options in config.to_dict().items()
+        for section, options in config.values().items()
         for name, value in options.items()
-        if f"{section}.{name}" not in _OWN
+        if f"{section}.{name}" not in may_differ
     }
     return {**facts, "the code": _code_digest(root), "PyTorch": torch.__version__}
 

@@ -114,7 +114,7 @@ class FaultFile(TypedDict):
 
     batch: BatchPart
     model: dict[str, Tensor]
-    config: dict[str, dict[str, Any]]
+    config: dict[str, dict[str, Any] | str]
     iteration: Count
     process: Count
 

@@ -14,7 +14,9 @@ from typing import Any
 import numpy as np
 
 from external.files import read_yaml
-from utils.config.step import Config, TrainConfig, load_config
+from utils.config.base import differences, names_of
+from utils.config.loading import load
+from utils.config.step import Config, TrainConfig
 from utils.runs.checkpoint_store import CheckpointStore
 from utils.runs.log import Board, LogFile, cut_log, warn
 from utils.runs.state import check_training_state
@@ -22,13 +24,6 @@ from utils.system.distributed import is_main, on_main
 from utils.system.locks import LOCK, folder_lock
 from utils.system.outputs import MARKER, made_here, note_made
 
-# A run may be continued with other values of these; any other would make it another run.
-_MAY_CHANGE = {
-    "data.root", "data.workers", "data.max_unreadable", "data.batch_timeout", "train.output",
-    "train.log_every", "train.validate_every", "train.save_every", "train.keep_checkpoints",
-    "train.resume", "train.checkpoint_backbone", "train.profile", "train.peer_timeout",
-    "test.test_batch_size",
-}  # fmt: skip
 # What stands in a folder that nothing has been trained in yet.
 _EMPTY = {LOCK, MARKER, "config.yaml", "tensorboard"}
 
@@ -111,13 +106,13 @@ class RunFolder:
             self._check_same(config, checkpoint)
         return checkpoint
 
-    def _differences(self, config: Config, before: dict[str, dict[str, Any]]) -> list[str]:
+    def _differences(self, config: Config, before: dict[str, Any]) -> list[str]:
         """Each option that makes it another run, with both values."""
+        may_change = names_of(type(config), lambda option: option.may_change)
         return [
-            f"{section}.{name} was {before.get(section, {}).get(name)!r}, is {value!r}"
-            for section, options in config.to_dict().items()
-            for name, value in options.items()
-            if before.get(section, {}).get(name) != value and f"{section}.{name}" not in _MAY_CHANGE
+            f"{name} was {was!r}, is {value!r}"
+            for name, (was, value) in differences(config, before).items()
+            if name not in may_change
         ]
 
     def _check_same(self, config: Config, checkpoint: dict[str, Any]) -> None:
@@ -137,7 +132,7 @@ class RunFolder:
         if "train" not in made_here(self.path) or any(self.path.glob("best.pt")):
             return False
         try:
-            before = load_config(self.path / "config.yaml")
+            before = load({config.detector: type(config)}, self.path / "config.yaml")
         except (ValueError, OSError):
             return False
         return not self.store.files() and not self._differences(config, before.to_dict())

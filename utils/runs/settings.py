@@ -8,16 +8,14 @@ from __future__ import annotations
 
 import copy
 from pathlib import Path
+from typing import TypeVar
 
 from external.files import real_path
-from utils.config.step import Config, load_config
+from utils.config.base import BaseConfig, options_of
+from utils.config.loading import load
 from utils.system.outputs import made_here
 
-DATA_PATHS = (
-    "dataset", "root", "frames", "label_map", "train_labels", "val_labels", "train_exclusions",
-    "val_exclusions", "proposals",
-)  # fmt: skip
-"""Options of the section data that say where something lies."""
+C = TypeVar("C", bound=BaseConfig)
 
 
 def run_folder(checkpoint: str | Path) -> Path | None:
@@ -30,25 +28,33 @@ def run_folder(checkpoint: str | Path) -> Path | None:
     return folder if is_run and (folder / "config.yaml").is_file() else None
 
 
-def run_settings(checkpoint: str | Path) -> Config | None:
+def run_settings(checkpoint: str | Path, kind: type[C]) -> C | None:
     """Return the settings that the run of `checkpoint` was started with, paths included.
 
-    `None` for a checkpoint that is in no run's folder. Raises `ValueError` naming the run's
-    `config.yaml` if that is damaged.
+    Args:
+        checkpoint: The file.
+        kind: The class of the settings of its detector.
+
+    Returns:
+        The settings; `None` for a checkpoint that is in no run's folder.
+
+    Raises:
+        ValueError: Naming the run's `config.yaml` if that is damaged.
     """
     folder = run_folder(checkpoint)
-    return None if folder is None else load_config(folder / "config.yaml")
+    return None if folder is None else load({kind.detector: kind}, folder / "config.yaml")
 
 
-def with_run_data(config: Config, checkpoint: str | Path) -> Config:
+def with_run_data(config: C, checkpoint: str | Path) -> C:
     """Return `config`, a checkpoint's own, with the places of its run's dataset.
 
     As it is where the checkpoint is in no run's folder. Raises `ValueError` as `run_settings`.
     """
-    run = run_settings(checkpoint)
+    run = run_settings(checkpoint, type(config))
     if run is None:
         return config
     config = copy.deepcopy(config)
-    for name in DATA_PATHS:
-        setattr(config.data, name, getattr(run.data, name))
+    for name, option in options_of(type(config)).items():
+        if option.section == "data" and option.path:
+            setattr(config.data, name, getattr(run.data, name))
     return config

@@ -83,7 +83,7 @@ class TrainingState(TypedDict):
     optimizer: OptimizerState
     scheduler: SchedulerState
     scaler: dict[str, Any]
-    config: dict[str, dict[str, Any]]
+    config: dict[str, dict[str, Any] | str]
     classes: dict[int, str]
     epoch: Count
     iteration: Count

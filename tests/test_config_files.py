@@ -1,0 +1,151 @@
+"""Configuration files: what ours resolve to, bases, old names, and the facts of options."""
+
+import re
+from pathlib import Path
+
+import pytest
+import yaml
+
+from tests.helpers import ROOT
+from utils.config.base import differences, names_of
+from utils.config.loading import new_place
+from utils.config.step import Config, load_config
+
+RECORDED = yaml.safe_load((ROOT / "tests/resolved_configs.yaml").read_text())
+FILES = sorted((ROOT / "configs").rglob("*.yaml"))
+
+
+@pytest.mark.parametrize("file", FILES, ids=lambda f: f.stem)
+def test_every_configuration_file_loads(file: Path) -> None:
+    assert load_config(file).train.name == file.stem
+
+
+@pytest.mark.parametrize("name", RECORDED["files"])
+def test_our_files_say_what_they_said(name: str) -> None:
+    (file,) = (ROOT / "configs").glob(f"*/{name}.yaml")
+    expected = {section: dict(options) for section, options in RECORDED["defaults"].items()}
+    for section, options in RECORDED["files"][name].items():
+        expected[section] |= options
+    assert load_config(file).to_dict() == expected
+
+
+def test_a_saved_file_of_step_has_the_same_bytes(tmp_path: Path) -> None:
+    Config().save(tmp_path / "config.yaml")
+    assert (tmp_path / "config.yaml").read_text() == yaml.safe_dump(
+        RECORDED["defaults"], sort_keys=False
+    )
+
+
+# ------------------------------------------------------------------------------ bases
+
+
+def write(folder: Path, **files: str) -> Path:
+    """Files `<name>.yaml`; returns the last."""
+    for name, content in files.items():
+        (folder / f"{name}.yaml").write_text(content)
+    return folder / f"{name}.yaml"
+
+
+def test_a_file_beats_its_base_and_that_one_its_own(tmp_path: Path) -> None:
+    (tmp_path / "deep").mkdir()
+    write(tmp_path / "deep", first="train: {epochs: 1, seed: 1, log_every: 1}\n")
+    write(tmp_path, second="base: deep/first.yaml\ntrain: {epochs: 2, seed: 2}\n")
+    last = write(tmp_path / "deep", last="base: ../second.yaml\ntrain:\n  epochs: 3\n")
+    train = load_config(last, ["log_every=9"]).train
+    assert (train.epochs, train.seed, train.log_every, train.name) == (3, 2, 9, "last")
+
+
+def test_an_empty_section_takes_nothing_from_the_base(tmp_path: Path) -> None:
+    last = write(tmp_path, a="train: {epochs: 2}\n", b="base: a.yaml\ntrain:\n")
+    assert load_config(last).train.epochs == 2
+
+
+@pytest.mark.parametrize(
+    ("files", "message"),
+    [
+        ({"a": "base: a.yaml\n"}, "a.yaml: base: leads back to "),
+        ({"a": "base: b.yaml\n", "b": "base: a.yaml\n"}, "a.yaml: base: leads back to "),
+        ({"a": "base: absent.yaml\n"}, "absent.yaml: no such configuration file"),
+        ({"a": "base: .\n"}, "expected a configuration file, this is a folder"),
+        ({"a": "base: [x]\n"}, "a.yaml: base: expected str, got ['x']"),
+        ({"a": "base: ''\n"}, "a.yaml: base: expected a name, got nothing"),
+        ({"a": "base: b.yaml\nbase: c.yaml\n"}, "the key 'base' stands twice"),
+        ({"b": "train: {epoks: 1}\n", "a": "base: b.yaml\n"}, "b.yaml: unknown option train.epoks"),
+        ({"b": "train: 3\n", "a": "base: b.yaml\n"}, "b.yaml: section train must hold options"),
+        ({"b": "[]\n", "a": "base: b.yaml\n"}, "b.yaml: expected sections model, data, train"),
+        ({"a": "train: {epochs: 1, epochs: 2}\n"}, "the key 'epochs' stands twice"),
+    ],
+    ids=range(11),
+)
+def test_mistakes_in_bases_are_named(tmp_path: Path, files: dict[str, str], message: str) -> None:
+    with pytest.raises(ValueError, match=re.escape(message)) as caught:
+        load_config(write(tmp_path, **files))
+    assert str(tmp_path) in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+# ------------------------------------------------------------------------------ old names
+
+
+def test_a_file_that_has_moved_is_found_with_a_note(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture
+) -> None:
+    monkeypatch.chdir(ROOT)
+    new_place.cache_clear()
+    for _ in range(2):
+        assert load_config("configs/ava_step.yaml") == load_config("configs/step/ava_step.yaml")
+    note = "configs/ava_step.yaml is now configs/step/ava_step.yaml\n"
+    assert capsys.readouterr().err == note
+
+
+def test_other_missing_files_stay_missing(tmp_path: Path) -> None:
+    (tmp_path / "configs/a").mkdir(parents=True)
+    write(tmp_path / "configs/a", mine="train: {epochs: 1}\n")
+    assert load_config(tmp_path / "configs/mine.yaml").train.epochs == 1
+    (tmp_path / "configs/b").mkdir()
+    write(tmp_path / "configs/b", mine="train: {epochs: 2}\n", other="")
+    new_place.cache_clear()
+    for name in ("configs/mine.yaml", "other.yaml", "configs/none.yaml"):
+        with pytest.raises(ValueError, match="no such configuration file"):
+            load_config(tmp_path / name)
+
+
+# ------------------------------------------------------------------------------ facts of options
+
+PLACES = {
+    "data.root", "data.frames", "data.label_map", "data.train_labels", "data.val_labels",
+    "data.train_exclusions", "data.val_exclusions", "train.name", "train.output", "train.init",
+    "train.kinetics",
+}  # fmt: skip
+MAY_CHANGE = {
+    "data.root", "data.workers", "data.max_unreadable", "data.batch_timeout", "train.output",
+    "train.log_every", "train.validate_every", "train.save_every", "train.keep_checkpoints",
+    "train.resume", "train.checkpoint_backbone", "train.profile", "train.peer_timeout",
+    "test.test_batch_size",
+}  # fmt: skip
+MAY_DIFFER = {
+    "data.root", "data.workers", "data.batch_timeout", "train.output", "train.init",
+    "train.kinetics", "train.keep_checkpoints", "train.peer_timeout",
+}  # fmt: skip
+
+
+def test_the_facts_of_step_s_options() -> None:
+    """Which options a checkpoint never decides, a run may change, and processes may differ in."""
+    mixed = {"data.dataset", "data.proposals"}
+    assert names_of(Config, lambda o: o.path) == PLACES | mixed
+    assert names_of(Config, lambda o: o.harmless is not None) == mixed
+    assert names_of(Config, lambda o: o.may_change) == MAY_CHANGE
+    assert names_of(Config, lambda o: o.may_differ) == MAY_DIFFER
+
+
+def test_differences_have_both_values() -> None:
+    before = Config().to_dict()
+    before["train"]["epochs"] = 3
+    del before["test"]["protocol"]
+    assert differences(Config(), before) == {
+        "train.epochs": (3, 14),
+        "test.protocol": (None, "2018"),
+    }
+    assert differences(Config(), {"detector": "other"} | Config().to_dict()) == {
+        "detector": ("other", "step")
+    }

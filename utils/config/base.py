@@ -1,0 +1,127 @@
+"""What every detector's configuration is: sections of declared options, checked, saved as YAML.
+
+A detector declares its sections as dataclasses in a file of its own (`step.py` is STEP's), takes
+over what it shares from `common.py`, and lists them in a subclass of `BaseConfig`.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import typing
+from collections.abc import Callable, Mapping
+from functools import cache
+from pathlib import Path
+from typing import Any, ClassVar
+
+import yaml
+
+from utils.config.common import MEANT, CommonData, CommonTest, CommonTrain
+from utils.config.options import Option, check_range
+from utils.system.outputs import write_whole
+
+DEFAULT_DETECTOR = "step"
+"""The detector of files and checkpoints that name none: they are from before there were others."""
+
+
+class BaseConfig:
+    """A resolved configuration: every option has a value. Subclasses are dataclasses of sections.
+
+    detector: the name in files. meant: for a word that is no option, what its user may mean.
+    """
+
+    detector: ClassVar[str] = DEFAULT_DETECTOR
+    meant: ClassVar[Mapping[str, str]] = MEANT
+
+    model: Any
+    data: CommonData
+    train: CommonTrain
+    test: CommonTest
+
+    def __post_init__(self) -> None:
+        for name, option in options_of(type(self)).items():
+            value = getattr(getattr(self, option.section), name)
+            check_range(value, option.range, option.full_name)
+        self.check()
+
+    def check(self) -> None:
+        """Raise `ValueError`, naming the options, for values that do not go together."""
+
+    def values(self) -> dict[str, dict[str, Any]]:
+        """Return the values by section and option, in the order of files."""
+        values: dict[str, dict[str, Any]] = {name: {} for name in sections_of(type(self))}
+        for name, option in options_of(type(self)).items():
+            value = getattr(getattr(self, option.section), name)
+            values[option.section][name] = list(value) if isinstance(value, list) else value
+        return values
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return what stands in files: the `values`, and `detector` first where it is not STEP."""
+        named = {} if self.detector == DEFAULT_DETECTOR else {"detector": self.detector}
+        return {**named, **self.values()}
+
+    def save(self, path: str | Path) -> None:
+        """Write the resolved configuration as YAML that `load` reads back."""
+        write_whole(path, yaml.safe_dump(self.to_dict(), sort_keys=False))
+
+
+def sections_of(config: type[BaseConfig]) -> dict[str, type]:
+    """Return the sections by name, in the order of the class."""
+    fields: Any = config  # mypy cannot know that every subclass is a dataclass
+    hints = typing.get_type_hints(config)
+    return {field.name: hints[field.name] for field in dataclasses.fields(fields)}
+
+
+def options_of(config: type[BaseConfig]) -> dict[str, Option]:
+    """Return every option by its name, which is unique across sections."""
+    key: Any = config  # mypy takes the class for its instances, which have no hash
+    return _options(key)
+
+
+@cache
+def _options(config: Any) -> dict[str, Option]:
+    options: dict[str, Option] = {}
+    for section, cls in sections_of(config).items():
+        hints = typing.get_type_hints(cls)
+        for field in _ordered(cls):
+            assert field.name not in options, f"two options {field.name} in {config.__name__}"
+            facts = {k: v for k, v in field.metadata.items() if k != "after"}
+            options[field.name] = Option(section, field.name, hints[field.name], **facts)
+    return options
+
+
+def _ordered(section: type) -> list[dataclasses.Field[Any]]:
+    """Return the fields of a section in the order of files: each in its place, see `option`."""
+    ordered: list[dataclasses.Field[Any]] = []
+    place = 0
+    for field in dataclasses.fields(section):
+        after = field.metadata["after"]
+        if after is not None:
+            place = [other.name for other in ordered].index(after) + 1 if after else 0
+        ordered.insert(place, field)
+        place += 1
+    return ordered
+
+
+def differences(config: BaseConfig, before: Mapping[str, Any]) -> dict[str, tuple[Any, Any]]:
+    """Return each option whose value is another than in `before`: (value before, value now).
+
+    Args:
+        config: The settings now.
+        before: What `to_dict` returned then; an option that it lacks has the value `None`.
+    """
+    found: dict[str, tuple[Any, Any]] = {}
+    was = before.get("detector", DEFAULT_DETECTOR)
+    if was != config.detector:
+        found["detector"] = (was, config.detector)
+    for section, options in config.values().items():
+        earlier = before.get(section)
+        for name, value in options.items():
+            earlier_value = earlier.get(name) if isinstance(earlier, Mapping) else None
+            if earlier_value != value:
+                found[f"{section}.{name}"] = (earlier_value, value)
+    return found
+
+
+def names_of(config: type[BaseConfig], fact: Callable[[Option], bool]) -> set[str]:
+    """Return the full names of the options of which `fact` holds."""
+    return {option.full_name for option in options_of(config).values() if fact(option)}
