@@ -24,14 +24,13 @@ from data.datasets.ava import dataset_root
 from data.loading.loader import deaths_explained
 from data.loading.validation import ValidationSet
 from external.files import real_path
-from models.step.build import clips_of, detector_from_checkpoint
+from models import open_checkpoint
+from models.step.build import clips_of
 from models.step.inference import prepare_for_inference
-from models.weights.settings import checkpoint_classes, checkpoint_config
 from utils.config.step import Config, describe_options, load_config
 from utils.evaluation.detection_loop import collect_detections
 from utils.evaluation.evaluator import StepEvaluator, build_evaluator
 from utils.evaluation.text import format_classes, format_results
-from utils.formats.checkpoints import read_checkpoint
 from utils.formats.labels import check_same_classes
 from utils.runs.settings import with_run_data
 from utils.system.cli import default_checkpoint, default_output, run_main, staged_results
@@ -83,18 +82,17 @@ def resolve_config(saved: Config, arguments: argparse.Namespace) -> Config:
 def test(arguments: argparse.Namespace, device: torch.device) -> None:
     """Check everything, detect on every key frame, evaluate, write."""
     path = arguments.checkpoint or default_checkpoint()
-    checkpoint = read_checkpoint(path)
-    saved = with_run_data(checkpoint_config(checkpoint, path), path)
+    checkpoint = open_checkpoint(path)
+    saved = with_run_data(checkpoint.config, path)
     config = resolve_config(saved, arguments)
     output = arguments.output or default_output(path, "test")
     if is_main():
         check_output(output, config.model.steps)
     root = dataset_root(config.data.root, config.data.dataset)
-    known = checkpoint_classes(checkpoint, config.model.num_classes, path)
-    if known is not None:
-        check_same_classes(known, root / config.data.label_map, path)
+    if checkpoint.classes is not None:
+        check_same_classes(checkpoint.classes, root / config.data.label_map, path)
     validation = ValidationSet(config, clips_of(config.model))
-    detector = prepare_for_inference(detector_from_checkpoint(checkpoint, path).to(device))
+    detector = prepare_for_inference(checkpoint.build(device))
     evaluator = build_evaluator(config, validation.classes)
     count = len(validation.dataset)
     if is_main():

@@ -22,13 +22,14 @@ import torch
 from data.datasets.ava import AvaClips
 from data.loading.loader import ClipLoader, build_loader, deaths_explained
 from data.loading.validation import ValidationSet
-from models import StepDetector, build_detector
+from models import StepDetector
+from models.registry import DETECTORS
 from models.step.build import clips_of
 from models.step.criterion import StepCriterion
 from models.step.inference import prepare_for_inference
 from models.step.rates import build_optimizer
 from models.step.training import build_pass
-from models.weights.settings import checkpoint_config
+from models.weights.checkpoint import LoadedCheckpoint
 from recipes import find_recipe
 from utils.config.step import Config, describe_options, load_config
 from utils.engine.agreement import check_same, settings_facts, weights_facts
@@ -41,7 +42,7 @@ from utils.engine.trainer import Schedule, Trainer, Validation
 from utils.evaluation.detection_loop import collect_detections
 from utils.evaluation.evaluator import build_evaluator
 from utils.evaluation.text import format_results
-from utils.formats.checkpoints import check_fits, load_state
+from utils.formats.checkpoints import check_fits
 from utils.reporting.validation_pictures import ValidationPictures
 from utils.runs.folder import RunFolder
 from utils.runs.results import collect_results, has_results, write_results
@@ -238,12 +239,11 @@ def train(config: Config, device: torch.device) -> None:
 def replay(path: Path, device: torch.device) -> None:
     """Repeat, as the run computed it, the iteration whose loss was not finite."""
     batch, content = read_fault(path)
-    config = checkpoint_config(content, path)
-    train = config.train
+    checkpoint = LoadedCheckpoint(content, path, DETECTORS)
+    config, train = checkpoint.config, checkpoint.config.train
     precision = Precision(device, train.precision, train.amp_backend)
     set_deterministic(train.deterministic, device)
-    detector = build_detector(config.model)
-    load_state(detector, content["model"], path)
+    detector = checkpoint.build()
     check_batch(batch, detector.clip_spec, config.model.num_classes, path)
     detector.to(device).train()
     model = precision.prepare(build_pass(train, detector), build_optimizer(train, detector))

@@ -11,8 +11,9 @@ from torch.optim import Optimizer
 
 from models.weights.checkpoint import LoadedCheckpoint
 from recipes.annotate import Annotator
+from utils.config.base import BaseConfig
 
-C = TypeVar("C")
+C = TypeVar("C", bound=BaseConfig)
 """A detector's configuration: a dataclass with its own typed sections."""
 
 Say = Callable[[str], object]

@@ -28,9 +28,10 @@ import torch
 from tqdm import tqdm
 
 from external.files import check_regular
-from models.step.build import build_detector, detector_from_checkpoint, load_kinetics
+from models.registry import DETECTORS
+from models.step.build import build_detector, load_kinetics
+from models.weights.checkpoint import LoadedCheckpoint
 from models.weights.released import is_released
-from models.weights.settings import checkpoint_config
 from utils.config.step import ModelConfig
 from utils.formats.checkpoints import read_checkpoint
 from utils.system.cli import ROOT, run_main
@@ -152,18 +153,19 @@ def recognise(path: Path, named: str) -> Kind:
         check_kinetics(path)
         use = "python train.py --config configs/step/ava_cls.yaml kinetics=pretrained/{file}"
         return Kind("Kinetics I3D state dict", "i3d_kinetics.pth", [use])
-    detector_from_checkpoint(content, path)
-    is_cls = checkpoint_config(content, path).train.task == "cls"
-    whose = "of the authors' release" if is_released(content) else "of ours"
+    checkpoint = LoadedCheckpoint(content, path, DETECTORS)
+    checkpoint.build()
+    is_cls = checkpoint.config.train.task == "cls"
+    whose = "of the authors' release" if checkpoint.is_released else "of ours"
     if is_cls:
         use = ["python train.py --config configs/step/ava_step.yaml init=pretrained/{file}"]
-        file = "step_cls_ava.pth" if is_released(content) else Path(named).name
+        file = "step_cls_ava.pth" if checkpoint.is_released else Path(named).name
         return Kind(f"classification stage {whose}", file, use)
     use = [
         "python demo.py --checkpoint pretrained/{file} --input VIDEO",
         "python test.py --checkpoint pretrained/{file} --data-root DATASET",
     ]
-    file = "step_ava.pth" if is_released(content) else Path(named).name
+    file = "step_ava.pth" if checkpoint.is_released else Path(named).name
     return Kind(f"STEP detector {whose}", file, use)
 
 

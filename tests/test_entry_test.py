@@ -15,7 +15,8 @@ import torch
 
 from data.datasets.ava import AvaClips
 from external.ava_evaluation.__main__ import main as evaluate_files
-from models.weights.settings import checkpoint_classes, checkpoint_config
+from models import open_checkpoint
+from models.weights.released import released_classes
 from tests.entries import CLASSES, Script, snapshot, write_checkpoint
 from tests.helpers import ROOT
 from tests.runs import start
@@ -135,7 +136,7 @@ def test_paths_in_a_checkpoint_are_never_used(script: Script, data: Path, tmp_pa
     foreign = {"root": "/elsewhere", "frames": "/elsewhere", "proposals": "/elsewhere/boxes.csv"}
     checkpoint = write_checkpoint(tmp_path / "x.pt", **foreign, val_labels="/elsewhere/val.csv")
     assert script(*arguments(checkpoint, data, tmp_path / "out")).code == 0
-    config = checkpoint_config(torch.load(checkpoint), checkpoint)
+    config = open_checkpoint(checkpoint).config
     assert (config.data.root, config.data.frames, config.data.proposals) == ("", "frames", "34")
 
 
@@ -301,10 +302,10 @@ def test_weights_that_compute_no_scores_are_refused(
 
 
 def test_released_checkpoints_of_60_classes_are_avas() -> None:
-    names = checkpoint_classes({"base_net": {}}, 60, "x.pth")
+    names = released_classes(60)
     assert names is not None
     assert names[12] == "stand"
-    assert checkpoint_classes({"base_net": {}}, 80, "x.pth") is None
+    assert released_classes(80) is None
 
 
 @pytest.mark.skipif(

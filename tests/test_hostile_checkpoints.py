@@ -12,8 +12,10 @@ import pytest
 import torch
 
 from models import build_detector, load_detector
+from models.registry import DETECTORS
 from models.step.build import load_kinetics
-from models.weights.settings import checkpoint_classes, checkpoint_config
+from models.weights.checkpoint import LoadedCheckpoint
+from models.weights.settings import saved_classes
 from tests.helpers import tiny_model
 from utils.config.step import Config, ModelConfig
 from utils.formats.checkpoints import read_checkpoint
@@ -99,7 +101,7 @@ def test_a_negative_variance_is_no_statistic(tmp_path: Path) -> None:
 )
 def test_other_classes_are_refused(classes: object) -> None:
     with pytest.raises(ValueError, match=r"^a\.pt: .*classes[^\n]{0,300}$"):
-        checkpoint_classes({"classes": classes}, 1, "a.pt")
+        saved_classes({"classes": classes}, 1, "a.pt")
 
 
 @pytest.mark.parametrize(
@@ -107,7 +109,7 @@ def test_other_classes_are_refused(classes: object) -> None:
 )
 def test_other_configurations_are_refused(config: object) -> None:
     with pytest.raises(ValueError, match=r"^a\.pt: "):
-        checkpoint_config({"config": config, "model": {}}, "a.pt")
+        LoadedCheckpoint({"config": config, "model": {}}, "a.pt", DETECTORS)
 
 
 # ------------------------------------------------------------------------------ the file itself

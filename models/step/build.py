@@ -16,7 +16,6 @@ from models.step.detector import StepDetector
 from models.step.heads import ContextBranch, TwoBranchHead
 from models.weights.checkpoint import (
     DetectorKind,
-    LoadedCheckpoint,
     Release,
     open_checkpoint,
 )
@@ -99,11 +98,6 @@ STEP: DetectorKind[Config, StepDetector] = DetectorKind(
     ),
 )
 """What it takes to open a checkpoint of STEP, ours or one of the authors' release."""
-
-
-def detector_from_checkpoint(checkpoint: dict, path: str | Path) -> StepDetector:
-    """As `LoadedCheckpoint.build`, in train mode."""
-    return LoadedCheckpoint(checkpoint, path, {"step": STEP}).build().train()
 
 
 def build_for_training(

@@ -6,11 +6,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, TypeVar
 
-from models.weights.released import is_released, read_released_config, released_classes
 from utils.config.base import BaseConfig, options_of, sections_of
 from utils.config.loading import from_dict, kind_of
 from utils.config.options import Option
-from utils.config.step import Config
 from utils.formats.schema import Classes, check_shape, shown
 
 C = TypeVar("C", bound=BaseConfig)
@@ -88,19 +86,3 @@ def saved_classes(
             f"{path}: expected classes, the names of {num_classes} ids, got {shown(classes)}"
         )
     return dict(sorted(classes.items()))
-
-
-def checkpoint_config(checkpoint: Mapping[str, Any], path: str | Path) -> Config:
-    """As `LoadedCheckpoint.config`."""
-    if is_released(checkpoint):
-        return read_released_config(checkpoint, path)[0]
-    return saved_config(checkpoint, path, {Config.detector: Config})
-
-
-def checkpoint_classes(
-    checkpoint: Mapping[str, Any], num_classes: int, path: str | Path
-) -> dict[int, str] | None:
-    """As `LoadedCheckpoint.classes`."""
-    if is_released(checkpoint):
-        return released_classes(num_classes)
-    return saved_classes(checkpoint, num_classes, path)
