@@ -30,8 +30,9 @@ from models.step.inference import prepare_for_inference
 from models.step.rates import build_optimizer
 from models.step.training import build_pass
 from models.weights.checkpoint import LoadedCheckpoint
-from recipes import find_recipe
-from utils.config.step import Config, describe_options, load_config
+from recipes import CONFIGS, find_recipe
+from utils.config.loading import load
+from utils.config.step import Config, describe_options
 from utils.engine.agreement import check_same, settings_facts, weights_facts
 from utils.engine.determinism import seed_iteration, set_deterministic
 from utils.engine.faults import check_batch, describe_fault, read_fault
@@ -266,9 +267,8 @@ def main() -> None:
         arguments.overrides.append("precision=fp16")
 
     def read_config() -> Config:
-        return load_config(
-            arguments.config or ROOT / "configs" / "step" / "ava_step.yaml", arguments.overrides
-        )
+        path = arguments.config or ROOT / "configs" / "step" / "ava_step.yaml"
+        return load(CONFIGS, path, arguments.overrides)
 
     timeout = PEER_TIMEOUT
     if not arguments.replay:

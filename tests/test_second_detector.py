@@ -12,6 +12,7 @@ from torch import nn
 
 from models.registry import DETECTORS
 from models.weights.checkpoint import DetectorKind, open_checkpoint
+from recipes import CONFIGS
 from tests.entries import write_checkpoint
 from utils.config.base import BaseConfig, options_of, sections_of
 from utils.config.common import CommonData, CommonTest, CommonTrain
@@ -140,6 +141,11 @@ def test_a_checkpoint_s_detector_picks_the_model(tmp_path: Path) -> None:
 
     step = open_checkpoint(write_checkpoint(tmp_path / "step.pt"), ALL)
     assert (type(step.config), step.build().clip_steps) == (Config, 3)
+
+
+def test_the_tables_of_detectors_agree() -> None:
+    assert {name: kind.config for name, kind in DETECTORS.items()} == CONFIGS
+    assert all(name == config.detector for name, config in CONFIGS.items())
 
 
 def test_a_checkpoint_of_an_unknown_detector_is_refused(tmp_path: Path) -> None:
