@@ -11,7 +11,7 @@ from models.step.build import build_for_training, clips_of
 from models.step.criterion import StepCriterion
 from models.step.rates import build_optimizer
 from models.step.training import build_pass
-from recipes.base import Recipe
+from recipes.base import Recipe, Say
 from recipes.person_detector import open_person_detector
 from utils.config.step import Config
 
@@ -19,6 +19,14 @@ from utils.config.step import Config
 def build_clips(config: Config, split: str) -> AvaClips:
     """Return the clips of `split` that the configured detector asks for."""
     return build_dataset(config, split, clips_of(config.model))
+
+
+def build_model(config: Config, say: Say) -> StepDetector:
+    """Return the detector with the weights that its training starts from."""
+    train = config.train
+    return build_for_training(
+        config.model, train.kinetics, train.init, train.checkpoint_backbone, say
+    )
 
 
 def build_training_pass(config: Config, detector: StepDetector) -> nn.Module:
@@ -39,7 +47,7 @@ def build_step_optimizer(config: Config, detector: StepDetector, batch_size: int
 STEP_AVA = Recipe(
     config=Config,
     build_dataset=build_clips,
-    build_model=build_for_training,
+    build_model=build_model,
     build_training_pass=build_training_pass,
     build_criterion=build_criterion,
     build_optimizer=build_step_optimizer,

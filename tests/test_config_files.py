@@ -10,6 +10,7 @@ from tests.helpers import ROOT
 from utils.config.base import differences, names_of
 from utils.config.loading import new_place
 from utils.config.step import Config, load_config
+from utils.engine.agreement import weights_facts
 
 RECORDED = yaml.safe_load((ROOT / "tests/resolved_configs.yaml").read_text())
 FILES = sorted((ROOT / "configs").rglob("*.yaml"))
@@ -136,6 +137,19 @@ def test_the_facts_of_step_s_options() -> None:
     assert names_of(Config, lambda o: o.harmless is not None) == mixed
     assert names_of(Config, lambda o: o.may_change) == MAY_CHANGE
     assert names_of(Config, lambda o: o.may_differ) == MAY_DIFFER
+
+
+def test_the_files_that_a_training_starts_from_are_compared_by_content(tmp_path: Path) -> None:
+    for folder in ("a", "b"):
+        (tmp_path / folder).mkdir()
+        (tmp_path / folder / "cls.pt").write_bytes(b"weights")
+    (tmp_path / "other.pt").write_bytes(b"others")
+    facts = [
+        weights_facts(load_config(None, [f"init={tmp_path}/{name}", f"output={tmp_path}"]))
+        for name in ("a/cls.pt", "b/cls.pt", "other.pt")
+    ]
+    assert list(facts[0]) == ["the file train.init", "the file train.kinetics"]
+    assert facts[0] == facts[1] != facts[2]
 
 
 def test_differences_have_both_values() -> None:

@@ -101,30 +101,40 @@ STEP: DetectorKind[Config, StepDetector] = DetectorKind(
 
 
 def build_for_training(
-    config: Config, say: Callable[[str], object] = lambda text: None
+    config: ModelConfig,
+    kinetics: str = "",
+    init: str = "",
+    recompute: bool = False,
+    say: Callable[[str], object] = lambda text: None,
 ) -> StepDetector:
-    """The configured detector with the weights that its training starts from.
+    """Return a detector with the weights that its training starts from.
 
-    say: is told, in a line each, what came from where and what did not.
+    Args:
+        config: What it is built from.
+        kinetics: A Kinetics I3D state dict for the backbone and the tails; empty: none.
+        init: A checkpoint to start from, after `kinetics`; empty: none.
+        recompute: Whether training computes the backbone's inner layers twice, to save memory.
+        say: Is told, in a line each, what came from where and what did not.
 
-    Raises `ValueError` for sizes of which no machine could train the detector.
+    Raises:
+        ValueError: For sizes of which no machine could train the detector, and naming a file that
+            does not fit.
     """
     with torch.device("meta"):
-        count = sum(p.numel() for p in build_detector(config.model).parameters())
+        count = sum(p.numel() for p in build_detector(config).parameters())
     if count > MOST_WEIGHTS:
         raise ValueError(
             f"the detector would have {count:,} weights, expected at most {MOST_WEIGHTS:,}: lower "
             "model.width, fc_dim, local_dim, pool_size or num_classes"
         )
-    detector = build_detector(config.model)
-    train = config.train
-    if train.kinetics:
-        say(describe_origin(detector, load_kinetics(detector, train.kinetics), train.kinetics))
-    if train.init:
-        say(describe_origin(detector, initialize_from(detector, train.init), train.init))
-    if not train.kinetics and not train.init:
+    detector = build_detector(config)
+    if kinetics:
+        say(describe_origin(detector, load_kinetics(detector, kinetics), kinetics))
+    if init:
+        say(describe_origin(detector, initialize_from(detector, init), init))
+    if not kinetics and not init:
         say(describe_fresh(detector))
-    detector.backbone.recompute = config.train.checkpoint_backbone
+    detector.backbone.recompute = recompute
     return detector
 
 

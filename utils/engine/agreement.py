@@ -8,8 +8,7 @@ from typing import Any
 
 import torch
 
-from utils.config.base import BaseConfig, names_of
-from utils.config.step import Config
+from utils.config.base import BaseConfig, names_of, options_of
 from utils.system.distributed import gather_objects
 
 _SOURCES = ("data", "external", "models", "recipes", "utils", "train.py", "test.py")
@@ -53,15 +52,18 @@ def settings_facts(config: BaseConfig, root: Path) -> dict[str, Any]:
     return {**facts, "the code": _code_digest(root), "PyTorch": torch.__version__}
 
 
-def weights_facts(config: Config) -> dict[str, Any]:
-    """The content of the files that the training starts from; paths may differ."""
-    return {
-        name: _digest(path.read_bytes() if path.is_file() else b"")
-        for name, path in (
-            ("the file train.init", Path(config.train.init or "/")),
-            ("the file train.kinetics", Path(config.train.kinetics or "/")),
-        )
-    }
+def weights_facts(config: BaseConfig) -> dict[str, Any]:
+    """The content of the files that the training starts from; their paths may differ.
+
+    These are the paths that may differ between processes and may not change on resuming.
+    """
+    facts = {}
+    for name, option in options_of(type(config)).items():
+        if option.path and option.may_differ and not option.may_change:
+            path = Path(getattr(getattr(config, option.section), name) or "/")
+            content = path.read_bytes() if path.is_file() else b""
+            facts[f"the file {option.full_name}"] = _digest(content)
+    return facts
 
 
 def _code_digest(root: Path) -> str:
