@@ -1,6 +1,8 @@
 """Configuration files: what ours resolve to, bases, old names, and the facts of options."""
 
+import os
 import re
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -109,6 +111,21 @@ def test_other_missing_files_stay_missing(tmp_path: Path) -> None:
     for name in ("configs/mine.yaml", "other.yaml", "configs/none.yaml"):
         with pytest.raises(ValueError, match="no such configuration file"):
             load_config(tmp_path / name)
+
+
+def test_the_launcher_knows_old_names(tmp_path: Path) -> None:
+    python = tmp_path / "python"
+    python.write_text('#!/bin/sh\n[ "$1" = -c ] && echo 0 || echo "$@"\n')
+    python.chmod(0o755)
+    done = subprocess.run(
+        ["bash", str(ROOT / "scripts/launch.sh"), "step", "root=/elsewhere"],
+        env={**os.environ, "PYTHON": str(python), "CONFIG": "configs/toy_step.yaml"},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert done.stderr == "configs/toy_step.yaml is now configs/toy/toy_step.yaml\n"
+    assert done.stdout.endswith("train.py --config configs/toy/toy_step.yaml root=/elsewhere\n")
 
 
 # ------------------------------------------------------------------------------ facts of options
