@@ -16,6 +16,7 @@ from external.files import check_regular, real_path
 from models import open_checkpoint
 from recipes import find_recipe
 from recipes.annotate_files import FolderOfResults, annotate_all, check_output
+from utils.geometry.grid import is_grid
 from utils.runs.settings import with_run_data
 from utils.system.locks import folder_lock
 from utils.system.stall import STEP_LIMIT
@@ -62,6 +63,12 @@ def run_demo(options: DemoOptions) -> bool:
     classes = checkpoint.classes or {i: f"class {i}" for i in range(1, count + 1)}
     trained_on = with_run_data(config, path).data
     dataset = dataset_root(trained_on.root, trained_on.dataset)
+    if not is_grid(trained_on.proposals):
+        print(
+            f"note: this detector was trained on the boxes in {printable(trained_on.proposals)}; "
+            f"here it starts from a grid of {config.data.proposals} boxes",
+            file=sys.stderr,
+        )
     found = find_inputs(options, dataset)
     check_output(options.output, found.opened)
     settings = {"score_threshold": score, "merge_threshold": merge}

@@ -447,7 +447,7 @@ def test_scores_that_are_no_numbers_are_an_error(
 def test_without_inputs_the_videos_of_the_run_s_own_dataset_are_taken(
     script: Script, tmp_path: Path
 ) -> None:
-    """The run knows where its dataset lies; a checkpoint from elsewhere does not."""
+    """The run knows its dataset, and that it was trained on boxes which a video does not have."""
     run, data = tmp_path / "run", tmp_path / "data"
     for place in (run, data / "videos"):
         place.mkdir(parents=True)
@@ -456,9 +456,10 @@ def test_without_inputs_the_videos_of_the_run_s_own_dataset_are_taken(
     named = ["--checkpoint", path, "--output", tmp_path / "out", *SHOWN]
     assert "no input: name a video file" in script.refuses(*named)
     (run / "log.jsonl").touch()
-    (run / "config.yaml").write_text(f"data: {{root: {data}}}\n")
+    (run / "config.yaml").write_text(f"data: {{root: {data}, proposals: persons.csv}}\n")
     outcome = script(*named)
     assert outcome.code == 0, outcome.err
+    assert "trained on the boxes in persons.csv; here it starts from a grid of 34" in outcome.err
     assert (tmp_path / "out" / "own.json").is_file()
 
 
