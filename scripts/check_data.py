@@ -2,11 +2,13 @@
 
     python scripts/check_data.py --data-root DIR [--config FILE] [key=value ...]
     python scripts/check_data.py --data-root datasets/mine --pictures pictures label_map=classes.csv
+    python scripts/check_data.py --tubes pyannot.pkl [--frames rgb-images] [--flow flow]
 
 The names of the files are those of the configuration (its section `data`; AVA's by default). A
 table says what is there; then follows all that is wrong, with file and line: errors, with which
 training or testing could not succeed, and warnings. Exit code 0: no error; 1: errors (with
---strict: or warnings); 2: a wrong option.
+--strict: or warnings); 2: a wrong option. --tubes checks an annotation of tubes (UCF101-24 and its
+kin) and the folders `<Class>/<video>` of its frames and flow.
 """
 
 from __future__ import annotations
@@ -30,6 +32,14 @@ from data.check import (  # noqa: E402, ROOT must be on the path first
     draw_pictures,
     format_summary,
 )
+from data.check.tubes import (  # noqa: E402
+    check_flow_folders,
+    check_frame_folders,
+    check_tubes,
+    clip_counts,
+)
+from data.datasets.tube_files import read_tube_file  # noqa: E402
+from data.datasets.ucf101_24 import read_video_list  # noqa: E402
 from models.step.build import clips_of  # noqa: E402
 from utils.config.step import load_config  # noqa: E402
 from utils.system.cli import run_main  # noqa: E402
@@ -48,16 +58,58 @@ def parse_arguments() -> argparse.Namespace:
     add("--workers", type=int, default=4, help="threads that open images (4)")
     add("--pictures", type=Path, metavar="DIR", help="draw key frames with boxes and labels there")
     add("--picture-count", type=int, default=24, help="how many, half of each split (24)")
+    add("--tubes", type=Path, metavar="FILE", help="check this annotation of tubes instead")
+    add("--frames", type=Path, metavar="DIR", help="of --tubes: folders of frames")
+    add("--flow", type=Path, metavar="DIR", help="of --tubes: folders of flow")
+    add("--list", type=Path, metavar="FILE", help="of --tubes: check these videos only")
     add("--strict", action="store_true", help="warnings, too, make the exit code 1")
     add("overrides", nargs="*", metavar="key=value", help="options of train.py")
     arguments = parser.parse_args()
     if min(arguments.limit, arguments.picture_count) < 0 or arguments.images < 1:
         parser.error("--limit, --images, --picture-count: expected positive numbers")
+    if arguments.tubes is None and (arguments.frames or arguments.flow or arguments.list):
+        parser.error("--frames, --flow and --list go with --tubes")
     return arguments
+
+
+def check_tube_annotation(arguments: argparse.Namespace) -> None:
+    """Check an annotation of tubes, and its frames and flow where they are named."""
+    annotations, _ = read_tube_file(arguments.tubes)
+    if arguments.list is not None:
+        annotations = annotations.subset(read_video_list(arguments.list), str(arguments.list))
+    problems = Problems()
+    check_tubes(annotations, problems)
+    for folder, check in (
+        (arguments.frames, check_frame_folders),
+        (arguments.flow, check_flow_folders),
+    ):
+        if folder is None:
+            continue
+        if not folder.is_dir():
+            raise ValueError(f"{folder}: no such folder")
+        count = len(annotations.videos)
+        with tqdm(desc=folder.name, total=count, unit="video", disable=None, leave=False) as bar:
+            check(annotations, folder, problems, bar.update)
+    print(annotations.counts())
+    if (annotations.frame_counts > 0).all():
+        print(clip_counts(annotations))
+    print("\n".join(["", *problems.lines(arguments.limit)]))
+    finish(problems, arguments, arguments.tubes)
+
+
+def finish(problems: Problems, arguments: argparse.Namespace, checked: Path) -> None:
+    """Count what is wrong with `checked` and end with the exit code that says so."""
+    errors, warnings = problems.error_count, problems.warning_count
+    print(f"{checked}: {errors:,} errors, {warnings:,} warnings")
+    if errors or (arguments.strict and warnings):
+        sys.exit(1)
 
 
 def main() -> None:
     arguments = parse_arguments()
+    if arguments.tubes is not None:
+        check_tube_annotation(arguments)
+        return
     config = load_config(arguments.config, arguments.overrides)
     if arguments.data_root is not None:
         config.data.root = arguments.data_root
@@ -76,10 +128,7 @@ def main() -> None:
     if arguments.pictures is not None:
         pictures = draw_pictures(checked, arguments.pictures, arguments.picture_count)
         print(f"{len(pictures)} pictures in {arguments.pictures}")
-    errors, warnings = problems.error_count, problems.warning_count
-    print(f"{checked.root}: {errors:,} errors, {warnings:,} warnings")
-    if errors or (arguments.strict and warnings):
-        sys.exit(1)
+    finish(problems, arguments, checked.root)
 
 
 if __name__ == "__main__":

@@ -35,26 +35,23 @@ import numpy as np
 
 from data.converters import Media
 from data.converters.values import parse_rate
-from data.datasets.act_cache import ActCache, read_act_cache, splits_from_lists, write_act_cache
-from data.datasets.numpy_pickles import read_numpy_pickle
+from data.datasets.act_cache import ActCache, splits_from_lists, write_act_cache
 from data.datasets.tube_annotations import TubeAnnotations
 from data.datasets.tube_csv import (
     is_tube_csv,
-    read_tube_csv,
-    read_video_facts,
     videos_path,
     write_tube_csv,
     write_video_facts,
 )
+from data.datasets.tube_files import check_tube_suffix, read_tube_file
 from data.datasets.tubes_from_ava import AvaTubes, VideoClock, read_ava_tubes
-from data.datasets.ucf101_24 import read_final_annots, read_pyannot, read_video_list
+from data.datasets.ucf101_24 import read_video_list
 from data.datasets.ucf101_24_writing import check_ucf101_24, write_final_annots, write_pyannot
 from utils.formats.labels import read_label_map
 from utils.system.cli import run_main, staged_results
 from utils.system.outputs import check_apart, check_new_file, is_unedited, note_content
 
 KIND = "convert-tubes"
-SUFFIXES = (".pkl", ".mat", ".csv")
 
 
 def parse_arguments() -> argparse.Namespace:
@@ -112,8 +109,7 @@ def step(text: str) -> int:
 def outputs(arguments: argparse.Namespace) -> list[Path]:
     """The files to write. Raises `ValueError` where one is in the way or is an input."""
     for path in (arguments.input, arguments.output):
-        if path.suffix.lower() not in SUFFIXES:
-            raise ValueError(f"{path}: expected a name ending in {', '.join(SUFFIXES)}")
+        check_tube_suffix(path)
     found: list[Path] = [arguments.output]
     given = [arguments.input, *arguments.test_list]
     given += [path for path in (arguments.label_map, arguments.videos) if path is not None]
@@ -130,19 +126,9 @@ def outputs(arguments: argparse.Namespace) -> list[Path]:
 def read_input(arguments: argparse.Namespace) -> tuple[TubeAnnotations, ActCache | None, list[str]]:
     """The tubes, their splits if the file has these, and what the user should know."""
     path: Path = arguments.input
-    if path.suffix.lower() == ".mat":
-        return read_final_annots(path), None, []
-    if path.suffix.lower() == ".pkl":
-        content = read_numpy_pickle(path)
-        if isinstance(content, dict) and "gttubes" in content:
-            cache = read_act_cache(path)
-            return cache.annotations, cache, []
-        return read_pyannot(path), None, []
-    if is_tube_csv(path):
-        beside = arguments.videos or videos_path(path)
-        known = read_video_facts(beside) if arguments.videos or beside.exists() else None
+    if path.suffix.lower() != ".csv" or is_tube_csv(path):
         classes = arguments.label_map and list(read_label_map(arguments.label_map).values())
-        return read_tube_csv(path, classes, known), None, []
+        return *read_tube_file(path, classes, arguments.videos), []
     found = read_rows(arguments)
     notes = []
     if found.past_end:

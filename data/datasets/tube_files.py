@@ -1,0 +1,45 @@
+"""Reading annotation of tubes from any kind of file, found out by its ending and content."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from data.datasets.act_cache import ActCache, read_act_cache
+from data.datasets.numpy_pickles import read_numpy_pickle
+from data.datasets.tube_annotations import TubeAnnotations
+from data.datasets.tube_csv import read_tube_csv, read_video_facts, videos_path
+from data.datasets.ucf101_24 import read_final_annots, read_pyannot
+
+SUFFIXES = (".pkl", ".mat", ".csv")
+
+
+def read_tube_file(
+    path: Path, classes: Sequence[str] | None = None, videos: Path | None = None
+) -> tuple[TubeAnnotations, ActCache | None]:
+    """Read `pyannot.pkl`, `finalAnnots.mat`, ACT's cache, or a CSV file of tubes.
+
+    classes, videos: for a CSV file: names in the order of their indices, and the file that tells
+    frames and sizes; by default the one beside it (`data/datasets/tube_csv.py`).
+
+    Returns the tubes, and the cache with its splits if it is one. Raises `ValueError` naming the
+    file and what is wrong with it.
+    """
+    check_tube_suffix(path)
+    if path.suffix.lower() == ".mat":
+        return read_final_annots(path), None
+    if path.suffix.lower() == ".csv":
+        beside = videos or videos_path(path)
+        known = read_video_facts(beside) if videos or beside.exists() else None
+        return read_tube_csv(path, classes, known), None
+    content = read_numpy_pickle(path)
+    if isinstance(content, dict) and "gttubes" in content:
+        cache = read_act_cache(path)
+        return cache.annotations, cache
+    return read_pyannot(path), None
+
+
+def check_tube_suffix(path: Path) -> None:
+    """Raise `ValueError` naming `path` if it does not end as files of tubes do."""
+    if path.suffix.lower() not in SUFFIXES:
+        raise ValueError(f"{path}: expected a name ending in {', '.join(SUFFIXES)}")

@@ -1,0 +1,210 @@
+"""Checking an annotation of tubes, with its frames and flow."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+
+from data.check import Problems
+from data.check.tubes import check_flow_folders, check_frame_folders, check_tubes, clip_counts
+from data.datasets.tube_annotations import TubeAnnotations
+from data.datasets.ucf101_24 import read_pyannot, read_video_list
+from data.flow import encode_field
+from tests.entries import Script
+from tests.helpers import SHARED
+from utils.formats.tubes import make_tubes
+
+FOLDER = SHARED / "data" / "ucf24"
+real = pytest.mark.skipif(not FOLDER.is_dir(), reason=f"no annotation at {FOLDER}")
+
+BOX = np.array([[1.0, 2, 10, 12]])
+
+
+def annotation(
+    tubes: list[tuple[int, int, np.ndarray]],
+    counts: tuple[int, ...] = (40, 30),
+    sizes: tuple[tuple[int, int], ...] = ((24, 32), (24, 32)),
+) -> TubeAnnotations:
+    """Videos C/v0, C/v1 and tubes (video, first frame, boxes)."""
+    parts = [(video, 0, 1.0, start, boxes) for video, start, boxes in tubes]
+    names = [f"C/v{i}" for i in range(len(counts))]
+    return TubeAnnotations(["C"], names, np.array(counts), np.array(sizes), make_tubes(parts))
+
+
+def found(notes: TubeAnnotations) -> Problems:
+    problems = Problems()
+    check_tubes(notes, problems)
+    return problems
+
+
+def still(frames: int) -> np.ndarray:
+    return np.tile(BOX, (frames, 1))
+
+
+def test_a_sound_annotation_has_no_problem() -> None:
+    problems = found(annotation([(0, 1, still(40)), (1, 3, still(20))]))
+    assert problems.lines(5) == []
+
+
+@pytest.mark.parametrize(
+    ("notes", "kind", "text"),
+    [
+        (annotation([(0, 1, still(20)), (1, 1, still(15))], (0, 30)), "number of frames", "C/v0"),
+        (
+            annotation([(0, 1, still(20)), (1, 1, still(15))], sizes=((24, 32), (0, 0))),
+            "size not known",
+            "video C/v1",
+        ),
+        (
+            annotation([(0, 1, still(20)), (1, 31, still(15))]),
+            "tubes outside their video",
+            "video C/v1, tube 0: begins at frame 31, the video has 30",
+        ),
+        (
+            annotation(
+                [(0, 1, still(20)), (0, 2, np.add(still(20), [0, 0, 23, 0])), (1, 1, still(15))]
+            ),
+            "boxes outside the picture",
+            "video C/v0, tube 1: 20 boxes, the first at frame 2: [1.0, 2.0, 33.0, 12.0], the video "
+            "has 32 x 24 pixels",
+        ),
+        (
+            annotation([(0, 5, np.subtract(still(20), [2, 0, 0, 0])), (1, 1, still(15))]),
+            "boxes outside the picture",
+            "video C/v0, tube 0: 20 boxes, the first at frame 5",
+        ),
+    ],
+)
+def test_errors_are_named(notes: TubeAnnotations, kind: str, text: str) -> None:
+    problems = found(notes)
+    assert problems.error_count == 1
+    ((name, lines),) = problems.errors.items()
+    assert kind in name
+    assert text in lines[0]
+
+
+@pytest.mark.parametrize(
+    ("notes", "kind", "text"),
+    [
+        (annotation([(0, 1, still(20)), (1, 1, still(14))]), "under 15 frames", "tube 0: 14 fr"),
+        (
+            annotation([(0, 1, still(20)), (1, 11, still(21))]),
+            "longer than their video",
+            "video C/v1, tube 0: ends at frame 31, the video has 30",
+        ),
+        (annotation([(0, 1, still(20))]), "videos without a tube", "video C/v1"),
+        (
+            annotation([(0, 1, still(20)), (0, 1, still(20)), (1, 1, still(15))]),
+            "identical tubes",
+            "video C/v0: tubes 0 and 1",
+        ),
+        (
+            annotation([(0, 1, np.add(still(20), [0, 0, 22, 0])), (1, 1, still(15))]),
+            "one pixel past the edge",
+            "20 boxes of 1 tubes",
+        ),
+    ],
+)
+def test_warnings_are_named(notes: TubeAnnotations, kind: str, text: str) -> None:
+    problems = found(notes)
+    assert (problems.error_count, problems.warning_count) == (0, 1)
+    ((name, lines),) = problems.warnings.items()
+    assert kind in name
+    assert text in lines[0]
+
+
+def test_clips_are_counted() -> None:
+    """40 frames at stride 3: starts 1, 4, ..., 34; the tube of frames 7..20 holds 7, 10, 13."""
+    notes = annotation([(0, 7, still(14))], (40,), ((24, 32),))
+    assert clip_counts(notes) == (
+        "12 clips of 6 frames at stride 3: 3 valid, 3 hold a part of a tube only, 6 hold none"
+    )
+
+
+@real
+def test_the_real_annotation() -> None:
+    """What was measured: 108 tubes under 15 frames, 38 of them in the test list, two pairs."""
+    notes = read_pyannot(FOLDER / "pyannot.pkl")
+    problems = found(notes)
+    kinds = {kind: len(lines) for kind, lines in problems.warnings.items()}
+    assert problems.error_count == 0
+    assert kinds["tubes under 15 frames, which linking drops"] == 108
+    assert kinds["identical tubes"] == 2
+    test = found(notes.subset(read_video_list(FOLDER / "testlist01.txt")))
+    assert len(test.warnings["tubes under 15 frames, which linking drops"]) == 38
+
+
+def write_set(folder: Path, frames: tuple[int, int] = (40, 30), flows: int = 30) -> Path:
+    image = np.zeros((24, 32, 3), np.uint8)
+    done, jpeg = cv2.imencode(".jpg", image)
+    assert done
+    for video, count in enumerate(frames):
+        (folder / "rgb" / "C" / f"v{video}").mkdir(parents=True)
+        for number in range(1, count + 1):
+            (folder / "rgb" / "C" / f"v{video}" / f"{number:05d}.jpg").write_bytes(jpeg.tobytes())
+    flow = encode_field(np.zeros((2, 24, 32), np.float32), "brox")[0]
+    (folder / "flow" / "C" / "v1").mkdir(parents=True)
+    for number in range(1, flows + 1):
+        (folder / "flow" / "C" / "v1" / f"{number:05d}.jpg").write_bytes(flow)
+    return folder
+
+
+def test_frames_that_do_not_fit_are_named(tmp_path: Path) -> None:
+    root = write_set(tmp_path, frames=(41, 29))
+    notes = annotation([], (40, 30, 9), ((24, 32), (25, 32), (1, 1)))
+    problems, steps = Problems(), []
+    check_frame_folders(notes, root / "rgb", problems, lambda: steps.append(1))
+    assert len(steps) == 3
+    folder = root / "rgb" / "C"
+    assert problems.warnings == {
+        "more frames than annotated; the rest is left out": [
+            f"{folder / 'v0'}: 41 frames, annotated are 40"
+        ]
+    }
+    assert problems.errors == {
+        "fewer frames than annotated": [f"{folder / 'v1'}: 29 frames, annotated are 30"],
+        "frames of another size than annotated": [
+            f"{folder / 'v1'}: 32 x 24 pixels, annotated are 32 x 25"
+        ],
+        "folders of frames missing": [str(folder / "v2")],
+    }
+
+
+def test_flow_that_does_not_fit_is_named(tmp_path: Path) -> None:
+    root = write_set(tmp_path, flows=28)
+    problems = Problems()
+    check_flow_folders(annotation([]), root / "flow", problems)
+    assert problems.errors == {
+        "folders of flow missing": [str(root / "flow" / "C" / "v0")],
+        "flow that does not fit": [
+            f"{root / 'flow' / 'C' / 'v1'}: 28 flow fields, the video has 30 frames"
+        ],
+    }
+
+
+def test_the_command_says_all_of_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture
+) -> None:
+    root = write_set(tmp_path)
+    rows = [f"C/v1,{f},1,2,10,12,C,0\n" for f in range(1, 31)]
+    rows += [f"C/v0,{f},1,2,10,12,C,0\n" for f in range(1, 11)]
+    path = tmp_path / "tubes.csv"
+    path.write_text("video,frame,x1,y1,x2,y2,label,tube\n" + "".join(rows))
+    facts = "video,frames,height,width\nC/v0,40,24,32\nC/v1,30,24,32\n"
+    (tmp_path / "tubes.videos.csv").write_text(facts)
+    (tmp_path / "list.txt").write_text("C/v1\n")
+    script = Script("scripts/check_data", monkeypatch, capsys)
+    outcome = script("--tubes", path, "--frames", root / "rgb")
+    assert outcome.code == 0, outcome
+    assert "2 videos, 2 tubes, 40 boxes, 70 frames, 1 classes" in outcome.out
+    assert "warning: tubes under 15 frames, which linking drops: 1" in outcome.out
+    assert f"{path}: 0 errors, 1 warnings" in outcome.out
+    assert script("--tubes", path, "--strict").code == 1
+    assert script("--tubes", path, "--flow", root / "flow").code == 1
+    some = ("--tubes", path, "--list", tmp_path / "list.txt")
+    assert script(*some, "--flow", root / "flow", "--strict").code == 0
+    assert "no such folder" in script.refuses("--tubes", path, "--frames", root / "none")
+    assert "go with --tubes" in script.refuses("--frames", root / "rgb")
