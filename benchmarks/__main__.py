@@ -21,6 +21,7 @@ NAMES = (
     "inference",
     "operators",
     "loading",
+    "flow",
     "stream",
     "training",
     "memory",
