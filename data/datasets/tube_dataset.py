@@ -1,0 +1,164 @@
+"""Clips of UCF101-24 and its kin for training and testing: frames, flow, and tubes."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch.utils.data import Dataset
+
+from data.augment import Augmentation, draw_color
+from data.datasets.tube_annotations import TubeAnnotations
+from data.datasets.tube_clips import CLIP, Clips, TubeTargets, clip_window
+from data.flow import DEPTH, FlowFolder, read_flow_stacks
+from data.transforms import UNCHANGED, ColorChange, View, render
+from data.tube_augment import draw_tube_view, kept_tubes
+from data.video.folders import image_names
+from data.windows import read_images
+from utils import tube_structures
+from utils.tube_structures import TubeClipKey, TubeClipSample
+
+INPUTS = ("rgb", "flow", "early")
+"""What a network sees: frames, stacks of flow, or both, frames first."""
+
+
+class TubeClips(Dataset[TubeClipSample]):
+    """Clips of videos whose frames lie in `<frames>/<Class>/<video>/*.jpg`.
+
+    `dataset[i]` is a `TubeClipSample`. Whatever is random depends on `(seed, epoch, i)` alone. The
+    loader asks for `dataset[epoch, i]`.
+    """
+
+    def __init__(
+        self,
+        annotations: TubeAnnotations,
+        clips: Clips,
+        *,
+        window: int,
+        image_size: int,
+        frames: str | Path | None = None,
+        flow: str | Path | None = None,
+        inputs: str = "rgb",
+        flow_channels: int = 3,
+        augmentation: Augmentation | None = None,
+        seed: int = 0,
+    ) -> None:
+        """Check that the folders of all videos exist and hold what is annotated.
+
+        clips: of these annotations (`all_clips`), for training the valid ones. window: frames F,
+        the clip's length times an odd number. inputs: one of `INPUTS`. flow_channels: 3 or 2 of
+        each field. augmentation: of its kinds crop, flip and color act here, the last on RGB alone.
+
+        Raises `ValueError` naming the first folder that is missing or holds fewer frames, or flow
+        of another count, than annotated.
+        """
+        if inputs not in INPUTS:
+            raise ValueError(f"inputs: expected one of {', '.join(INPUTS)}, got {inputs!r}")
+        if not len(clips):
+            raise ValueError("no clips: every video is shorter than a clip, or has no tube")
+        self.annotations, self.clips = annotations, clips
+        self.targets = TubeTargets(annotations)
+        self.window, self.image_size = window, image_size
+        self.frames = Path(_named(frames, "frames", inputs)) if inputs != "flow" else None
+        self.flow = Path(_named(flow, "flow", inputs)) if inputs != "rgb" else None
+        self.flow_channels = flow_channels
+        self.augmentation = augmentation or Augmentation()
+        self.seed, self.epoch = seed, 0
+        for video in np.unique(clips.video).tolist():
+            self._check_video(video)
+
+    @property
+    def channels(self) -> int:
+        """Channels of a frame's images."""
+        return 3 * (self.frames is not None) + DEPTH * self.flow_channels * (self.flow is not None)
+
+    def __len__(self) -> int:
+        return len(self.clips)
+
+    def _check_video(self, video: int) -> None:
+        name, count = self.annotations.videos[video], int(self.annotations.frame_counts[video])
+        if self.frames is not None:
+            folder = self.frames / name
+            found = len(image_names(folder)) if folder.is_dir() else 0
+            if found < count:
+                raise ValueError(f"{folder}: {found} frames, the annotation has {count}")
+        if self.flow is not None:
+            fields = FlowFolder(self.flow / name).count
+            if fields not in (count, count - 1):
+                raise ValueError(
+                    f"{self.flow / name}: {fields} flow fields, the annotation has {count} frames"
+                )
+
+    def set_epoch(self, epoch: int) -> None:
+        """Draw as in `epoch` from now on, where `dataset[i]` is asked for without one."""
+        self.epoch = epoch
+
+    def sample_seed(self, epoch: int, index: int) -> int:
+        """The seed of sample `index` in `epoch`, 63 bits."""
+        sequence = np.random.SeedSequence((self.seed, epoch, index))
+        return int(sequence.generate_state(1, np.uint64)[0] >> np.uint64(1))
+
+    def __getitem__(self, index: int | tuple[int, int]) -> TubeClipSample:
+        """The sample at `index` or `(epoch, index)`. A `ValueError` names its clip."""
+        epoch, index = index if isinstance(index, tuple) else (self.epoch, index)
+        video, start = int(self.clips.video[index]), int(self.clips.start[index])
+        key = TubeClipKey(self.annotations.videos[video], start)
+        try:
+            return self._load(video, key, self.sample_seed(epoch, index))
+        except ValueError as error:
+            raise ValueError(f"video {key.video}, frame {start}: {error}") from error
+
+    def _load(self, video: int, key: TubeClipKey, seed: int) -> TubeClipSample:
+        rng = np.random.default_rng(seed)
+        height, width = self.annotations.sizes[video].tolist()
+        tubes = self.targets.of_clip(video, key.start, self.window, self.clips.length)
+        clip = _middle(tubes.boxes, self.clips.length)
+        kinds = self.augmentation
+        view = draw_tube_view(
+            clip, height, width, self.image_size, rng, crop=kinds.crop, flip=kinds.flip
+        )
+        # The order of channels tells RGB from other images: it stays, as in ACT.
+        color = replace(draw_color(kinds, rng), order=(0, 1, 2)) if kinds.color else UNCHANGED
+        kept = kept_tubes(view, clip)
+        real = tubes.real[kept]
+        boxes = np.where(real[..., None], view.boxes(tubes.boxes[kept]), 0)
+        targets = tube_structures.TubeTargets(
+            torch.from_numpy(boxes.astype(np.float32)),
+            torch.from_numpy(real),
+            torch.from_numpy(tubes.labels[kept]),
+        )
+        count = int(self.annotations.frame_counts[video])
+        numbers = clip_window(key.start, count, self.window, self.clips.length).frames
+        images = torch.from_numpy(self._images(key.video, numbers, view, color))
+        return TubeClipSample(images, targets, key, (height, width), seed)
+
+    def _images(
+        self, video: str, numbers: np.ndarray, view: View, color: ColorChange
+    ) -> np.ndarray:
+        """The frames `numbers` `[F]` of a video as `view` shows them, `[F, C, S, S]`."""
+        parts = []
+        if self.frames is not None:
+            folder = self.frames / video
+            names = image_names(folder)
+            paths = [str(folder / names[number - 1]) for number in numbers.tolist()]
+            parts.append(render(read_images(paths), len(paths), view, color))
+        if self.flow is not None:
+            folder_of_flow = FlowFolder(self.flow / video)
+            parts.append(
+                read_flow_stacks(folder_of_flow, numbers, view, channels=self.flow_channels)
+            )
+        return np.concatenate(parts, axis=1) if len(parts) > 1 else parts[0]
+
+
+def _named(folder: str | Path | None, name: str, inputs: str) -> str | Path:
+    if folder is None:
+        raise ValueError(f"inputs {inputs!r}: no folder of {name} is named")
+    return folder
+
+
+def _middle(boxes: np.ndarray, length: int = CLIP) -> np.ndarray:
+    """The boxes on the clip's own frames, of those of its window `[G, F, 4]`."""
+    before = (boxes.shape[1] - length) // 2
+    return boxes[:, before : before + length]
