@@ -2,37 +2,86 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Generic, TypeVar
+from pathlib import Path
+from typing import Any, Generic, Protocol, TypeVar
 
+import torch
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
 from models.weights.checkpoint import LoadedCheckpoint
 from recipes.annotate import Annotator
 from utils.config.base import BaseConfig
+from utils.engine.interfaces import Batch, Validation
+from utils.runs.results import Table
 
 C = TypeVar("C", bound=BaseConfig)
-"""A detector's configuration: a dataclass with its own typed sections."""
 
 Say = Callable[[str], object]
 """Tells the user a line."""
 
 
+class Validator(Protocol):
+    """The validation set, and what judges the detector on it as it stands."""
+
+    def digest(self) -> str:
+        """Return a short hash of the validation set, the same on every machine that has it."""
+
+    def __call__(self) -> Validation:
+        """Detect and judge, all processes together."""
+
+
+@dataclass(frozen=True)
+class Judgement:
+    """What a test came to: the content of each of its `judged_files`, and what is printed."""
+
+    files: dict[str, str]
+    text: str
+
+
+class DetectorTest(Protocol):
+    """A checkpoint's detector, tested on the validation set.
+
+    detection_files: names of the files that hold detections; pattern: the same as a shell pattern.
+    judged_files: names of the files that hold figures.
+    """
+
+    detection_files: list[str]
+    judged_files: list[str]
+    pattern: str
+
+    def prepare(self, device: torch.device) -> str:
+        """Read the validation set and build the detector; returns what it is tested on."""
+
+    def detect(self) -> None:
+        """Detect on the whole set, all processes together."""
+
+    def write_detections(self, folder: Path) -> None:
+        """Write the detection files, from the main process."""
+
+    def judge(self) -> Judgement:
+        """Judge what was detected, in the main process."""
+
+
 @dataclass(frozen=True)
 class Recipe(Generic[C]):
-    """How a detector is built and trained from its configuration.
+    """How a detector is built, trained and tested from its configuration.
 
     config: the class of its configuration.
-    build_dataset: the samples of a split, "train" or "val".
-    build_model: the detector with the weights that its training starts from; says where each of
-        them comes from.
-    build_training_pass: what turns a batch into samples, around the detector.
-    build_criterion: what turns these samples into losses by name; `total` is the one to minimize.
-    build_optimizer: for the detector, trained with this number of samples in a batch.
-    open_annotator: what finds the persons of videos with a checkpoint, on a device; persons have a
-        score above the first number, and boxes that overlap by more than the second are one person.
+
+    build_dataset: the samples of a split, "train" or "val". build_model: the detector with the
+    weights that its training starts from; says where they come from. build_training_pass: what
+    turns a batch into samples, around the detector. build_criterion: what turns these into losses
+    by name; `total` is minimized. build_optimizer: for a detector, and the samples of a batch.
+
+    build_validator: judges a detector in training. read_batch: the batch, of these parts, in a file
+    that `utils.engine.faults` wrote, checked against the detector; the path is for errors.
+    format_metrics: a validation's metrics for a terminal. tables: the same for `results.md`.
+    build_test: the test of a checkpoint with this configuration. open_annotator: what finds the
+    persons of videos with a checkpoint, on a device; persons have a score above the first number,
+    and boxes that overlap by more than the second are one person.
     """
 
     config: type[C]
@@ -41,4 +90,9 @@ class Recipe(Generic[C]):
     build_training_pass: Callable[[C, Any], nn.Module]
     build_criterion: Callable[[C], Callable[[Any], dict[str, Tensor]]]
     build_optimizer: Callable[[C, Any, int], Optimizer]
+    build_validator: Callable[[C, Any, torch.device], Validator]
+    read_batch: Callable[[C, Any, dict[str, Any], Path], Batch]
+    format_metrics: Callable[[Mapping[str, Any]], str]
+    tables: Callable[[Mapping[str, Any]], Sequence[Table]]
+    build_test: Callable[[LoadedCheckpoint[C, Any], C], DetectorTest]
     open_annotator: Callable[[LoadedCheckpoint[C, Any], str, float, float], Annotator]

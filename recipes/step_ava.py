@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+from typing import Any
+
 from torch import nn
 from torch.optim import Optimizer
 
@@ -13,7 +16,12 @@ from models.step.rates import build_optimizer
 from models.step.training import build_pass
 from recipes.base import Recipe, Say
 from recipes.person_detector import open_person_detector
+from recipes.step_testing import StepTest
+from recipes.step_validation import StepValidator
 from utils.config.step import Config
+from utils.evaluation.text import format_results, result_tables
+from utils.formats.clip_batches import check_clip_batch, read_clip_batch
+from utils.structures import ClipBatch
 
 
 def build_clips(config: Config, split: str) -> AvaClips:
@@ -44,6 +52,15 @@ def build_step_optimizer(config: Config, detector: StepDetector, batch_size: int
     return build_optimizer(config.train, detector, batch_size)
 
 
+def read_batch(
+    config: Config, detector: StepDetector, parts: dict[str, Any], path: Path
+) -> ClipBatch:
+    """Return the clips in a fault file; raises `ValueError` naming `path` if they do not fit."""
+    batch = read_clip_batch(parts, f"{path}: batch")
+    check_clip_batch(batch, detector.clip_spec, config.model.num_classes, path)
+    return batch
+
+
 STEP_AVA = Recipe(
     config=Config,
     build_dataset=build_clips,
@@ -51,5 +68,10 @@ STEP_AVA = Recipe(
     build_training_pass=build_training_pass,
     build_criterion=build_criterion,
     build_optimizer=build_step_optimizer,
+    build_validator=StepValidator,
+    read_batch=read_batch,
+    format_metrics=format_results,
+    tables=result_tables,
+    build_test=StepTest,
     open_annotator=open_person_detector,
 )

@@ -13,6 +13,7 @@ import torch
 
 from models.step.criterion import StepCriterion
 from models.step.training import DetectionPass
+from recipes.training import open_run
 from tests.helpers import (
     ROOT,
     random_boxes,
@@ -21,12 +22,12 @@ from tests.helpers import (
     tiny_detector,
     tiny_model,
 )
-from utils.config.step import Config, load_config
+from utils.config.step import Config
+from utils.engine.interfaces import Validation
 from utils.engine.precision import Precision
 from utils.engine.schedules import warmup_cosine
 from utils.engine.trainer import Schedule, Trainer
 from utils.evaluation.detection_loop import collect_detections
-from utils.runs.folder import RunFolder
 from utils.structures import ClipBatch, ClipKey, StepOutput
 from utils.system.interrupt import Interrupted
 
@@ -60,8 +61,14 @@ class Batches:
         return iter(self.items[self.start :])
 
 
-def fake_metrics(mAP: float = 0.5) -> dict:
-    return {"steps": [{"step": 1, "mAP": mAP, "recall": 1.0, "mean_iou": 0.7}]}
+def judged(score: float = 0.5) -> Validation:
+    return Validation(score, {"seen": score}, {"figure": score}, f"figure {score}")
+
+
+def settings(output: Path) -> Config:
+    config = Config(model=tiny_model())
+    config.train.output, config.train.name = str(output), "run"
+    return config
 
 
 def make_trainer(
@@ -70,12 +77,11 @@ def make_trainer(
     """A trainer of 2 iterations an epoch, resumed where `output` holds a run already."""
     torch.manual_seed(0)
     detector = tiny_detector(**({"dropout": 0.3} | changes)).train()
-    config = Config(model=tiny_model())
-    config.train.output, config.train.name = str(output), "run"
+    config = settings(output)
     loader = Batches(detector)
     optimizer = torch.optim.Adam(detector.parameters(), lr=1e-3)
     scores = iter(metrics or [0.1] * 100)
-    run = RunFolder(config)
+    run = open_run(config)
     trainer = Trainer(
         DetectionPass(detector, TAUS),
         detector,
@@ -84,10 +90,10 @@ def make_trainer(
         warmup_cosine(optimizer, 8, 2, 0.1),
         Precision(torch.device("cpu")),
         loader,
-        lambda: (fake_metrics(next(scores)), {}),
+        lambda: judged(next(scores)),
         run,
         Schedule(iterations, **({"log_every": 1} | (schedule or {}))),
-        state={"config": config.to_dict(), "classes": {1: "a"}},
+        identity={"config": config.to_dict(), "classes": {1: "a"}},
     )
     if run.checkpoint is not None:
         trainer.resume(run.checkpoint)
@@ -105,7 +111,7 @@ def test_eight_iterations_are_three_a_stop_and_five_more(tmp_path):
     make_trainer(tmp_path / "parts", iterations=3).fit()
     torch.manual_seed(123)
     again = make_trainer(tmp_path / "parts")
-    assert (again.iteration, again.epoch) == (3, 1)
+    assert (again.state.iteration, again.epoch) == (3, 1)
     again.fit()
     whole, parts = losses_of(tmp_path / "whole/run"), losses_of(tmp_path / "parts/run")
     assert len(whole) == 8
@@ -133,7 +139,7 @@ def test_the_best_checkpoint_is_the_best_validation_s(tmp_path):
     latest = torch.load(tmp_path / "run/latest.pt", weights_only=True)
     assert (best["epoch"], best["best_score"], latest["epoch"]) == (2, 0.6, 3)
     assert "optimizer" not in best
-    assert latest["metrics"]["steps"][0]["mAP"] == 0.4
+    assert latest["metrics"] == {"seen": 0.4}
 
 
 def test_the_best_is_there_before_the_checkpoint_that_knows_of_it(tmp_path, monkeypatch):
@@ -151,7 +157,7 @@ def test_the_best_is_there_before_the_checkpoint_that_knows_of_it(tmp_path, monk
     best = torch.load(tmp_path / "run/best.pt", weights_only=True)
     assert (best["epoch"], best["best_score"]) == (2, 0.6)
     again = make_trainer(tmp_path, 4, metrics=[0.6])
-    assert again.fit() == fake_metrics(0.6)
+    assert again.fit() == {"seen": 0.6}
 
 
 def test_a_signal_in_validation_saves_what_a_full_disk_had_kept_from_being_saved(
@@ -209,7 +215,7 @@ def test_weights_that_the_last_update_broke_are_not_saved(tmp_path):
 
     def break_weights(*arguments, **options):
         step(*arguments, **options)
-        if trainer.iteration == 1:
+        if trainer.state.iteration == 1:
             trainer.detector.heads[2].classifier.weight.data[0] = torch.nan
 
     trainer.optimizer.step = break_weights
@@ -226,12 +232,12 @@ def test_weights_without_a_finite_loss_do_not_stand_in_the_way(tmp_path, saved, 
     save, step = trainer.save, trainer.train_step
 
     def save_some(*arguments, **options):
-        if trainer.iteration in saved:
+        if trainer.state.iteration in saved:
             save(*arguments, **options)
 
     def grow(batch):
         losses = step(batch)
-        if trainer.iteration == 3:
+        if trainer.state.iteration == 3:
             trainer.detector.heads[1].classifier.weight.data.fill_(3e38)
         return losses
 
@@ -242,7 +248,7 @@ def test_weights_without_a_finite_loss_do_not_stand_in_the_way(tmp_path, saved, 
         trainer.fit()
     trainer.run.close()
     again = make_trainer(tmp_path)
-    assert again.iteration == (saved[0] if left else 0)
+    assert again.state.iteration == (saved[0] if left else 0)
     again.fit()
     make_trainer(tmp_path / "whole").fit()
     assert losses_of(tmp_path / "run") == losses_of(tmp_path / "whole/run")
@@ -250,17 +256,15 @@ def test_weights_without_a_finite_loss_do_not_stand_in_the_way(tmp_path, saved, 
 
 def test_a_run_with_other_settings_is_not_continued(tmp_path):
     make_trainer(tmp_path).fit()
-    config = Config(model=tiny_model())
-    config.train.output, config.train.name = str(tmp_path), "run"
+    config = settings(tmp_path)
     config.train.epochs, config.data.workers = 99, 1
     with pytest.raises(ValueError, match=r"train\.epochs was 14, is 99\. Give this run another"):
-        RunFolder(config)
+        open_run(config)
 
 
 def test_starting_anew_sets_the_earlier_run_aside(tmp_path):
     make_trainer(tmp_path, 2).fit()
-    config = load_config(None, [f"output={tmp_path}", "name=run"])
-    RunFolder(config, resume=False).close()
+    open_run(settings(tmp_path), resume=False).close()
     assert (tmp_path / "run.1/latest.pt").is_file()
     assert not (tmp_path / "run/latest.pt").exists()
 

@@ -10,8 +10,9 @@ import torch
 
 from external.ava_evaluation import read_boxes
 from external.ava_evaluation.__main__ import main as evaluate_files
-from utils.evaluation.evaluator import StepEvaluator, check_judgeable
+from utils.evaluation.evaluator import StepEvaluator
 from utils.evaluation.groundtruth import read_groundtruth
+from utils.evaluation.judging import check_judgeable
 from utils.evaluation.postprocess import PostProcess
 from utils.evaluation.text import format_classes, format_results
 from utils.structures import ClipBatch, ClipKey, ClipTargets, StepOutput
@@ -259,9 +260,9 @@ def test_merging_joins_what_the_processes_have(
             rows = slice(3 * i, 3 * i + 3)
             part = make_batch([batch.keys[i]], [batch.targets[i]])
             evaluator.add(part, make_outputs([(o.boxes[rows], o.scores[rows]) for o in outputs]))
-    others = iter([second._found.proposals, len(outputs), *second._found.steps])
+    others = iter([second.found.proposals, len(outputs), *second.found.steps])
     monkeypatch.setattr(
-        "utils.evaluation.evaluator.gather_objects", lambda own: [own, next(others)]
+        "utils.evaluation.collecting.gather_objects", lambda own: [own, next(others)]
     )
     first.merge()
     assert first.evaluate(read_boxes(truth)) == whole.evaluate(read_boxes(truth))

@@ -24,7 +24,9 @@ from tests.helpers import (
 )
 from tests.runs import arguments, start
 from utils.config.step import Config, load_config
-from utils.engine.faults import Statistics, read_fault, write_fault
+from utils.engine.faults import read_fault, write_fault
+from utils.engine.statistics import SavedStatistics, moving_statistics
+from utils.formats.clip_batches import read_clip_batch
 from utils.structures import ClipBatch, ClipKey
 
 SCRIPT = "train"
@@ -74,7 +76,8 @@ def test_the_file_holds_what_the_iteration_began_with(script: Script, data: Path
     """With finite inputs: the statistics of batch norm are those from before the forward pass."""
     script(*arguments("step", data, tmp_path, "epochs=9", *WILD))
     path = next((tmp_path / "toy_step").glob("nonfinite_*.pt"))
-    batch, content = read_fault(path)
+    parts, content = read_fault(path)
+    batch = read_clip_batch(parts, "batch")
     assert batch.images.dtype == torch.uint8
     assert len(batch) == len(batch.seeds) == 2
     counted = content["model"]["backbone.conv1.batch3d.num_batches_tracked"]
@@ -155,13 +158,13 @@ def test_keys_say_in_what_they_count_and_older_files_count_in_seconds(fault: Pat
 def test_statistics_are_put_back():
     detector = tiny_detector().train()
     norm = detector.backbone.conv1.batch3d
-    before = Statistics(detector)
+    before = SavedStatistics(detector)
     norm.running_mean += 1
     norm.num_batches_tracked += 1
     before.restore()
     assert norm.running_mean.abs().max() == 0
     assert norm.num_batches_tracked == 0
-    assert not Statistics(tiny_detector(freeze_stats=True).train()).buffers
+    assert not moving_statistics(tiny_detector(freeze_stats=True).train())
 
 
 # ------------------------------------------------------------------------------ frames

@@ -15,9 +15,10 @@ import torch
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 from torch import nn
 
+from recipes.training import open_run
 from tests.helpers import ROOT
 from utils.config.step import Config, load_config
-from utils.runs.folder import RunFolder, run_path
+from utils.runs.folder import run_path
 from utils.runs.log import Board, LogFile, cut_log
 from utils.runs.results import has_results
 from utils.runs.state import check_optimizer_fits, check_training_state
@@ -32,23 +33,23 @@ def test_a_run_s_name_does_not_lead_elsewhere(tmp_path: Path, name: str) -> None
     config = settings(tmp_path / "runs")
     config.train.name = name
     with pytest.raises(ValueError, match=r"train\.name: expected the name of one folder"):
-        RunFolder(config)
+        open_run(config)
     assert not list(tmp_path.iterdir())
 
 
 def test_a_plain_name_is_a_folder_of_the_output(tmp_path: Path) -> None:
-    assert run_path(settings(tmp_path, "a.b-c d").train) == tmp_path / "a.b-c d"
+    assert run_path(str(tmp_path), "a.b-c d") == tmp_path / "a.b-c d"
 
 
 def test_the_same_run_without_a_checkpoint_begins_again_in_its_place(tmp_path: Path) -> None:
     for name in ("run", "other"):
-        RunFolder(settings(tmp_path, name)).close()
+        open_run(settings(tmp_path, name)).close()
         (tmp_path / name / "log.jsonl").write_text('{"iteration": 1}\n')
-    RunFolder(settings(tmp_path)).close()
+    open_run(settings(tmp_path)).close()
     assert (tmp_path / "run" / "log.jsonl").read_text() == ""
     config = settings(tmp_path, "other")
     config.train.seed += 1
-    RunFolder(config).close()
+    open_run(config).close()
     assert sorted(path.name for path in tmp_path.iterdir()) == ["other", "other.1", "run"]
 
 
@@ -58,10 +59,10 @@ def test_what_is_no_run_is_not_moved(tmp_path: Path, resume: bool) -> None:
     dataset.mkdir(parents=True)
     (tmp_path / "run" / "config.yaml").write_text("model: {}\ndata: {}\ntrain: {}\n")
     with pytest.raises(ValueError, match=r"run: is there already and is no run of train\.py"):
-        RunFolder(settings(tmp_path), resume)
+        open_run(settings(tmp_path), resume)
     (tmp_path / "file").write_text("mine")
     with pytest.raises(ValueError, match="expected a folder for the run, a file is there"):
-        RunFolder(settings(tmp_path, "file"), resume)
+        open_run(settings(tmp_path, "file"), resume)
     names = sorted(path.name for path in tmp_path.rglob("*"))
     assert names == ["annotations", "config.yaml", "file", "run"]
 
@@ -71,23 +72,23 @@ def test_a_run_of_an_older_version_is_known_by_what_it_holds(tmp_path: Path) -> 
     run.mkdir()
     settings(tmp_path).save(run / "config.yaml")
     (run / "log.jsonl").write_text('{"iteration": 1}\n')
-    RunFolder(settings(tmp_path)).close()
+    open_run(settings(tmp_path)).close()
     assert (tmp_path / "run.1" / "log.jsonl").read_text() == '{"iteration": 1}\n'
     assert (run / "log.jsonl").read_text() == ""
 
 
 def test_a_start_that_trained_nothing_is_not_set_aside(tmp_path: Path) -> None:
     for _ in range(2):
-        RunFolder(settings(tmp_path)).close()
+        open_run(settings(tmp_path)).close()
     assert [path.name for path in tmp_path.iterdir()] == ["run"]
 
 
 def test_what_a_killed_process_was_writing_is_removed(tmp_path: Path) -> None:
-    RunFolder(settings(tmp_path)).close()
+    open_run(settings(tmp_path)).close()
     left = [".latest.pt.tmp", ".checkpoint_0000005.pt.x1_y.tmp", "best.pt.tmp"]
     for name in (*left, "mine.tmp"):
         (tmp_path / "run" / name).write_text("")
-    RunFolder(settings(tmp_path)).close()
+    open_run(settings(tmp_path)).close()
     assert [path.name for path in (tmp_path / "run").glob("*.tmp")] == ["mine.tmp"]
 
 
@@ -103,7 +104,7 @@ with folder_lock(Path(sys.argv[1]), "training"):
 
 @pytest.mark.parametrize("resume", [True, False])
 def test_a_run_in_use_is_refused_by_name(tmp_path: Path, resume: bool) -> None:
-    RunFolder(settings(tmp_path)).close()
+    open_run(settings(tmp_path)).close()
     command = [sys.executable, "-c", HOLD, str(tmp_path / "run")]
     pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE}
     with subprocess.Popen(command, cwd=ROOT, text=True, **pipes) as first:
@@ -111,10 +112,10 @@ def test_a_run_in_use_is_refused_by_name(tmp_path: Path, resume: bool) -> None:
         assert first.stdout.readline() == "held\n"
         wanted = f"run: is in use by training, process {first.pid} on"
         with pytest.raises(ValueError, match=wanted):
-            RunFolder(settings(tmp_path), resume)
+            open_run(settings(tmp_path), resume)
         first.kill()
         first.wait()
-    RunFolder(settings(tmp_path), resume).close()
+    open_run(settings(tmp_path), resume).close()
 
 
 # ------------------------------------------------------------------------------ logs

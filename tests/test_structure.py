@@ -1,6 +1,7 @@
 """The rooms and arrows of docs/architecture.md, checked on every import."""
 
 import ast
+import re
 from pathlib import Path
 
 import pytest
@@ -75,6 +76,49 @@ def test_no_import_goes_against_the_arrows():
 )
 def test_a_wrong_arrow_is_found(line: str, path: str):
     assert wrong_arrows(line, Path(path))
+
+
+FREE_ROOMS = ("utils/engine", "utils/runs")
+"""Rooms that train whatever there is: they know neither a detector nor a dataset."""
+FOREIGN_MODULES = ("utils.geometry", "utils.evaluation", "external.ava_evaluation")
+FOREIGN_NAMES = re.compile(r"utils\.structures|Clip(Batch|Key|Sample|Targets)|StepOutput")
+FOREIGN_WORDS = re.compile(r"(?i:\btubes?\b|\bava\b)|mAP")
+
+
+def foreign_knowledge(source: str) -> list[str]:
+    """What a source of the free rooms must not know of detectors and datasets, line by line."""
+    wrong = []
+    for number, line in enumerate(source.splitlines(), start=1):
+        is_import = line.lstrip().startswith(("import ", "from "))
+        if is_import and any(module in line for module in FOREIGN_MODULES):
+            wrong.append(f"{number}: {line}")
+        if FOREIGN_NAMES.search(line) or FOREIGN_WORDS.search(line):
+            wrong.append(f"{number}: {line}")
+    return wrong
+
+
+def test_the_engine_and_the_runs_know_no_detector():
+    files = [file for room in FREE_ROOMS for file in (ROOT / room).glob("*.py")]
+    assert len(files) > 12
+    wrong = [
+        f"{file.name}:{line}" for file in files for line in foreign_knowledge(file.read_text())
+    ]
+    assert not wrong, "\n".join(wrong)
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "from utils.geometry.boxes import box_iou",
+        "    import external.ava_evaluation",
+        "from utils.structures import ClipBatch",
+        "batch: ClipBatch",
+        'score = metrics["steps"][-1]["mAP"]',
+        "# the tubes of AVA",
+    ],
+)
+def test_what_the_engine_must_not_know_is_found(line: str):
+    assert foreign_knowledge(f"import torch\n{line}\n")
 
 
 def test_a_right_arrow_is_not():

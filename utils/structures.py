@@ -119,6 +119,10 @@ class ClipBatch:
     def __len__(self) -> int:
         return len(self.keys)
 
+    def describe(self) -> str:
+        """Name the clips, for an error."""
+        return "clips: " + ", ".join(f"{key.video} {key.unit} {key.timestamp}" for key in self.keys)
+
     def to(self, device: torch.device) -> ClipBatch:
         return ClipBatch(
             self.images.to(device, non_blocking=True),

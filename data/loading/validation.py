@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import hashlib
 
-from data.datasets.ava import build_dataset, dataset_root
+from data.datasets.ava import AvaClips, dataset_root
 from data.datasets.ava_annotations import read_exclusions
 from data.loading.loader import build_loader
-from utils.config.step import Config
-from utils.evaluation.evaluator import check_judgeable
+from utils.config.step import DataConfig
 from utils.evaluation.groundtruth import read_groundtruth
-from utils.structures import ClipSpec
+from utils.evaluation.judging import check_judgeable
 from utils.system.distributed import rank, world_size
 
 
@@ -24,20 +23,18 @@ class ValidationSet:
     labels, label_map, exclusions: the files, the last one if any. excluded: what that lists.
     """
 
-    def __init__(self, config: Config, clips: ClipSpec) -> None:
-        """clips: what the detector asks for."""
-        data = config.data
+    def __init__(self, dataset: AvaClips, data: DataConfig, batch_size: int, protocol: str) -> None:
+        """dataset: the key frames. batch_size: of each process. protocol: of the evaluation."""
         root = dataset_root(data.root, data.dataset)
         self.labels, self.label_map = root / data.val_labels, root / data.label_map
         self.exclusions = root / data.val_exclusions if data.val_exclusions else None
-        self.dataset = build_dataset(config, "val", clips)
-        self.classes = self.dataset.classes
-        self.groundtruth = read_groundtruth(self.labels, self.dataset.annotations)
+        self.dataset, self.classes = dataset, dataset.classes
+        self.groundtruth = read_groundtruth(self.labels, dataset.annotations)
         self.excluded = read_exclusions(self.exclusions) if self.exclusions is not None else None
-        check_judgeable(self.groundtruth, self.classes, self.excluded, config.test.protocol)
+        check_judgeable(self.groundtruth, self.classes, self.excluded, protocol)
         self.loader = build_loader(
             self.dataset,
-            config.test.test_batch_size,
+            batch_size,
             data.workers,
             rank=rank(),
             world_size=world_size(),

@@ -10,8 +10,8 @@ import sys
 
 from data.check import Problems, check_dataset, check_images
 from data.datasets.ava import build_dataset
-from data.loading.validation import ValidationSet
 from models.step.build import clips_of
+from recipes.step_validation import read_validation_set
 from utils.config.step import Config, load_config
 from utils.system.cli import run_main
 
@@ -39,7 +39,7 @@ def _training_refuses(config: Config) -> str | None:
         dataset = build_dataset(config, "train", clips_of(config.model))
         for index in range(len(dataset)):
             dataset[index]
-        ValidationSet(config, clips_of(config.model))
+        read_validation_set(config)
     except (ValueError, OSError) as error:
         return str(error)
     return None

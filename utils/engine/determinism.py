@@ -1,8 +1,8 @@
 """Randomness that can be repeated: what is drawn depends on (seed, iteration, process) alone.
 
-Clips and their samples carry seeds of their own (`utils.structures.ClipBatch`); what is left is
-dropout. Because its generators are seeded anew at each iteration there is no random state to save,
-and a resumed or repeated iteration draws what it drew before.
+Samples carry seeds of their own; what is left is dropout. Because its generators are seeded anew at
+each iteration there is no random state to save, and a resumed or repeated iteration draws what it
+drew before.
 """
 
 from __future__ import annotations

@@ -14,9 +14,8 @@ from typing import Any
 import numpy as np
 
 from external.files import read_yaml
-from utils.config.base import differences, names_of
+from utils.config.base import BaseConfig, differences, names_of
 from utils.config.loading import load
-from utils.config.step import Config, TrainConfig
 from utils.runs.checkpoint_store import CheckpointStore
 from utils.runs.log import Board, LogFile, cut_log, warn
 from utils.runs.state import check_training_state
@@ -28,14 +27,16 @@ from utils.system.outputs import MARKER, made_here, note_made
 _EMPTY = {LOCK, MARKER, "config.yaml", "tensorboard"}
 
 
-def run_path(train: TrainConfig) -> Path:
-    """The folder `<output>/<name>` of a run; raises `ValueError` for a name that leaves it."""
-    name = train.name
+def run_path(output: str | Path, name: str) -> Path:
+    """Return the folder `<output>/<name>` of a run.
+
+    Raises `ValueError` for a name that leads out of `output`.
+    """
     if name in ("", ".", "..") or Path(name).name != name or "\0" in name:
         raise ValueError(
             f"train.name: expected the name of one folder in train.output, got {name!r}"
         )
-    return Path(train.output) / name
+    return Path(output) / name
 
 
 class RunFolder:
@@ -43,12 +44,15 @@ class RunFolder:
 
     def __init__(
         self,
-        config: Config,
+        path: Path,
+        settings: BaseConfig,
+        keep: int = 3,
         resume: bool = True,
         fits: Callable[[dict[str, Any], Path], None] | None = None,
     ):
-        """Open `<output>/<name>`; with `resume`, to go on from its newest whole checkpoint, if any.
+        """Open `path`; with `resume`, to go on from its newest whole checkpoint, if any.
 
+        settings: of the run, which it saves and compares. keep: newest checkpoints that stay.
         fits: raises `ValueError` for the content of a checkpoint that the detector cannot take.
 
         Every process opens it; the main one reads and writes, so that no other machine needs to
@@ -57,66 +61,61 @@ class RunFolder:
         for one that is no run. Without `resume` an earlier run of the name is set aside under a
         number.
         """
-        self.path = run_path(config.train)
-        self.store = CheckpointStore(self.path, config.train.keep_checkpoints)
+        self.path, self.settings = path, settings
+        self.store = CheckpointStore(path, keep)
         self.held = ExitStack()
         self.checkpoint: dict[str, Any] | None = None
         try:
-            self.checkpoint = on_main(lambda: self._open_main(config, resume, fits))
+            self.checkpoint = on_main(lambda: self._open_main(resume, fits))
         except BaseException:
             self.held.__exit__(*sys.exc_info())
             raise
 
     def _open_main(
-        self,
-        config: Config,
-        resume: bool,
-        fits: Callable[[dict[str, Any], Path], None] | None,
+        self, resume: bool, fits: Callable[[dict[str, Any], Path], None] | None
     ) -> dict[str, Any] | None:
         """Claim the folder and begin its files; the checkpoint to go on from."""
         _check_ours(self.path)
         self.held.enter_context(folder_lock(self.path, "training"))
         self.store.remove_unfinished()
-        checkpoint = self._newest(config, fits) if resume else None
-        begins_again = resume and self._is_this_run_unsaved(config)
+        checkpoint = self._newest(fits) if resume else None
+        begins_again = resume and self._is_this_run_unsaved()
         if checkpoint is None and _holds_training(self.path) and not begins_again:
             self._set_aside()
             self.held.close()
             self.held.enter_context(folder_lock(self.path, "training"))
         note_made(self.path, "train", [])
-        config.save(self.path / "config.yaml")
+        self.settings.save(self.path / "config.yaml")
         done = 0 if checkpoint is None else checkpoint["iteration"]
         cut_log(self.path / "log.jsonl", done)
         self.board = Board(self.path / "tensorboard", done + 1)
         self.log_file = LogFile(self.path / "log.jsonl")
         return checkpoint
 
-    def _newest(
-        self, config: Config, fits: Callable[[dict[str, Any], Path], None] | None
-    ) -> dict[str, Any] | None:
+    def _newest(self, fits: Callable[[dict[str, Any], Path], None] | None) -> dict[str, Any] | None:
         """The newest checkpoint from which this very run can go on."""
 
         def check(content: dict[str, Any], path: Path) -> None:
             check_training_state(content, path)
-            if fits is not None and not self._differences(config, content["config"]):
+            if fits is not None and not self._differences(content["config"]):
                 fits(content, path)
 
         checkpoint = self.store.newest(check)
         if checkpoint is not None:
-            self._check_same(config, checkpoint)
+            self._check_same(checkpoint)
         return checkpoint
 
-    def _differences(self, config: Config, before: dict[str, Any]) -> list[str]:
+    def _differences(self, before: dict[str, Any]) -> list[str]:
         """Each option that makes it another run, with both values."""
-        may_change = names_of(type(config), lambda option: option.may_change)
+        may_change = names_of(type(self.settings), lambda option: option.may_change)
         return [
             f"{name} was {was!r}, is {value!r}"
-            for name, (was, value) in differences(config, before).items()
+            for name, (was, value) in differences(self.settings, before).items()
             if name not in may_change
         ]
 
-    def _check_same(self, config: Config, checkpoint: dict[str, Any]) -> None:
-        changed = self._differences(config, checkpoint["config"])
+    def _check_same(self, checkpoint: dict[str, Any]) -> None:
+        changed = self._differences(checkpoint["config"])
         if changed:
             raise ValueError(
                 f"{self.store.path_of(checkpoint['iteration'])}: was trained with other settings: "
@@ -124,7 +123,7 @@ class RunFolder:
                 "train.resume=false"
             )
 
-    def _is_this_run_unsaved(self, config: Config) -> bool:
+    def _is_this_run_unsaved(self) -> bool:
         """Whether this very run was begun in the folder, and has nothing to go on from.
 
         Started over and over, it would fill the disk with what is set aside.
@@ -132,10 +131,10 @@ class RunFolder:
         if "train" not in made_here(self.path) or any(self.path.glob("best.pt")):
             return False
         try:
-            before = load({config.detector: type(config)}, self.path / "config.yaml")
+            before = load({self.settings.detector: type(self.settings)}, self.path / "config.yaml")
         except (ValueError, OSError):
             return False
-        return not self.store.files() and not self._differences(config, before.to_dict())
+        return not self.store.files() and not self._differences(before.to_dict())
 
     def _set_aside(self) -> None:
         number = 1
@@ -158,26 +157,20 @@ class RunFolder:
         self,
         epoch: int,
         iteration: int,
-        metrics: dict[str, Any],
+        figures: dict[str, float],
+        summary: str,
         pictures: dict[str, np.ndarray],
     ) -> None:
-        """Each step's frame-mAP, box recall and mean IoU, and a line for the reader.
+        """Figures by name, a line for the reader, and pictures for TensorBoard.
 
-        pictures: `[H, W, 3]` uint8 RGB by name, for TensorBoard.
+        pictures: `[H, W, 3]` uint8 RGB by name.
         """
         if not is_main():
             return
-        values = {
-            f"step{step['step']}/{name}": step[name]
-            for step in metrics["steps"]
-            for name in ("mAP", "recall", "mean_iou")
-            if step.get(name) is not None
-        }
-        self._write("val", epoch, iteration, values)
+        self._write("val", epoch, iteration, figures)
         for name, picture in pictures.items():
             self.board.add_picture(f"val/{name}", picture, iteration)
-        steps = "  ".join(f"step {s['step']}: {s['mAP'] or 0:.4f}" for s in metrics["steps"])
-        print(f"epoch {epoch}, iteration {iteration}: frame-mAP@0.5  {steps}", flush=True)
+        print(f"epoch {epoch}, iteration {iteration}: {summary}", flush=True)
 
     def _write(self, kind: str, epoch: int, iteration: int, values: dict[str, float]) -> None:
         line = {"kind": kind, "epoch": epoch, "iteration": iteration, "time": time.time(), **values}

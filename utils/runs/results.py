@@ -6,6 +6,7 @@ import json
 import platform
 import subprocess
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -14,43 +15,57 @@ import numpy as np
 import torch
 
 from external.files import read_json
-from utils.config.step import Config
 from utils.engine.progress import format_duration
-from utils.evaluation.text import format_decimal, format_percent
 from utils.system.distributed import world_size
 from utils.system.outputs import write_whole
 
 
+@dataclass(frozen=True)
+class Table:
+    """Figures to publish: a head and rows of as many cells; the first column names the row."""
+
+    head: Sequence[object]
+    rows: Sequence[Sequence[object]]
+
+
 def collect_results(
-    config: Config, root: Path, metrics: Mapping[str, Any], seconds: float, usage: Mapping[str, Any]
+    name: str,
+    settings: Mapping[str, Any],
+    seed: int,
+    root: Path,
+    metrics: Mapping[str, Any],
+    seconds: float,
+    usage: Mapping[str, Any],
 ) -> dict[str, Any]:
     """Everything worth knowing about a finished run, for JSON.
 
-    root: of the repository. seconds: since the start of this process. usage: `seconds` and bytes of
-    peak `memory` of training and validation, over all resumptions.
+    name, settings, seed: of the run. root: of the repository. seconds: since the start of this
+    process. usage: `seconds` and bytes of peak `memory` of training and validation, over all
+    resumptions.
     """
     return {
-        "run": config.train.name,
+        "run": name,
         "metrics": dict(metrics),
         "seconds": {**usage["seconds"], "this_process": seconds},
         "peak_memory_bytes": usage["memory"],
         "iterations": usage["iteration"],
-        "seed": config.train.seed,
+        "seed": seed,
         "commit": git_commit(root),
         "processes": world_size(),
         "hardware": hardware(),
         "versions": versions(),
-        "config": config.to_dict(),
+        "config": dict(settings),
     }
 
 
-def write_results(results: Mapping[str, Any], folder: Path) -> Path:
+def write_results(results: Mapping[str, Any], tables: Sequence[Table], folder: Path) -> Path:
     """Write `results.md`, then `results.json`, each whole or not at all; the path of the former.
 
-    The JSON file is there last: it stands for a run that has ended (`has_results`).
+    tables: the metrics as `results.md` shows them. The JSON file is there last: it stands for a run
+    that has ended (`has_results`).
     """
     path = folder / "results.md"
-    write_whole(path, format_markdown(results))
+    write_whole(path, format_markdown(results, tables))
     write_whole(folder / "results.json", json.dumps(results, indent=2) + "\n")
     return path
 
@@ -64,9 +79,8 @@ def has_results(folder: Path) -> bool:
     return isinstance(content, dict) and "metrics" in content and (folder / "results.md").is_file()
 
 
-def format_markdown(results: Mapping[str, Any]) -> str:
-    """The results as Markdown: the setting, a row per step, a row per class."""
-    steps = results["metrics"]["steps"]
+def format_markdown(results: Mapping[str, Any], tables: Sequence[Table]) -> str:
+    """The results as Markdown: the setting, then the tables."""
     memory = results["peak_memory_bytes"]
     seconds = results["seconds"]
     facts = {
@@ -82,14 +96,9 @@ def format_markdown(results: Mapping[str, Any]) -> str:
     }
     lines = [f"# {results['run']}", "", "| | |", "| --- | --- |"]
     lines += [_row(fact) for fact in facts.items()]
-    lines += ["", "| step | frame-mAP@0.5 | recall | mean IoU |", "| --- | ---: | ---: | ---: |"]
-    for step in steps:
-        figures = (step["step"], format_percent(step["mAP"]), format_percent(step["recall"]))
-        lines.append(_row([*figures, format_decimal(step["mean_iou"])]))
-    lines += ["", _row(["class", *(f"step {step['step']}" for step in steps)])]
-    lines += ["| --- |" + " ---: |" * len(steps)]
-    for name in steps[0]["per_class"]:
-        lines.append(_row([name, *(format_percent(step["per_class"][name]) for step in steps)]))
+    for table in tables:
+        numbers = " ---: |" * (len(table.head) - 1)
+        lines += ["", _row(table.head), f"| --- |{numbers}", *map(_row, table.rows)]
     return "\n".join(lines) + "\n"
 
 

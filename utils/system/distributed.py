@@ -137,8 +137,8 @@ def barrier() -> None:
 def distribute(model: nn.Module, device: torch.device) -> nn.Module:
     """Wrap `model` so that gradients are averaged over all processes; one process: `model` itself.
 
-    Its buffers stay each process's own: `utils.engine.faults.Statistics` broadcasts those that
-    move.
+    Its buffers stay each process's own: `utils.engine.statistics.broadcast_statistics` shares those
+    that move.
     """
     if world_size() == 1:
         return model

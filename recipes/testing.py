@@ -1,0 +1,107 @@
+"""A checkpoint tested, whatever the detector: `run_test` is what `test.py` does."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Sequence
+from contextlib import nullcontext
+from dataclasses import dataclass
+from fnmatch import fnmatch
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from data.loading.loader import deaths_explained
+from models import open_checkpoint
+from recipes import RECIPES
+from recipes.base import DetectorTest
+from utils.config.loading import load
+from utils.runs.settings import with_run_data
+from utils.system.cli import default_checkpoint, default_output, staged_results
+from utils.system.distributed import is_main
+from utils.system.locks import folder_lock
+from utils.system.outputs import check_replaceable, made_here, note_made, write_whole
+
+
+@dataclass(frozen=True)
+class TestRequest:
+    """What is to be tested; for each the default is that of `test.py`.
+
+    checkpoint: the file. output: folder of the results. data_root: the dataset's folder.
+    config: a YAML file, and overrides: `key=value`, with options of the sections data and test.
+    """
+
+    __test__ = False  # not a test case, whatever its name suggests to pytest
+
+    checkpoint: Path | None = None
+    output: Path | None = None
+    data_root: str = ""
+    config: Path | None = None
+    overrides: Sequence[str] = ()
+
+
+def run_test(request: TestRequest, device: torch.device) -> None:
+    """Check everything, detect on the whole validation set, judge, write.
+
+    In several processes all call this together. Raises `ValueError` or `OSError` naming the file or
+    the option for a user's mistake.
+    """
+    path = request.checkpoint or default_checkpoint()
+    checkpoint = open_checkpoint(path)
+    config = resolve_config(with_run_data(checkpoint.config, path), request)
+    tested = RECIPES[config.detector].build_test(checkpoint, config)
+    output = request.output or default_output(path, "test")
+    if is_main():
+        check_output(output, [*tested.judged_files, *tested.detection_files])
+    subject = tested.prepare(device)
+    if is_main():
+        print(f"testing {path} on {subject}", flush=True)
+    with folder_lock(output, "testing") if is_main() else nullcontext():
+        with deaths_explained():
+            tested.detect()
+        if is_main():
+            write_results(tested, output)
+
+
+def resolve_config(saved: Any, request: TestRequest) -> Any:
+    """The checkpoint's settings with the user's for data and test; the model is what it is."""
+    kinds = {saved.detector: type(saved)}
+    if load(kinds, None, request.overrides, saved).train != saved.train:
+        raise ValueError("test.py takes options of the sections data and test, got one of train")
+    config = load(kinds, request.config, request.overrides, saved)
+    if request.data_root:
+        config.data.root = request.data_root
+    for name, value in dataclasses.asdict(saved.model).items():
+        if getattr(config.model, name) != value:
+            raise ValueError(
+                f"model.{name}: the checkpoint has {value!r}, got {getattr(config.model, name)!r}"
+            )
+    return dataclasses.replace(config, train=saved.train)
+
+
+def check_output(output: Path, names: Sequence[str]) -> None:
+    """Raise `ValueError` before any work for an output folder that holds files of others."""
+    if output.exists() and not output.is_dir():
+        raise ValueError(f"{output}: expected a folder for results, a file is there")
+    check_replaceable(output, names)
+
+
+def write_results(tested: DetectorTest, output: Path) -> None:
+    """Write the detections, judge them, write the figures and show them.
+
+    What was detected in hours is on disk before anything is judged. Earlier results of ours go
+    first: figures never stand beside detections that they do not belong to.
+    """
+    earlier = [n for n in made_here(output).get("test", []) if fnmatch(n, tested.pattern)]
+    for name in (*tested.judged_files, *earlier):
+        (output / name).unlink(missing_ok=True)
+    note_made(output, "test", [*tested.detection_files, *tested.judged_files])
+    with staged_results(output) as folder:
+        tested.write_detections(folder)
+    print(f"detections: {output / tested.pattern}", flush=True)
+    judgement = tested.judge()
+    for name in reversed(tested.judged_files):  # the main figures are there last
+        write_whole(output / name, judgement.files[name])
+    print(judgement.text)
+    print(f"results: {output / tested.judged_files[0]}, {output / tested.pattern}")
