@@ -26,6 +26,7 @@ NAMES = (
     "training",
     "memory",
     "ava_evaluation",
+    "segments",
     "throughput",
 )
 # A loader process has one thread.

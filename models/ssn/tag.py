@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from functools import cache, lru_cache
+from functools import cache
 from typing import NamedTuple
 
 import numpy as np
@@ -123,40 +123,36 @@ def _regions(above: NDArray[np.bool_]) -> _Regions:
 
 
 class _Groups(NamedTuple):
-    """Groups, `[Q, 2, R]` each: of a tolerance, forward and backward, of a seed.
-
-    start, end: in ticks. first, last: the ticks, `last` not included, whose scores are summed.
-    """
+    """Groups. start, end: in ticks. first, last: the ticks whose scores are summed, `last` not."""
 
     start: Ints
     end: Ints
     first: Ints
     last: Ints
 
-    def scores(self, sums: Floats) -> Floats:
-        """The sums of scores `[2 * Q * R]`; sums: `[T + 1]`, before each tick."""
-        return (sums[self.last] - sums[self.first]).ravel()
 
-
-MOST_PAIRED = 256
-"""Regions whose pairs are looked at together; more would be slower, for want of cache."""
+MOST_PAIRED = 1 << 13
+"""Pairs of regions that are looked at together; more would be slower, for want of cache."""
 
 
 def group(
     above: NDArray[np.bool_], scores: Floats, tolerances: Sequence[float], release_sums: bool = True
 ) -> Floats:
-    """Return the groups of one level `[T]` or of several `[L, T]`, rows `(start, end, score)`.
+    """Return the groups of one level `[T]`, rows `(start, end, score)`.
 
     above: whether each tick exceeds the level. scores: `[T]`, summed up to a group's score. Ends
-    are a tick past the last one, and one more, as in the release. Of R regions of a level each
-    tolerance gives R forward groups, then R backward ones, from the last region to the first.
+    are a tick past the last one, and one more, as in the release. Of R regions each tolerance gives
+    R forward groups, then R backward ones, from the last region to the first.
     """
     sums = _prefix_sums(scores)
-    groups = [
-        np.stack([g.start.ravel(), g.end.ravel(), g.scores(sums)], axis=1)
-        for g in _all_groups(np.atleast_2d(above), tolerances, release_sums)
-    ]
-    return np.concatenate([np.zeros((0, 3)), *groups])
+    rows = [np.zeros((0, 3))]
+    for seeds in _seeds(above[None], np.sort(tolerances)):
+        for tolerance in np.searchsorted(np.sort(tolerances), tolerances):
+            absorbed = (seeds.refusing[:, 1:] <= tolerance).sum(axis=1)  # [S]
+            found = seeds.groups(np.arange(len(absorbed)), absorbed, release_sums)
+            values = sums[found.last] - sums[found.first]
+            rows.append(np.stack([found.start, found.end, values], axis=1))
+    return np.concatenate(rows)
 
 
 def _prefix_sums(values: Floats) -> Floats:
@@ -166,73 +162,75 @@ def _prefix_sums(values: Floats) -> Floats:
     return sums
 
 
-def _all_groups(
-    above: NDArray[np.bool_], tolerances: Sequence[float], release_sums: bool
-) -> list[_Groups]:
-    """The groups of levels `[L, T]`, of some levels at a time."""
-    tolerance = np.array(tolerances, float)[:, None, None]
-    return [
-        _paired(part, above.shape[1], tolerance, release_sums) for part in _batches(_regions(above))
-    ]
-
-
-def _batches(regions: _Regions) -> Iterator[_Regions]:
-    """Regions of whole levels, at most `MOST_PAIRED` where one level alone has no more."""
-    count = len(regions.start)
-    if count <= MOST_PAIRED:
-        if count:
-            yield regions
+def _batches(regions: _Regions) -> Iterator[tuple[_Regions, Ints]]:
+    """Yield regions of whole levels, and how many each level has: few pairs at a time."""
+    level = regions.level
+    if not len(level):
         return
-    begin, end = 0, 0
-    for bound in [*np.flatnonzero(np.diff(regions.level)) + 1, count]:
-        if end > begin and bound - begin > MOST_PAIRED:
-            yield _Regions(*(values[begin:end] for values in regions))
-            begin = end
-        end = int(bound)
-    yield _Regions(*(values[begin:] for values in regions))
+    bounds = np.flatnonzero(np.concatenate([[True], level[1:] != level[:-1], [True]]))
+    sizes = bounds[1:] - bounds[:-1]
+    if len(level) * sizes.max() <= MOST_PAIRED:
+        yield regions, sizes
+        return
+    for begin, end, size in zip(bounds[:-1], bounds[1:], sizes, strict=True):
+        yield _Regions(*(values[begin:end] for values in regions)), np.array([size])
 
 
-def _paired(regions: _Regions, ticks: int, tolerance: Floats, release_sums: bool) -> _Groups:
-    """The groups of some levels. Rows of the matrices are seeds, columns the regions they meet.
+class _Seeds(NamedTuple):
+    """Regions that groups grow from: R forward ones, then R backward ones from the last on, S = 2R.
 
-    The backward pass is the forward pass from the other end, with regions in reversed order.
+    The backward pass is the forward pass over the regions in reversed order. near, far: `[S]`, the
+    edge that a seed's group begins with, and the one that a group up to this region ends with.
+    level_end: `[S]`, one past the last seed of the level. refusing: `[S, W + 1]`, how many of the
+    ascending tolerances refuse the group that has absorbed 0, 1, 2, ... regions: all of them, where
+    the level ends. ticks: T.
     """
-    count = len(regions.start)
-    turned = _Regions(*(values[::-1] for values in regions))
-    from_start = np.array([regions.below, -turned.below])  # [2, R]
-    # Refused are columns with more ticks below the level than the tolerance allows. What lies
-    # behind the seed never is; the last column, which stands for the end, always is.
-    zeros = np.full((2, count, count + 1), np.inf)
-    zeros[:, :, :count] = from_start[:, None, :] - from_start[:, :, None]
-    zeros[1] += (turned.end < ticks)[:, None] - 1
-    seed = np.array([regions.start, -turned.end])
-    distance = np.zeros((2, count, count + 1))
-    distance[:, :, :count] = seed[:, None, :] - seed[:, :, None]
-    distance[:, _behind(count)] = np.inf
-    stop = (zeros[:, None] > tolerance * distance[:, None]).argmax(axis=3)  # [2, Q, R]
-    level = np.array([regions.level, -turned.level])
-    for direction in (0, 1):  # a seed does not leave its level
-        ends = np.searchsorted(level[direction], level[direction], "right")
-        np.minimum(stop[direction], ends, out=stop[direction])
-    shape = (stop.shape[1], 2, count)
-    start, end = np.empty(shape, np.int64), np.empty(shape, np.int64)
-    start[:, 0], end[:, 0] = regions.start, regions.end[stop[0] - 1]
-    start[:, 1], end[:, 1] = turned.start[stop[1] - 1], turned.end
-    end += 1
-    last = np.minimum(end, ticks)
-    first = start
-    if release_sums:
-        whole = stop[1] == ends  # everything before the seed was absorbed
-        first = start.copy()
-        first[:, 1][whole] = 0
-        last[:, 1] = np.minimum(end[:, 1] + whole, ticks)
-    return _Groups(start, end, first, last)
+
+    near: Ints
+    far: Ints
+    level_end: Ints
+    refusing: Ints
+    ticks: int
+
+    def groups(self, seeds: Ints, absorbed: Ints, release_sums: bool) -> _Groups:
+        """The groups `[N]` of seeds that have absorbed so many regions."""
+        reached = seeds + absorbed
+        near, far = self.near[seeds], self.far[reached]
+        backward = seeds >= len(self.near) // 2
+        start = np.where(backward, far, near)
+        end = np.where(backward, near, far) + 1
+        last = np.minimum(end, self.ticks)
+        if not release_sums:
+            return _Groups(start, end, start, last)
+        # Backward groups that absorbed everything before their seed.
+        whole = backward & (reached + 1 == self.level_end[seeds])
+        return _Groups(start, end, start * ~whole, np.minimum(end + whole, self.ticks))
 
 
-@lru_cache(maxsize=64)
-def _behind(count: int) -> NDArray[np.bool_]:
-    """Which columns `[R, R + 1]` are the seed of the row, or before it."""
-    return np.tri(count, count + 1, dtype=bool)
+def _seeds(above: NDArray[np.bool_], tolerances: Floats) -> Iterator[_Seeds]:
+    """Yield the seeds of levels `[L, T]`, some levels at a time. tolerances: ascending."""
+    ticks = above.shape[1]
+    for (start, end, _, below), sizes in _batches(_regions(above)):
+        count, widest = len(start), int(sizes.max())
+        near = np.concatenate([start, end[::-1]])
+        far = np.concatenate([end, start[::-1]])
+        sizes = np.concatenate([sizes, sizes[::-1]])
+        level_end = np.cumsum(sizes).repeat(sizes)
+        place = np.concatenate([start, -end[::-1]])  # ascending, as the regions are met
+        below = np.concatenate([below, -below[::-1]])
+        own = below.copy()
+        own[count:] += end[::-1] == ticks  # the tick after a seed is below, if there is one
+        seed = np.arange(2 * count)
+        met = seed[:, None] + np.arange(1, widest + 1)  # [S, W]
+        beyond = met >= level_end[:, None]
+        np.minimum(met, 2 * count - 1, out=met)
+        distance = place[met] - place[:, None]
+        zeros = below[met] - own[:, None]
+        refused = (zeros > tolerances[:, None, None] * distance).sum(axis=0)  # [S, W]
+        refused[beyond] = len(tolerances)  # a seed does not leave its level
+        refusing = np.zeros((2 * count, widest + 1), np.int64)
+        np.maximum.accumulate(refused, axis=1, out=refusing[:, 1:])  # nor does it pass a refusal
+        yield _Seeds(near, far, level_end, refusing, ticks)
 
 
 def propose(scores: Floats, rules: TagRules | None = None) -> Floats:
@@ -247,15 +245,18 @@ def propose(scores: Floats, rules: TagRules | None = None) -> Floats:
     probability = action_probability(scores, rules.sigma)
     above = probability > np.array(rules.levels)[:, None]
     sums = _prefix_sums(scores[:, 1])
-    groups = [
-        (g.start.ravel() * (len(scores) + 2) + g.end.ravel(), g.scores(sums))
-        for g in _all_groups(above, rules.tolerances, rules.release_sums)
-    ]
-    if not groups:
+    keys, sizes = [np.zeros(0, np.int64)], [np.zeros(0)]
+    for seeds in _seeds(above, np.sort(rules.tolerances)):
+        # Most tolerances stop at the same regions: only those are looked at at which one stops.
+        stops = seeds.refusing[:, 1:] > seeds.refusing[:, :-1]
+        grown, absorbed = stops.nonzero()
+        found = seeds.groups(grown, absorbed, rules.release_sums)
+        keys.append(found.start * (len(scores) + 2) + found.end)
+        sizes.append(sums[found.last] - sums[found.first])
+    places, values = np.concatenate(keys), np.concatenate(sizes)
+    if not len(places):
         return np.zeros((0, 3))
-    places = np.concatenate([key for key, _ in groups])
-    values = np.concatenate([value for _, value in groups])
-    # Most groups occur many times; of equal ones suppression would keep the best.
+    # Groups of several levels are equal; suppression would keep the best of them.
     order = places.argsort(kind="stable")
     places = places[order]
     new = np.flatnonzero(np.concatenate([[True], places[1:] != places[:-1]]))
@@ -280,7 +281,7 @@ def _survivors(start: Floats, end: Floats, threshold: float) -> Ints:
     kept = np.zeros(0, np.int64)
     for begin in range(0, len(start), BLOCK):
         block = np.arange(begin, min(begin + BLOCK, len(start)))
-        if len(kept):
+        if begin:
             block = block[~_overlapping(start, end, block, kept, threshold).any(axis=1)]
         # Bit j of row i: whether proposal i suppresses j.
         rows = np.zeros((len(block), BLOCK), bool)
