@@ -116,6 +116,20 @@ def _inside(spans: Floats, frames: int) -> NDArray[np.bool_]:
     return (spans[:, 1] > spans[:, 0]) & (spans[:, 0] < frames)
 
 
+def relative_truth(listed: ListedVideo) -> tuple[Floats, Ints]:
+    """Return ground truth as fractions of the video `[G, 2]`, and its labels from 1 `[G]`.
+
+    Of a concrete list that which `usable_video` leaves, of a normalised one what does not end where
+    it begins.
+    """
+    if listed.frames > 1:
+        video = usable_video(listed)
+        return video.truth / video.frames, video.truth_labels
+    rows = [(s.label, s.start, min(s.end, 1.0)) for s in listed.truth if s.end > s.start]
+    values = np.array([row for row in rows if row[1] < 1.0]).reshape(-1, 3)
+    return values[:, 1:], values[:, 0].astype(np.int64)
+
+
 def annotated_videos(videos: Iterable[ListedVideo]) -> list[SegmentVideo]:
     """Return the videos of a concrete list that have ground truth left, in its order."""
     return [video for video in map(usable_video, videos) if len(video.truth)]

@@ -12,7 +12,7 @@ from external.anet_evaluation.detection import (
     segment_ap,
 )
 from external.anet_evaluation.proposals import RecallCurve, recall, recall_curve
-from external.anet_evaluation.result import Result, evaluate
+from external.anet_evaluation.result import Result, evaluate, measure
 from external.anet_evaluation.segments import Segments, segment_overlaps
 
 __all__ = [
@@ -24,6 +24,7 @@ __all__ = [
     "best_overlaps",
     "evaluate",
     "interpolated_ap",
+    "measure",
     "recall",
     "recall_curve",
     "segment_ap",

@@ -90,14 +90,30 @@ def evaluate(
 
     Raises `ValueError` naming the file and the place.
     """
-    names, thresholds = Names(), THRESHOLDS[protocol]
+    names = Names()
     truth, dropped = read_segments(groundtruth, names, scored=False, subsets=subsets)
     if not len(truth):
         raise ValueError(f"{groundtruth}: holds no segment to find")
     names.closed = strict
     videos = len(np.unique(truth.video))
     found, empty = read_segments(predictions, names, scored=True)
-    classes = list(names.labels)
+    return measure(found, truth, list(names.labels), protocol, dropped + empty, videos)
+
+
+def measure(
+    found: Segments,
+    truth: Segments,
+    classes: list[str],
+    protocol: str,
+    left_out: int = 0,
+    videos: int | None = None,
+) -> Result:
+    """Measure predictions against ground truth that are tables already.
+
+    classes: names by label. left_out: segments that the caller left out, for the report. videos:
+    their number; None: those of the ground truth.
+    """
+    thresholds = THRESHOLDS[protocol]
     ap = segment_ap(found, truth, len(classes), thresholds)
     means = [known(np.nanmean(row)) for row in ap]
     curve = recall_curve(found, truth)
@@ -107,9 +123,9 @@ def evaluate(
         known(float(np.nanmean(ap))),
         int((~np.isnan(ap[0])).sum()),
         _class_results(ap, thresholds, classes, found, truth),
-        videos,
+        len(np.unique(truth.video)) if videos is None else videos,
         int((~np.isin(np.unique(truth.video), found.video)).sum()),
-        dropped + empty,
+        left_out,
         float(curve.recall[-1]),
         curve.area,
     )

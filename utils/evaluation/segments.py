@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from external.anet_evaluation import ACTIVITYNET, THUMOS, Segments
+from external.anet_evaluation import ACTIVITYNET, THUMOS, Result, Segments, measure
 from utils.formats.segment_scores import SegmentScores
 from utils.geometry.segments import regress_segments, suppress_segments
 
@@ -42,16 +42,22 @@ class DetectionRules:
 
 @dataclass(frozen=True)
 class SegmentProtocol:
-    """How a dataset's detections are made and measured. thresholds: overlaps of the mAP."""
+    """How a dataset's detections are made and measured. thresholds: overlaps of the mAP.
+
+    measured_as: the name of these thresholds in `external.anet_evaluation`.
+    """
 
     rules: DetectionRules
     thresholds: tuple[float, ...]
+    measured_as: str
 
 
 PROTOCOLS = {
-    "thumos14": SegmentProtocol(DetectionRules(), THUMOS),
+    "thumos14": SegmentProtocol(DetectionRules(), THUMOS, "thumos14"),
     "activitynet1.2": SegmentProtocol(
-        DetectionRules(top_k=60, nms_threshold=0.6, softmax_before_filter=False), ACTIVITYNET
+        DetectionRules(top_k=60, nms_threshold=0.6, softmax_before_filter=False),
+        ACTIVITYNET,
+        "activitynet",
     ),
 }
 PROTOCOLS["activitynet1.3"] = PROTOCOLS["activitynet1.2"]
@@ -181,3 +187,31 @@ def as_segments(found: Mapping[str, VideoDetections], videos: Mapping[str, int])
         spans[:, 1],
         np.concatenate([d.scores for _, d in known] or [np.zeros(0)]),
     )
+
+
+Truth = Mapping[str, tuple[Floats, NDArray[np.int64]]]
+"""Ground truth by video: spans `[G, 2]`, fractions of the video, and labels `[G]`, from 0."""
+
+
+def measure_detections(
+    found: Mapping[str, VideoDetections], truth: Truth, classes: list[str], protocol: str
+) -> Result:
+    """Measure detections against ground truth. protocol: a key of `PROTOCOLS`.
+
+    Every video of the ground truth counts, whether anything was detected in it or not; detections
+    in other videos do not.
+    """
+    numbers = {video: i for i, video in enumerate(truth)}
+    own = {video: d for video, d in found.items() if video in numbers}
+    spans = np.concatenate([s for s, _ in truth.values()] or [np.zeros((0, 2))])
+    counts = [len(labels) for _, labels in truth.values()]
+    table = Segments(
+        np.repeat(np.arange(len(truth)), counts),
+        np.concatenate([labels for _, labels in truth.values()] or [np.zeros(0, np.int64)]),
+        spans[:, 0],
+        spans[:, 1],
+        np.ones(len(spans)),
+    )
+    if not len(table):
+        raise ValueError("the ground truth holds no segment to find")
+    return measure(as_segments(own, numbers), table, classes, PROTOCOLS[protocol].measured_as)

@@ -224,3 +224,27 @@ def _npz_arrays(path: str | Path) -> Iterator[tuple[str, Floats]]:
             values = np.frombuffer(content.read(), dtype)
             found = values.reshape(shape, order="F") if by_columns else values.reshape(shape)
             yield entry.filename.removesuffix(".npy"), found
+
+
+def read_actionness(path: str | Path) -> dict[str, Floats]:
+    """Read actionness of videos, `[T, 2]` raw scores of background and action, crops averaged.
+
+    The file is a pickled dict from a video's frame folder to `[T, crops, 2]` or `[T, 2]`.
+
+    Raises `ValueError` naming the file, and the video, as `read_scores` does.
+    """
+    curves: dict[str, Floats] = {}
+    for key, value in _read_pickle(path).items():
+        name = video_name(_text(key, path))
+        scores = _numbers(value, f"{path}: video {name}")
+        if scores.ndim not in (2, 3) or scores.shape[-1] != 2 or not scores.size:
+            raise ValueError(
+                f"{path}: video {name}: an array of shape {scores.shape}, expected "
+                "[ticks, crops, 2]"
+            )
+        if name in curves:
+            raise ValueError(f"{path}: video {name} is there twice")
+        curves[name] = scores if scores.ndim == 2 else scores.mean(axis=1)
+    if not curves:
+        raise ValueError(f"{path}: holds no video")
+    return curves

@@ -1,0 +1,193 @@
+#!/usr/bin/env python3
+"""Fuse score files of SSN, and measure the detections that come of them.
+
+    python scripts/ssn/evaluate.py rgb.pkl flow.pkl
+    python scripts/ssn/evaluate.py rgb.pkl flow.pkl --dataset activitynet1.2 --list LIST \\
+        --annotation activity_net.v1-2.min.json --output results
+
+Score files are the public release's pickles, or ours; of several streams the scores are averaged.
+The ground truth is that of the list of proposals that was tested. With the annotation, which knows
+classes and durations, `--output` holds `detections.json` in ActivityNet's layout and
+`detections.csv` (`video,start,end,class,score`, in seconds), beside `metrics.json`.
+"""
+
+from __future__ import annotations
+
+import argparse
+import csv
+import io
+import json
+import sys
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[2]))  # run as a file, not as a module
+
+import utils.system.early_signals  # noqa: F401, before what takes long to import
+
+# isort: split
+from data.datasets.segment_annotations import SegmentAnnotations
+from data.datasets.segment_lists import media_key
+from data.datasets.segment_proposals import check_labels, relative_truth
+from data.datasets.segment_sources import is_youtube, open_annotations
+from data.datasets.thumos14 import CLASSES as THUMOS14_CLASSES
+from utils.evaluation.segments import (
+    PROTOCOLS,
+    DetectionRules,
+    Truth,
+    VideoDetections,
+    detect_segments,
+    fuse_streams,
+    measure_detections,
+)
+from utils.formats.proposal_lists import read_proposal_list
+from utils.formats.segment_scores import read_scores, read_video_classifier, video_name
+from utils.system.cli import run_main, staged_results
+from utils.system.outputs import check_replaceable, note_made
+
+FILES = ("metrics.json", "detections.json", "detections.csv")
+Row = tuple[str, float, float, str, float]
+
+
+def parse_arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    add = parser.add_argument
+    add("scores", type=Path, nargs="+", help="a file of each stream")
+    add("--dataset", choices=sorted(PROTOCOLS), default="thumos14", help="%(default)s")
+    add("--list", type=Path, metavar="LIST", help="default: datasets/DATASET/proposals_test.txt")
+    add("--annotation", type=Path, help="for class names, and to write detections in seconds")
+    add("--score-weights", type=float, nargs="+", metavar="W", help="of the streams; default equal")
+    add("--top-k", type=int, metavar="N", help="pairs of proposal and class that a video keeps")
+    add("--nms-threshold", type=float, metavar="IOU")
+    add("--no-regression", action="store_true", help="leave the proposals' ends")
+    add("--cls-scores", type=Path, metavar="FILE", help="of videos, by an external classifier")
+    add("--cls-top-k", type=int, metavar="N", help="its best classes that are kept (1)")
+    add("--output", type=Path, metavar="D", help="folder for the results")
+    return parser.parse_args()
+
+
+def rules_of(arguments: argparse.Namespace) -> DetectionRules:
+    """The dataset's rules, with what the command line changes."""
+    given = {
+        "top_k": arguments.top_k,
+        "nms_threshold": arguments.nms_threshold,
+        "classifier_top_k": arguments.cls_top_k,
+    }
+    changes = {name: value for name, value in given.items() if value is not None}
+    rules = PROTOCOLS[arguments.dataset].rules
+    return replace(rules, regress=not arguments.no_regression, **changes)
+
+
+def read_truth(path: Path, classes: int) -> Truth:
+    """Ground truth of a list, for the videos that have any."""
+    listed = read_proposal_list(path)
+    check_labels(listed, classes, path)
+    truth = {video_name(video.video): relative_truth(video) for video in listed}
+    return {name: (spans, labels - 1) for name, (spans, labels) in truth.items() if len(labels)}
+
+
+def detect_all(arguments: argparse.Namespace) -> tuple[dict[str, VideoDetections], int]:
+    """Detections of all videos of the first stream, and the number of classes."""
+    streams = [read_scores(path) for path in arguments.scores]
+    scores = fuse_streams(streams, arguments.score_weights, arguments.scores)
+    classes = next(iter(scores.values())).classes
+    rules, classifier = rules_of(arguments), None
+    if arguments.cls_scores is not None:
+        classifier = read_video_classifier(arguments.cls_scores, classes)
+        if missing := [video for video in scores if video not in classifier]:
+            raise ValueError(f"{arguments.cls_scores}: has no scores of video {missing[0]}")
+    found = {
+        video: detect_segments(s, rules, None if classifier is None else classifier[video])
+        for video, s in scores.items()
+    }
+    return found, classes
+
+
+def class_names(annotations: SegmentAnnotations | None, dataset: str, count: int) -> list[str]:
+    """Names by label; raises `ValueError` where the annotation has another number of classes."""
+    if annotations is not None:
+        if len(annotations.classes) != count:
+            raise ValueError(
+                f"the scores have {count} classes, the annotation {len(annotations.classes)}"
+            )
+        return annotations.classes
+    if dataset == "thumos14" and count == len(THUMOS14_CLASSES):
+        return list(THUMOS14_CLASSES)
+    return [f"class {number}" for number in range(1, count + 1)]
+
+
+def in_seconds(
+    found: Mapping[str, VideoDetections],
+    annotations: SegmentAnnotations,
+    youtube: bool,
+    names: list[str],
+) -> Iterator[Row]:
+    """Yield video, start, end [s], class and score of each detection, the best of a video first."""
+    durations = {media_key(v, youtube): (v, d) for v, d in annotations.durations.items()}
+    for key, detections in found.items():
+        if (name := media_key(key, youtube)) not in durations:
+            raise ValueError(f"the annotation has no video {key}")
+        video, duration = durations[name]
+        for row in (-detections.scores).argsort(kind="stable"):
+            start, end = (duration * detections.spans[row]).tolist()
+            label, score = names[detections.labels[row]], float(detections.scores[row])
+            yield video, start, end, label, score
+
+
+def as_json(rows: list[Row]) -> str:
+    results: dict[str, list[dict[str, object]]] = {}
+    for video, start, end, label, score in rows:
+        entry = {"label": label, "score": score, "segment": [start, end]}
+        results.setdefault(video, []).append(entry)
+    content = {"version": "VERSION 1.2", "results": results, "external_data": {}}
+    return json.dumps(content, allow_nan=False) + "\n"
+
+
+def as_csv(rows: list[Row]) -> str:
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(["video", "start", "end", "class", "score"])
+    writer.writerows((v, f"{s:.3f}", f"{e:.3f}", c, f"{p:.6g}") for v, s, e, c, p in rows)
+    return text.getvalue()
+
+
+def main() -> None:
+    arguments = parse_arguments()
+    if arguments.output is not None:
+        check_replaceable(arguments.output, FILES)
+    annotations = None
+    if arguments.annotation is not None:
+        annotations = open_annotations(arguments.annotation, "test")
+    found, classes = detect_all(arguments)
+    names = class_names(annotations, arguments.dataset, classes)
+    path = arguments.list or Path("datasets") / arguments.dataset / "proposals_test.txt"
+    truth = read_truth(path, classes)
+    if not (scored := {video: t for video, t in truth.items() if video in found}):
+        raise ValueError(f"{path}: none of its videos has scores: a list of another dataset?")
+    result = measure_detections(found, truth, names, arguments.dataset)
+    print(result.report())
+    if missing := len(truth) - len(scored):
+        without = measure_detections(found, scored, names, arguments.dataset)
+        print(
+            f"{missing} of {len(truth)} videos of the list have no scores, and their instances "
+            f"count as missed; without these videos:\n{without.report().splitlines()[1]}"
+        )
+    if other := len(set(found) - set(truth)):
+        print(f"{other} videos with scores have no ground truth in {path}: not counted")
+    if arguments.output is None:
+        return
+    with staged_results(arguments.output) as folder:
+        (folder / "metrics.json").write_text(result.to_json(), encoding="utf-8")
+        if annotations is not None:
+            rows = list(in_seconds(found, annotations, is_youtube(arguments.annotation), names))
+            (folder / "detections.json").write_text(as_json(rows), encoding="utf-8")
+            (folder / "detections.csv").write_text(as_csv(rows), encoding="utf-8")
+    note_made(arguments.output, "evaluate", FILES)
+    print(f"written: {arguments.output}")
+
+
+if __name__ == "__main__":
+    run_main(main)

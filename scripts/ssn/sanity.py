@@ -1,0 +1,68 @@
+#!/usr/bin/env python3
+"""Look at an SSN dataset before training: what would make its results poor without an error.
+
+    python scripts/ssn/sanity.py LIST --dataset thumos14
+    python scripts/ssn/sanity.py LIST --frames datasets/thumos14/frames \\
+        --annotation datasets/thumos14 --split train
+
+Printed: recall of the proposals; how many proposals are foreground, incomplete and background;
+with the frames, the means of the flow images, which are near 128, and the frames per second that
+frame counts and durations give. What is unusual is marked, and makes the exit status 1.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[2]))  # run as a file, not as a module
+
+import utils.system.early_signals  # noqa: F401, before what takes long to import
+
+# isort: split
+from data.check.segments import check_frames, check_list
+from data.datasets.segment_lists import find_media
+from data.datasets.segment_proposals import ACTIVITYNET, THUMOS14
+from data.datasets.segment_sources import is_youtube, open_annotations
+from utils.formats.proposal_lists import read_proposal_list
+from utils.system.cli import run_main
+
+RULES = {"thumos14": THUMOS14, "activitynet1.2": ACTIVITYNET, "activitynet1.3": ACTIVITYNET}
+
+
+def parse_arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    add = parser.add_argument
+    add("list", type=Path, help="of proposals, normalised or concrete")
+    add("--dataset", choices=sorted(RULES), default="thumos14", help="rules of samples")
+    add("--frames", type=Path, metavar="D", help="folders of frames and flow")
+    add("--flow", action="store_true", help="look at the flow images too")
+    add("--annotation", type=Path, help="for the videos' durations")
+    add("--split", choices=("train", "test"), default="train", help="of the annotation")
+    add("--videos", type=int, default=20, metavar="N", help="whose flow is read (%(default)s)")
+    return parser.parse_args()
+
+
+def main() -> None:
+    arguments = parse_arguments()
+    listed = read_proposal_list(arguments.list)
+    report = check_list(listed, RULES[arguments.dataset])
+    if arguments.frames is not None:
+        youtube, durations = False, {}
+        if arguments.annotation is not None:
+            durations = open_annotations(arguments.annotation, arguments.split).durations
+            youtube = is_youtube(arguments.annotation)
+        found = find_media(arguments.frames, [video.video for video in listed], youtube)
+        if found.missing:
+            report.warnings.append(found.note(arguments.frames))
+        report += check_frames(found.places, durations, arguments.flow, arguments.videos)
+    print(report.text())
+    if report.warnings:
+        sys.exit(1)
+
+
+if __name__ == "__main__":
+    run_main(main)
