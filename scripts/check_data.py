@@ -32,6 +32,7 @@ from data.check import (  # noqa: E402, ROOT must be on the path first
     draw_pictures,
     format_summary,
 )
+from data.check.tube_pictures import draw_tube_pictures  # noqa: E402
 from data.check.tubes import (  # noqa: E402
     check_flow_folders,
     check_frame_folders,
@@ -69,6 +70,8 @@ def parse_arguments() -> argparse.Namespace:
         parser.error("--limit, --images, --picture-count: expected positive numbers")
     if arguments.tubes is None and (arguments.frames or arguments.flow or arguments.list):
         parser.error("--frames, --flow and --list go with --tubes")
+    if arguments.tubes is not None and arguments.pictures and not arguments.frames:
+        parser.error("--pictures of --tubes: --frames names no folder to take them from")
     return arguments
 
 
@@ -94,6 +97,11 @@ def check_tube_annotation(arguments: argparse.Namespace) -> None:
     if (annotations.frame_counts > 0).all():
         print(clip_counts(annotations))
     print("\n".join(["", *problems.lines(arguments.limit)]))
+    if arguments.pictures is not None:
+        pictures = draw_tube_pictures(
+            annotations, arguments.frames, arguments.pictures, arguments.picture_count
+        )
+        print(f"{len(pictures)} pictures in {arguments.pictures}")
     finish(problems, arguments, arguments.tubes)
 
 

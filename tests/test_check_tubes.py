@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from data.check import Problems
+from data.check.tube_pictures import draw_tube_pictures, persons_on
 from data.check.tubes import check_flow_folders, check_frame_folders, check_tubes, clip_counts
 from data.datasets.tube_annotations import TubeAnnotations
 from data.datasets.ucf101_24 import read_pyannot, read_video_list
@@ -208,3 +209,31 @@ def test_the_command_says_all_of_it(
     assert script(*some, "--flow", root / "flow", "--strict").code == 0
     assert "no such folder" in script.refuses("--tubes", path, "--frames", root / "none")
     assert "go with --tubes" in script.refuses("--frames", root / "rgb")
+
+
+def test_pictures_show_tubes_on_their_frames(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture
+) -> None:
+    """Frames 32 x 24 are drawn 320 wide: the box 1,2..10,12 spans 10 to 110 by 20 to 130."""
+    root = write_set(tmp_path)
+    notes = annotation([(0, 5, still(20)), (1, 1, still(10))])
+    written = draw_tube_pictures(notes, root / "rgb", tmp_path / "pictures", 5)
+    assert [path.name for path in written] == ["tubes_C_v0.png", "tubes_C_v1.png"]
+    assert len(draw_tube_pictures(notes, root / "rgb", tmp_path / "pictures", 1)) == 1
+    box = persons_on(notes.tubes[notes.tubes.video == 0], 5, 24, 32)[0].box
+    np.testing.assert_allclose(np.multiply(box, [320, 240, 320, 240]), [10, 20, 110, 130])
+    assert persons_on(notes.tubes, 25, 24, 32) == []
+    picture = cv2.imread(str(written[0]))
+    assert picture.shape[1] == 3 * 320
+    column = picture[:, 9:12].max(axis=(1, 2))  # the left edge of the first panel's box
+    assert np.count_nonzero(column) > 200  # 110 pixels in each of two rows
+    (tmp_path / "pictures" / "tubes_C_v0.png").unlink()
+    path = tmp_path / "tubes.csv"
+    rows = [f"C/v0,{f},1,2,10,12,C,0\n" for f in range(1, 31)]
+    path.write_text("video,frame,x1,y1,x2,y2,label,tube\n" + "".join(rows))
+    script = Script("scripts/check_data", monkeypatch, capsys)
+    options = ("--tubes", path, "--pictures", tmp_path / "pictures")
+    outcome = script(*options, "--frames", root / "rgb")
+    assert "1 pictures in" in outcome.out
+    assert (tmp_path / "pictures" / "tubes_C_v0.png").is_file()
+    assert "--frames names no folder" in script.refuses(*options)

@@ -51,7 +51,7 @@ def draw_pictures(checked: CheckedDataset, folder: Path, count: int) -> list[Pat
                 continue
             check_replaceable(folder, [path.name], "--pictures")
             note_made(folder, "check_data", [path.name])
-            _write(path, picture)
+            write_picture(path, picture)
             written.append(path)
     return written
 
@@ -75,7 +75,7 @@ def draw_key_frame(
     shown = short_names(names)
     frame = read_image(video.paths(key.timestamp)[0])
     side = min(WIDTH, HEIGHT * frame.shape[1] // frame.shape[0]) // len(MOMENTS)
-    image = _with_persons(frame, side * len(MOMENTS), persons, shown)
+    image = with_persons(frame, side * len(MOMENTS), persons, shown)
     title = f"{key.video}, second {key.timestamp}"
     outlines = [Person(person.box, []) for person in persons]
     panels = []
@@ -84,11 +84,11 @@ def draw_key_frame(
         if path is None:
             panel = np.full((image.shape[0] // len(MOMENTS), side, 3), GROUND, dtype=np.uint8)
         else:
-            panel = _with_persons(read_image(path), side, outlines, shown)
-        panels.append(_titled(panel, f"{float(offset):+g} s"))
+            panel = with_persons(read_image(path), side, outlines, shown)
+        panels.append(titled(panel, f"{float(offset):+g} s"))
     height = max(panel.shape[0] for panel in panels)
     below = [np.pad(p, ((0, height - p.shape[0]), (0, 0), (0, 0))) for p in panels]
-    return np.concatenate([_titled(image, title), np.concatenate(below, axis=1)])
+    return np.concatenate([titled(image, title), np.concatenate(below, axis=1)])
 
 
 def frame_at(video: VideoFrames, time: Fraction) -> Path | None:
@@ -102,7 +102,7 @@ def _has_frames(videos: Mapping[str, VideoFrames], key: ClipKey) -> bool:
     return key.video in videos and bool(videos[key.video].names.get(key.timestamp))
 
 
-def _with_persons(
+def with_persons(
     image: np.ndarray, width: int, persons: Sequence[Person], names: Sequence[str]
 ) -> np.ndarray:
     """`image` in another width, its aspect kept, with persons whose boxes are fractions."""
@@ -116,7 +116,7 @@ def _with_persons(
     return draw_persons(resized, placed, names)
 
 
-def _titled(image: np.ndarray, title: str) -> np.ndarray:
+def titled(image: np.ndarray, title: str) -> np.ndarray:
     """`image` under a line of text."""
     sizes = drawing_sizes(*image.shape[:2])
     bar = np.full((2 * sizes.row, image.shape[1], 3), GROUND, dtype=np.uint8)
@@ -125,7 +125,7 @@ def _titled(image: np.ndarray, title: str) -> np.ndarray:
     return np.concatenate([bar, image])
 
 
-def _write(path: Path, picture: np.ndarray) -> None:
+def write_picture(path: Path, picture: np.ndarray) -> None:
     # Not imwrite, which crashes on a path that is no UTF-8.
     _, content = cv2.imencode(".png", cv2.cvtColor(picture, cv2.COLOR_RGB2BGR))
     write_whole(path, content.tobytes())
