@@ -75,7 +75,7 @@ def plain_image(flow: np.ndarray) -> np.ndarray:
 
 
 def our_flow(videos: list[Path], output: Path, workers: int, settings: FlowSettings) -> None:
-    tasks = [(Job(video, output / "Class" / video.stem), settings) for video in videos]
+    tasks = [(Job(video, output, f"Class/{video.stem}"), settings) for video in videos]
     for _, result in call_each(extract_flow_whole, tasks, workers):
         assert isinstance(result, NumberedRecord), result
 

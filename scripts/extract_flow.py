@@ -76,6 +76,7 @@ def parse_arguments() -> argparse.Namespace:
     add("inputs", nargs="+", type=Path, metavar="VIDEO_OR_FOLDER")
     add("--output", type=Path, default=ROOT / "datasets" / "ucf101_24" / "flow")
     add("--list", type=Path, metavar="FILE", help="extract these only: <Class>/<video>, one a line")
+    add("--flat", action="store_true", help="without folders of classes: <output>/<video>")
     add("--method", choices=METHODS, default=default.method, help="default: %(default)s")
     add("--preset", choices=PRESETS, default=default.preset, help="of dis; default: %(default)s")
     add("--weights", metavar="FILE", help="of raft and raft-small: torchvision's weights")
@@ -108,7 +109,7 @@ def main() -> None:
         arguments.quality,
         arguments.dedupe_motionless,
     )
-    jobs = find_jobs(arguments.inputs, arguments.output, frames=True)
+    jobs = find_jobs(arguments.inputs, arguments.output, frames=True, flat=arguments.flat)
     if arguments.list is not None:
         jobs = chosen(jobs, read_video_list(arguments.list), str(arguments.list))
     method = make_method(settings)  # here, so that what is missing is said at once

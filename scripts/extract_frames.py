@@ -61,6 +61,7 @@ def parse_arguments() -> argparse.Namespace:
     add("inputs", nargs="+", type=Path, metavar="VIDEO_OR_FOLDER")
     add("--output", type=Path, default=ROOT / "datasets" / "ucf101_24" / "rgb-images")
     add("--list", type=Path, metavar="FILE", help="extract these only: <Class>/<video>, one a line")
+    add("--flat", action="store_true", help="without folders of classes: <output>/<video>")
     add(
         "--short-side",
         type=int,
@@ -88,7 +89,7 @@ def parse_arguments() -> argparse.Namespace:
 def main() -> None:
     arguments = parse_arguments()
     settings = FrameSettings(arguments.short_side, arguments.quality, arguments.allow_damaged)
-    jobs = find_jobs(arguments.inputs, arguments.output, frames=False)
+    jobs = find_jobs(arguments.inputs, arguments.output, frames=False, flat=arguments.flat)
     if arguments.list is not None:
         jobs = chosen(jobs, read_video_list(arguments.list), str(arguments.list))
     extraction = Extraction(

@@ -222,7 +222,7 @@ def test_frames_that_never_decode_are_damage(tmp_path: Path, monkeypatch) -> Non
     assert len(list(every_frame(file))) == 9
     monkeypatch.setattr(VideoFile, "frames", lambda *_, **__: iter(frames[:3]))
     with pytest.raises(ValueError, match=r"v\.mp4: damaged"):
-        extract_frames_whole(Job(tmp_path / "v.mp4", tmp_path / "out" / "C" / "v"), FrameSettings())
+        extract_frames_whole(Job(tmp_path / "v.mp4", tmp_path / "out", "C/v"), FrameSettings())
     assert list((tmp_path / "out" / "C").iterdir()) == []
 
 
@@ -298,3 +298,24 @@ def test_flow_of_a_real_video_is_smooth_and_small(tmp_path: Path) -> None:
     size = np.linalg.norm(fields[0], axis=0)
     assert np.median(size) < 1
     assert np.isfinite(size).all()
+
+
+def test_own_videos_need_no_classes(
+    videos: Path, tmp_path: Path, frames_script: Script, flow_script: Script
+) -> None:
+    output = tmp_path / "out"
+    hidden = output / ".unfinished-other"
+    hidden.mkdir(parents=True)
+    (hidden / ".step-made.json").touch()
+    video = videos / "Biking" / "v_Biking_g01_c01.avi"
+    ids = tmp_path / "list.txt"
+    ids.write_text("v_Biking_g01_c01\n")
+    options = ("--flat", "--output", output, "--list", ids, "--workers", 1)
+    assert frames_script(video, *options).code == 0
+    assert (output / "v_Biking_g01_c01" / "00007.jpg").is_file()
+    assert not hidden.exists()
+    assert list(json.loads((output / MANIFEST).read_text())["videos"]) == ["v_Biking_g01_c01"]
+    assert "0 extracted, 1 there already" in frames_script(video, *options).out
+    flow = tmp_path / "flow"
+    assert flow_script(output, "--flat", "--output", flow, "--workers", 1).code == 0
+    assert FlowFolder(flow / "v_Biking_g01_c01").count == 7

@@ -36,15 +36,19 @@ Settings = Mapping[str, str | int | bool | None]
 
 @dataclass(frozen=True)
 class Job:
-    """A video, or a folder of its frames, and the folder that is made of it."""
+    """A video, or a folder of its frames, and the folder that is made of it.
+
+    video: the video's id, `<Class>/<video>`, or `<video>` where there are no classes.
+    """
 
     source: Path
-    folder: Path
+    output: Path
+    video: str
 
     @property
-    def video(self) -> str:
-        """The video's id, `<Class>/<video>`."""
-        return f"{self.folder.parent.name}/{self.folder.name}"
+    def folder(self) -> Path:
+        """The folder that is made."""
+        return self.output / self.video
 
 
 @dataclass
@@ -166,6 +170,7 @@ def check_numbered_places(jobs: Iterable[Job]) -> None:
 
 def discard_numbered_leftovers(output: Path) -> None:
     """Remove what killed extractions left of any video; call it with `output` locked."""
+    discard_leftovers(output)
     for folder in sorted(path for path in output.iterdir() if path.is_dir()):
         discard_leftovers(folder)
 
@@ -173,10 +178,10 @@ def discard_numbered_leftovers(output: Path) -> None:
 def read_numbered_records(output: Path) -> dict[str, NumberedRecord]:
     """The records of all videos in `output`, by id."""
     found = {}
-    for path in sorted(output.glob(f"*/*/{RECORD}")):
+    for path in sorted([*output.glob(f"*/{RECORD}"), *output.glob(f"*/*/{RECORD}")]):
         folder = path.parent
         if not folder.name.startswith(".") and (record := read_numbered_record(folder)):
-            found[f"{folder.parent.name}/{folder.name}"] = record
+            found[folder.relative_to(output).as_posix()] = record
     return found
 
 

@@ -19,11 +19,12 @@ from external.files import check_regular, real_path
 _UCF101 = re.compile(r"v_(\w+)_g\d+_c\d+", re.ASCII)
 
 
-def find_jobs(inputs: Iterable[Path], output: Path, frames: bool) -> list[Job]:
+def find_jobs(inputs: Iterable[Path], output: Path, frames: bool, flat: bool = False) -> list[Job]:
     """Return what is made of each video among `inputs` and in its folders, each once.
 
-    frames: folders of frames are taken, too. Raises `ValueError` naming an input that is neither,
-    or a folder without any.
+    frames: folders of frames are taken, too. flat: without folders of classes.
+
+    Raises `ValueError` naming an input that is neither, or a folder without any.
     """
     jobs: dict[Path, Job] = {}
     for path in inputs:
@@ -36,7 +37,10 @@ def find_jobs(inputs: Iterable[Path], output: Path, frames: bool) -> list[Job]:
             found = [check_regular(path, "video file")]
         for source in found:
             place = real_path(source)
-            jobs.setdefault(place, Job(source, output / class_of(place) / name_of(place)))
+            name = name_of(place)
+            jobs.setdefault(
+                place, Job(source, output, name if flat else f"{class_of(place)}/{name}")
+            )
     return list(jobs.values())
 
 
