@@ -146,7 +146,7 @@ def field_names(number: int, kind: str) -> list[str]:
 def encode_field(flow: np.ndarray, kind: str, quality: int = 95) -> list[bytes]:
     """The contents of the files of a field `[2, H, W]`, in the order of `field_names`."""
     if kind == "brox":
-        return [_jpeg(to_brox(flow)[..., ::-1], quality)]
+        return [_jpeg(cv2.cvtColor(to_brox(flow), cv2.COLOR_RGB2BGR), quality)]
     if kind == "tsn":
         return [_jpeg(image, quality) for image in to_tsn(flow)]
     flow = np.ascontiguousarray(flow, dtype="<f4")
