@@ -1,7 +1,9 @@
-"""Which frames make up the window around a key frame, and reading them (spec section 4).
+"""Which frames make up the window around a key frame, and reading them (`docs/method.md`, Data).
 
-Two layouts: AVA's `frames/<video>/<second>/*.jpg`, any number of frames a second, and free-form
-`frames/<video>/frame%04d.jpg` at a known rate. The functions that choose frames are pure.
+Three layouts. `SecondFolders`: AVA's `frames/<video>/<second>/*.jpg`, any number of frames a
+second, keyed by second. `NumberedFrames`: UCF101's `frames/<video>/00001.jpg`, keyed by frame.
+`free_form_window`: `frames/<video>/frame%04d.jpg` at a known rate, keyed by time. The functions
+that choose frames are pure.
 """
 
 from __future__ import annotations
@@ -43,6 +45,16 @@ def second_window(
         inside = min(max(index, 0), total - 1)
         window.append(frames_of(first + inside // per_second)[inside % per_second])
     return window
+
+
+def frame_window(numbers: range, frame: int, length: int, step: int = 1) -> list[int]:
+    """Return the `length` frames around `frame`, `step` apart: half before it, half from it on.
+
+    numbers: of all frames of the video. Past its ends the first or the last one is repeated.
+    """
+    first = frame - length // 2 * step
+    wanted = range(first, first + length * step, step)
+    return [min(max(number, numbers[0]), numbers[-1]) for number in wanted]
 
 
 def nearest_frames(times: Sequence[Fraction], wanted: Sequence[Fraction]) -> list[int]:
@@ -147,6 +159,49 @@ class SecondFolders:
         if not names:
             raise ValueError(f"{folder}: expected frames ({', '.join(IMAGE_SUFFIXES)}), found none")
         return [str(folder / name) for name in spread_frames(names, fps)]
+
+
+class NumberedFrames:
+    """A video's folder of numbered frames, such as `00001.jpg`, of which none is missing.
+
+    numbers: of its frames, as the names say; UCF101 counts from 1.
+    """
+
+    def __init__(self, path: str | Path) -> None:
+        """List the frames. Raises `ValueError` naming the folder, or the first frame it lacks."""
+        self.path = Path(path)
+        if not self.path.is_dir():
+            raise ValueError(f"{self.path}: no such folder of frames")
+        self.names: dict[int, str] = {}
+        for name in image_names(self.path):
+            stem = Path(name).stem
+            if not (stem.isascii() and stem.isdecimal()):
+                continue
+            if int(stem) in self.names:
+                other = self.names[int(stem)]
+                raise ValueError(f"{self.path}: {other} and {name} are the same frame")
+            self.names[int(stem)] = name
+        if not self.names:
+            raise ValueError(f"{self.path}: expected frames such as 00001.jpg, found none")
+        self.numbers = range(min(self.names), max(self.names) + 1)
+        if len(self.names) < len(self.numbers):
+            lacking = next(number for number in self.numbers if number not in self.names)
+            raise ValueError(
+                f"{self.path}: frame {lacking} is missing: expected frames "
+                f"{self.numbers[0]} to {self.numbers[-1]} without a gap"
+            )
+
+    def window(self, frame: int, length: int, step: int = 1) -> list[str]:
+        """Return the paths of the `length` frames around `frame`, `step` frames apart.
+
+        Raises `ValueError` naming the folder if the video has no frame of that number.
+        """
+        if frame not in self.numbers:
+            raise ValueError(
+                f"{self.path}: no frame {frame}: expected {self.numbers[0]} to {self.numbers[-1]}"
+            )
+        wanted = frame_window(self.numbers, frame, length, step)
+        return [str(self.path / self.names[number]) for number in wanted]
 
 
 def read_images(paths: Sequence[str], unreadable: list[str] | None = None) -> Iterator[np.ndarray]:

@@ -20,7 +20,8 @@ from utils.reporting.person_files import (
     write_json,
 )
 from utils.system.interrupt import Interrupted, StopSignals
-from utils.system.outputs import check_apart, check_replaceable, staged
+from utils.system.outputs import check_apart, check_replaceable
+from utils.system.staging import staged_results
 from utils.system.terminal import printable
 
 RATE = 4
@@ -53,7 +54,7 @@ class FolderOfResults:
         stride = self.stride or key_times(source.times, RATE)
         names = short_names(list(self.classes.values()))
         path, drawn = self.path, f"{name}_detected.mp4"
-        with staged(path, "demo") as folder:
+        with staged_results(path, "demo") as folder:
             stop.at_once = True
             video, times, note = annotate_video(
                 self.annotator, name, source, stride, names, folder / drawn, self.step_limit

@@ -16,7 +16,7 @@ from __future__ import annotations
 
 import argparse
 import sys
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -25,7 +25,10 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # run as a file, n
 import utils.system.early_signals  # noqa: F401, before what takes long to import
 
 # isort: split
-from external.ava_evaluation import PROTOCOLS, read_boxes, read_exclusions
+import numpy as np
+
+from data.datasets.ava_annotations import read_annotations
+from external.ava_evaluation import PROTOCOLS, Boxes, read_boxes, read_exclusions
 from external.ava_evaluation.protocol import find_protocol
 from external.files import check_regular
 from utils.analysis import StepAnalysis, analyze, make_tables, write_tables
@@ -40,6 +43,7 @@ from utils.analysis.results import (
     read_known,
     read_overlaps,
 )
+from utils.evaluation.groundtruth import read_groundtruth
 from utils.formats.labels import read_label_map
 from utils.system.cli import run_main, staged_results
 from utils.system.outputs import check_replaceable, note_made
@@ -89,7 +93,7 @@ def parse_arguments() -> argparse.Namespace:
         help="folder of test.py's results or of the run, or one CSV per step",
     )
     add("-l", "--labelmap", type=Path, help="classes: .pbtxt, .yaml or .csv")
-    add("-g", "--groundtruth", type=Path, help="annotation CSV, 7 or 8 columns")
+    add("-g", "--groundtruth", type=Path, help="annotation, CSV or .pkl as in training")
     add("-e", "--exclusions", type=Path, help="CSV video,timestamp of images to leave out")
     add("--protocol", choices=sorted(PROTOCOLS), help="default: the results', else 2018")
     add("--iou-threshold", type=float, default=0.5, metavar="IOU", help="default: %(default)s")
@@ -131,12 +135,9 @@ def run(inputs: Inputs, iou_threshold: float) -> list[StepAnalysis]:
     """Analyse every detections file."""
     if not 0 < iou_threshold <= 1:
         raise ValueError(f"--iou-threshold is {iou_threshold}, expected a number in (0, 1]")
-    if inputs.groundtruth.suffix == ".pkl":
-        raise ValueError(f"{inputs.groundtruth}: expected the annotation as CSV: name it with -g")
-    truth = read_boxes(inputs.groundtruth, images_without_boxes=True)
     label_map = read_label_map(inputs.label_map)
+    truth, with_ids = read_truth(inputs.groundtruth, label_map)
     exclusions = read_exclusions(inputs.exclusions) if inputs.exclusions else ()
-    with_ids = has_person_column(inputs.groundtruth)
     steps = []
     for number, path in enumerate(inputs.detections, start=1):
         steps.append(
@@ -153,8 +154,23 @@ def run(inputs: Inputs, iou_threshold: float) -> list[StepAnalysis]:
         )
         print(f"{steps[-1].name}: {path}, mAP {100 * steps[-1].mean_ap:.2f} %", flush=True)
     if not with_ids:
-        print(f"{inputs.groundtruth} has no person ids (8th column): nothing about displacement")
+        print(f"{inputs.groundtruth} has no person ids: nothing about displacement")
     return steps
+
+
+def read_truth(path: Path, label_map: dict[int, str]) -> tuple[Boxes, bool]:
+    """Return the ground truth, and whether it has person ids: its `score` then holds them.
+
+    path: CSV, or a pickle of scripts/generate_label.py, as in training.
+    """
+    if path.suffix != ".pkl":
+        return read_boxes(path, images_without_boxes=True), has_person_column(path)
+    annotations = read_annotations(path, label_map)
+    truth = read_groundtruth(path, annotations)
+    if annotations.persons is None:
+        return truth, False
+    person, _ = np.nonzero(annotations.labels)  # a row of the truth for each label of each person
+    return replace(truth, score=annotations.persons[person].astype(float)), True
 
 
 def main() -> None:

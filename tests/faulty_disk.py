@@ -126,7 +126,7 @@ class Command:
     script: str
     arguments: list[str]
     out: Path
-    digest: Callable[[Path], object]
+    digest: Callable[[Path], dict[str, object]]
 
     def run(self, at: int = 0, how: str = "") -> tuple[Ended, list[str]]:
         """Run it in a forked process; how it ended, and its operations."""

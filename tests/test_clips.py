@@ -11,8 +11,10 @@ import numpy as np
 import pytest
 
 from data.windows import (
+    NumberedFrames,
     SecondFolders,
     as_rate,
+    frame_window,
     free_form_window,
     nearest_frames,
     read_images,
@@ -220,3 +222,49 @@ def test_images_of_two_sizes_are_no_clip(tmp_path: Path) -> None:
     paths = [str(tmp_path / "1.png"), str(tmp_path / "2.png")]
     with pytest.raises(ValueError, match=r"2\.png: 8 x 16 pixels, expected 32 x 24 as in .*1\.png"):
         list(read_images(paths))
+
+
+def test_a_window_of_numbered_frames_has_its_frame_in_the_middle() -> None:
+    numbers = range(1, 101)
+    assert frame_window(numbers, 50, 6) == [47, 48, 49, 50, 51, 52]
+    assert frame_window(numbers, 50, 6, step=2) == [44, 46, 48, 50, 52, 54]
+    assert frame_window(numbers, 50, 3) == [49, 50, 51]
+    assert frame_window(numbers, 2, 6) == [1, 1, 1, 2, 3, 4]
+    assert frame_window(numbers, 99, 6, step=2) == [93, 95, 97, 99, 100, 100]
+
+
+def test_a_folder_of_numbered_frames_gives_their_paths(tmp_path: Path) -> None:
+    for number in range(1, 12):
+        write_image(tmp_path / f"{number:05d}.jpg", frame_color(0, number))
+    write_image(tmp_path / "cover.jpg", (0, 0, 0))
+    folder = NumberedFrames(tmp_path)
+    assert folder.numbers == range(1, 12)
+    window = folder.window(10, length=4)
+    assert window == [str(tmp_path / f"{n:05d}.jpg") for n in (8, 9, 10, 11)]
+    seen = [frame_of(image.mean(axis=(0, 1))) for image in read_images(window)]
+    assert seen == [(0, n) for n in (8, 9, 10, 11)]
+    with pytest.raises(ValueError, match="no frame 12: expected 1 to 11"):
+        folder.window(12, length=4)
+    with pytest.raises(ValueError, match="no frame 0: expected 1 to 11"):
+        folder.window(0, length=4)
+
+
+def test_frames_are_ordered_by_number_whatever_their_zeros(tmp_path: Path) -> None:
+    for name in ("9", "010", "11"):
+        write_image(tmp_path / f"{name}.png", (1, 2, 3))
+    assert [Path(p).stem for p in NumberedFrames(tmp_path).window(10, 3)] == ["9", "010", "11"]
+
+
+def test_numbered_frames_with_a_gap_or_none_are_refused(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match=r"/absent: no such folder of frames"):
+        NumberedFrames(tmp_path / "absent")
+    with pytest.raises(ValueError, match=r"expected frames such as 00001\.jpg, found none"):
+        NumberedFrames(tmp_path)
+    for number in (1, 2, 4):
+        write_image(tmp_path / f"{number:05d}.jpg", (1, 2, 3))
+    with pytest.raises(ValueError, match="frame 3 is missing: expected frames 1 to 4"):
+        NumberedFrames(tmp_path)
+    write_image(tmp_path / "3.jpg", (1, 2, 3))
+    write_image(tmp_path / "003.png", (1, 2, 3))
+    with pytest.raises(ValueError, match="are the same frame"):
+        NumberedFrames(tmp_path)

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from data.datasets.ava_records import read_records, write_pickle
 from external.ava_evaluation import Boxes, evaluate, read_boxes
 from external.ava_evaluation.protocol import PROTOCOLS
 from tests.analysis_helpers import LABELS, random_tables
@@ -64,6 +65,34 @@ def test_a_folder_of_results_is_enough(script: Script, tmp_path: Path) -> None:
         assert len(lines) == 1 + len(document[name])
     for name in ("classes", "errors", "gains", "confusion", "groups", "proposals"):
         assert (output / f"{name}.png").read_bytes().startswith(b"\x89PNG")
+
+
+@pytest.mark.parametrize("persons", [True, False])
+def test_a_pickle_of_the_annotation_gives_what_its_csv_gives(
+    script: Script, tmp_path: Path, persons: bool
+) -> None:
+    (tmp_path / "classes.csv").write_text("1,run\n2,sit\n")
+    person = ",7" if persons else ""
+    rows = [  # eighths: a pickle rounds boxes to float32
+        f"v,{second},{second / 8},0.25,{second / 8 + second / 16 + 0.25},0.75,{label}{person}"
+        for second in (1, 2, 3)
+        for label in (1, 2)
+    ]
+    truth = tmp_path / "truth.csv"
+    truth.write_text("\n".join([*rows, "v,4", ""]))
+    found = tmp_path / "found.csv"
+    found.write_text("".join(f"v,{s},0.2,0.25,0.6,0.75,{s % 2 + 1},0.{s}\n" for s in (1, 2, 3, 4)))
+    write_pickle(read_records(truth), tmp_path / "truth.pkl")
+    documents = []
+    for path in (truth, tmp_path / "truth.pkl"):
+        output = tmp_path / path.suffix[1:]
+        named = ("-g", path, "-l", tmp_path / "classes.csv", "--no-pictures", "--output", output)
+        assert script(found, *named).code == 0
+        documents.append(json.loads((output / "analysis.json").read_text()))
+    assert (len(documents[0]["displacement"]) > 0) == persons
+    for document in documents:
+        del document["groundtruth"]
+    assert documents[0] == documents[1]
 
 
 def test_other_files_need_their_ground_truth(script: Script, tmp_path: Path) -> None:

@@ -8,7 +8,8 @@ import sys
 from pathlib import Path
 
 from tests.helpers import ROOT
-from utils.system.staging import staging_folder
+from utils.system.outputs import made_here
+from utils.system.staging import staged_results, staging_folder
 
 KILLED = """
 import os, signal, sys
@@ -44,3 +45,11 @@ def test_what_a_killed_process_left_goes_and_a_living_one_s_stays(tmp_path: Path
     with staging_folder(tmp_path):
         assert not list(tmp_path.glob("*/content/half"))
     assert list(tmp_path.iterdir()) == [foreign]
+
+
+def test_results_are_noted_as_made_by_their_command(tmp_path: Path) -> None:
+    with staged_results(tmp_path, "demo") as folder:
+        (folder / "a.csv").write_text("a")
+        assert made_here(tmp_path) == {}
+    assert made_here(tmp_path) == {"demo": ["a.csv"]}
+    assert (tmp_path / "a.csv").read_text() == "a"

@@ -8,15 +8,14 @@ from __future__ import annotations
 import os
 import sys
 import traceback
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from pathlib import Path
 
 from external.files import real_path
 from utils.system.allocator import keep_freed_memory
 from utils.system.early_signals import restore_interrupts
 from utils.system.interrupt import Interrupted
-from utils.system.staging import staging_folder
+from utils.system.staging import staged_results as staged_results
 from utils.system.terminal import printable
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -98,21 +97,3 @@ def default_output(checkpoint: Path, kind: str) -> Path:
     if folder.parent != ROOT / "runs":
         folder = ROOT / "runs" / checkpoint.stem
     return Path(os.path.relpath(folder / kind))
-
-
-@contextmanager
-def staged_results(folder: Path) -> Iterator[Path]:
-    """Yield a temporary folder; its files move into `folder` if the block ends without an error.
-
-    After an error they are removed, so earlier results are replaced by complete ones or not at all.
-    Files of `folder` that the block does not write stay. Raises `ValueError` if `folder` cannot be
-    a folder.
-    """
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except (FileExistsError, NotADirectoryError) as error:
-        raise ValueError(f"{folder}: expected a folder for results, a file is there") from error
-    with staging_folder(folder) as staging:
-        yield staging
-        for path in sorted(staging.iterdir()):
-            path.replace(folder / path.name)

@@ -14,7 +14,6 @@ import hashlib
 import json
 import os
 import re
-import shutil
 import tempfile
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
@@ -58,29 +57,6 @@ def check_replaceable(folder: Path, names: Iterable[str], option: str = "--outpu
                 f"{path}: is there already and was not made by this command; move it away or "
                 f"give another {option}"
             )
-
-
-@contextmanager
-def staged(folder: Path, kind: str) -> Iterator[Path]:
-    """Yield a hidden folder; its files move into `folder` if the block ends without an error.
-
-    They are then recorded as made by the command `kind`; after an error they are removed. What a
-    killed call left behind is removed too, so the caller must hold `folder` (`folder_lock`). Raises
-    `ValueError` if something that we did not make has the hidden folder's name.
-    """
-    staging = folder / f".unfinished-{kind}"
-    check_replaceable(folder, [staging.name])
-    note_made(folder, kind, [staging.name])
-    shutil.rmtree(staging, ignore_errors=True)
-    try:
-        staging.mkdir()
-        yield staging
-        names = sorted(path.name for path in staging.iterdir())
-        note_made(folder, kind, names)
-        for name in names:
-            (staging / name).replace(folder / name)
-    finally:
-        shutil.rmtree(staging, ignore_errors=True)
 
 
 def check_apart(outputs: Iterable[Path], inputs: Iterable[Path]) -> None:

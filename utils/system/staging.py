@@ -12,6 +12,7 @@ from pathlib import Path
 
 from external.files import real_path
 from utils.system.locks import LOCK, folder_lock
+from utils.system.outputs import note_made
 
 PREFIX = ".unfinished-"
 
@@ -38,6 +39,30 @@ def staging_folder(parent: Path) -> Iterator[Path]:
     finally:
         shutil.rmtree(folder, ignore_errors=True)
         _in_use.discard(folder)
+
+
+@contextmanager
+def staged_results(folder: Path, kind: str = "") -> Iterator[Path]:
+    """A staging folder whose files move into `folder` when the block ends without an error.
+
+    Otherwise they vanish: earlier results are replaced by whole ones or stay as they were. Files of
+    `folder` that the block does not write are left alone.
+
+    kind: the command as whose work the files are noted (`note_made`); "": they are not noted.
+
+    Raises `ValueError` if `folder` cannot be a folder.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except (FileExistsError, NotADirectoryError) as error:
+        raise ValueError(f"{folder}: expected a folder for results, a file is there") from error
+    with staging_folder(folder) as staging:
+        yield staging
+        names = sorted(path.name for path in staging.iterdir())
+        if kind:
+            note_made(folder, kind, names)
+        for name in names:
+            (staging / name).replace(folder / name)
 
 
 def remove_abandoned(parent: Path) -> None:
