@@ -7,10 +7,12 @@ import socket
 import threading
 import time
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 
-from utils.engine.agreement import check_same
+from utils.config.step import Config
+from utils.engine.agreement import check_same, settings_facts, weights_facts
 from utils.system import peers
 from utils.system.peers import PeerWatch, watch_peers
 
@@ -136,3 +138,28 @@ def test_what_differs_is_named_with_both_values(monkeypatch: pytest.MonkeyPatch)
     assert "b is 2 in process 0, 9 in process 2; c is 3 in process 0, None in process 2" in line
     monkeypatch.setattr("utils.engine.agreement.gather_objects", lambda facts: parts[:2])
     check_same(parts[0])
+
+
+def test_other_weights_and_other_code_are_named_and_other_paths_pass(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each machine may have code and weights at a place of its own: contents are compared."""
+
+    def facts(name: str, code: str, weights: bytes) -> dict:
+        root = tmp_path / name
+        (root / "models").mkdir(parents=True)
+        (root / "models/a.py").write_text(code)
+        (root / "cls.pt").write_bytes(weights)
+        config = Config()
+        config.train.init = str(root / "cls.pt")
+        return settings_facts(config, root) | weights_facts(config)
+
+    parts = [facts("one", "a = 1", b"w"), facts("two", "a = 1", b"w")]
+    monkeypatch.setattr("utils.engine.agreement.gather_objects", lambda facts: parts)
+    check_same(parts[0])
+    parts.append(facts("three", "a = 2", b"v"))
+    with pytest.raises(ValueError, match="the processes differ") as caught:
+        check_same(parts[0])
+    for name in ("the code", "the file train.init"):
+        wanted = f"{name} is {parts[0][name]!r} in process 0, {parts[2][name]!r} in process 2"
+        assert wanted in str(caught.value)
