@@ -69,12 +69,13 @@ def propose_plainly(scores: Floats, rules: TagRules) -> Floats:
         regions = _runs(above)
         for tolerance in rules.tolerances:
             boxes += _grouped_plainly(above, regions, actions, tolerance, rules.release_sums)
-    # Of equal groups the best; of equal scores the one that comes first in the video.
-    best: dict[tuple[float, float], float] = {}
-    for start, end, score in boxes:
-        best[start, end] = max(score, best.get((start, end), score))
-    left = sorted([s, e, v] for (s, e), v in best.items())
-    left.sort(key=lambda box: -box[2])
+    # Of equal scores the group that comes first in the video.
+    left = sorted(boxes, key=lambda box: (-box[2], box[0], box[1]))
+    if len(above) >= SLOW_TICKS:  # of equal groups the best: else it would take minutes
+        best: dict[tuple[float, float], list[float]] = {}
+        for box in left:
+            best.setdefault((box[0], box[1]), box)
+        left = list(best.values())
     kept = []
     while left:
         first, *others = left
@@ -105,22 +106,21 @@ def _grouped_plainly(
     """The groups of one level and tolerance."""
     ticks = len(above)
     for seed, (start, end) in enumerate(regions):
-        last, zeros = end, 0
-        for other, (next_start, next_end) in enumerate(regions[seed + 1 :], start=seed):
-            zeros += next_start - regions[other][1]
-            if zeros > tolerance * (next_start - start):
+        last = end
+        for next_start, next_end in regions[seed + 1 :]:
+            if above[start:next_start].count(False) > tolerance * (next_start - start):
                 break
             last = next_end
         yield [start, last + 1, sum(actions[start : last + 1])]
     for seed in reversed(range(len(regions))):
         start, end = regions[seed]
-        begin, whole, zeros = start, True, int(end < ticks) - 1
-        for other in reversed(range(seed)):
-            zeros += regions[other + 1][0] - regions[other][1]
-            if zeros > tolerance * (end - regions[other][1]):
+        begin, whole = start, True
+        for other_start, other_end in reversed(regions[:seed]):
+            zeros = above[other_end + 1 : end].count(False) + (end < ticks)
+            if zeros > tolerance * (end - other_end):
                 whole = False
                 break
-            begin = regions[other][0]
+            begin = other_start
         summed = actions[: end + 2] if whole and release_sums else actions[begin : end + 1]
         yield [begin, end + 1, sum(summed)]
 

@@ -9,6 +9,8 @@ import pytest
 import torch
 
 from models import load_segment_detector
+from models.backbones.base import InputSpec
+from models.backbones.resnet import scaling_of
 from models.ssn.build import (
     ARCHITECTURES,
     Architecture,
@@ -39,6 +41,7 @@ class Tiny(torch.nn.Module):
     """A first convolution under its public name, and no more."""
 
     channels = 8
+    input_spec = InputSpec(side=224)
 
     def __init__(self, in_channels: int) -> None:
         super().__init__()
@@ -52,7 +55,7 @@ class Tiny(torch.nn.Module):
 @pytest.fixture
 def small(monkeypatch) -> SegmentDetector:
     """A detector on `Tiny`, which goes under the name of a public architecture."""
-    monkeypatch.setitem(ARCHITECTURES, "BNInception", Architecture(Tiny, 224, "conv1_7x7_s2"))
+    monkeypatch.setitem(ARCHITECTURES, "BNInception", Architecture(Tiny, "conv1_7x7_s2"))
     torch.manual_seed(0)
     return build_segment_detector("BNInception", "Flow", 4, Pyramid(course=(1, 2))).eval()
 
@@ -193,6 +196,8 @@ def test_actionness_loads_and_the_two_kinds_are_told_apart(tmp_path, small):
 
 def test_a_segment_of_equal_snippets_scores_as_one_snippet():
     class Mean(torch.nn.Module):
+        input_spec = InputSpec()
+
         def forward(self, x: torch.Tensor) -> torch.Tensor:
             return x.mean(dim=(2, 3))
 
@@ -203,6 +208,22 @@ def test_a_segment_of_equal_snippets_scores_as_one_snippet():
     expected = model(snippet)
     found = model.score_segments(snippet[:, None].expand(-1, 5, -1, -1, -1))
     torch.testing.assert_close(found, expected)
+
+
+@pytest.mark.parametrize("modality", ["RGB", "Flow"])
+def test_resnets_scale_pixels_as_torchvision_s_weights_expect(modality: str):
+    # ImageNet's mean is 0 then; flow's middle is 0, and its deviation is 0.226.
+    scale = scaling_of(3 if modality == "RGB" else 10)
+    if modality == "RGB":
+        mean = torch.tensor([0.485, 0.456, 0.406])[:, None, None] * 255
+        found = scale(mean.round().to(torch.uint8).expand(3, 2, 2))
+        assert found.abs().max() < 0.01
+        step = scale(torch.full((3, 1, 1), 255, dtype=torch.uint8))[:, 0, 0]
+        expected = (1 - mean[:, 0, 0] / 255) / torch.tensor([0.229, 0.224, 0.225])
+        torch.testing.assert_close(step, expected, rtol=1e-4, atol=1e-4)
+    else:
+        found = scale(torch.tensor([0, 255], dtype=torch.uint8)[:, None, None])
+        assert found.flatten().tolist() == pytest.approx([-0.5 / 0.226, 0.5 / 0.226])
 
 
 def test_flow_starts_from_the_mean_over_the_colours(tmp_path, small):

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import torch
 
+from models.backbones.base import InputSpec
 from models.ssn.criterion import SegmentCriterion, completeness_loss, regression_loss
 from models.ssn.detector import SegmentDetector
 from models.ssn.stpp import Pyramid, pool_snippets, pool_ticks, stack_heads
@@ -67,6 +68,8 @@ def test_losses_and_their_gradients_are_the_recorded_ones():
 
 class Flat(torch.nn.Module):
     """A backbone whose features are the first pixels."""
+
+    input_spec = InputSpec()
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         return x.flatten(1)[:, :4]

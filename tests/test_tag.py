@@ -5,6 +5,8 @@ import json
 import numpy as np
 import pytest
 
+from benchmarks.segments import made_curve, propose_plainly
+from models.ssn import tag
 from models.ssn.tag import (
     PRESETS,
     TagRules,
@@ -100,6 +102,16 @@ def test_groups_are_those_of_plain_loops(seed: int, release_sums: bool):
     tolerances = [0.05, 0.1, 0.3, 0.5, 0.8, 1.0]
     expected = [row for q in tolerances for row in slow_groups(above, scores, q, release_sums)]
     np.testing.assert_allclose(group(above, scores, tolerances, release_sums), expected, atol=1e-9)
+
+
+@pytest.mark.parametrize("preset", ["release", "paper"])
+@pytest.mark.parametrize("ticks", [3, 60, 200])
+def test_proposals_are_those_of_plain_loops(monkeypatch, ticks: int, preset: str):
+    scores = made_curve(ticks, seed=ticks)
+    expected = propose_plainly(scores, PRESETS[preset])
+    np.testing.assert_allclose(propose(scores, PRESETS[preset]), expected, atol=1e-9)
+    monkeypatch.setattr(tag, "MOST_PAIRED", 10)  # level by level
+    np.testing.assert_allclose(propose(scores, PRESETS[preset]), expected, atol=1e-9)
 
 
 @pytest.mark.parametrize("ticks", [1, 2, 5, 11, 12, 13])

@@ -6,7 +6,24 @@ from typing import cast
 
 from torch import Tensor, nn
 
-CHANNELS = 2048
+from models.backbones.base import InputSpec, PixelScaling
+
+CHANNELS, SIDE = 2048, 224
+
+_MEAN, _STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
+"""Of ImageNet's images, as shares of 255; torchvision's weights expect them."""
+
+
+def scaling_of(in_channels: int) -> PixelScaling:
+    """How pixels are scaled: RGB by ImageNet's figures, flow around 0.5, differences as they are.
+
+    Flow has no figures of its own; its deviation is the mean of the three colours'.
+    """
+    if in_channels == 3:
+        return PixelScaling.of(tuple(255 * m for m in _MEAN), tuple(255 * s for s in _STD))
+    if in_channels == 10:
+        return PixelScaling.of((127.5,), (255 * sum(_STD) / 3,))
+    return PixelScaling()
 
 
 class ImageResNet(nn.Module):
@@ -22,7 +39,14 @@ class ImageResNet(nn.Module):
         from torchvision import models as torchvision_models
 
         network = getattr(torchvision_models, f"resnet{layers}")(weights=None)
-        self.in_channels, self.channels = in_channels, CHANNELS
+        self.channels = CHANNELS
+        self.input_spec = InputSpec(
+            channels=in_channels,
+            spatial_stride=32,
+            pixels=scaling_of(in_channels),
+            layout="images",
+            side=SIDE,
+        )
         self._stages = [name for name, _ in network.named_children() if name != "fc"]
         for name in self._stages:
             self.add_module(name, network.get_submodule(name))

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from torch import Tensor, nn
 
+from models.ssn.detector import scaled
+
 
 class ActionnessModel(nn.Module):
     """Scores snippets as background and action; module names are those of the public checkpoints.
@@ -26,7 +28,7 @@ class ActionnessModel(nn.Module):
 
     def forward(self, snippets: Tensor) -> Tensor:
         """Return raw scores `[n, 2]` of snippets `[n, C, H, W]`, background first."""
-        return self.classifier_fc(self.dropout(self.base_model(snippets)))
+        return self.classifier_fc(self._features(snippets))
 
     def score_segments(self, snippets: Tensor) -> Tensor:
         """Return raw scores `[P, 2]` of segments by their snippets `[P, S, C, H, W]`.
@@ -34,5 +36,8 @@ class ActionnessModel(nn.Module):
         The features of a segment's S snippets are averaged, as in training.
         """
         count, length = snippets.shape[:2]
-        features = self.dropout(self.base_model(snippets.flatten(0, 1)))  # [P * S, D]
+        features = self._features(snippets.flatten(0, 1))  # [P * S, D]
         return self.classifier_fc(features.reshape(count, length, -1).mean(dim=1))
+
+    def _features(self, snippets: Tensor) -> Tensor:
+        return self.dropout(self.base_model(scaled(self.base_model, snippets)))

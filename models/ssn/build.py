@@ -9,6 +9,7 @@ from functools import partial
 from torch import nn
 
 from models.backbones import bn_inception, inception_v3, resnet
+from models.backbones.base import InputSpec
 from models.ssn.actionness import ActionnessModel
 from models.ssn.detector import SegmentDetector
 from models.ssn.stpp import Pyramid
@@ -21,20 +22,19 @@ CHANNELS = {"RGB": 3, "Flow": 10, "RGBDiff": 15}
 class Architecture:
     """A backbone for snippets.
 
-    build: makes it for a number of input channels; the result's `channels` is D. side: of the
-    square images that it sees [pixels]. first: its first convolution's name.
+    build: makes it for a number of input channels; the result's `channels` is D, its `input_spec`
+    says what it wants. first: its first convolution's name.
     """
 
     build: Callable[[int], nn.Module]
-    side: int
     first: str
 
 
 ARCHITECTURES = {
-    "BNInception": Architecture(bn_inception.bn_inception, 224, "conv1_7x7_s2"),
-    "InceptionV3": Architecture(inception_v3.inception_v3, 299, "conv_Conv2D"),
-    "resnet50": Architecture(partial(resnet.ImageResNet, 50), 224, "conv1"),
-    "resnet101": Architecture(partial(resnet.ImageResNet, 101), 224, "conv1"),
+    "BNInception": Architecture(bn_inception.bn_inception, "conv1_7x7_s2"),
+    "InceptionV3": Architecture(inception_v3.inception_v3, "conv_Conv2D"),
+    "resnet50": Architecture(partial(resnet.ImageResNet, 50), "conv1"),
+    "resnet101": Architecture(partial(resnet.ImageResNet, 101), "conv1"),
 }
 """By the names that the public checkpoints have in `arch`."""
 
@@ -50,11 +50,10 @@ def build_segment_detector(
 
     architecture: a key of `ARCHITECTURES`. modality: a key of `CHANNELS`. classes: K.
     """
-    known = ARCHITECTURES[architecture]
-    backbone = known.build(CHANNELS[modality])
+    backbone = ARCHITECTURES[architecture].build(CHANNELS[modality])
     detector = SegmentDetector(backbone, _features(backbone), classes, pyramid, dropout)
     detector.architecture, detector.modality = architecture, modality
-    detector.input_side = known.side
+    detector.input_side = _side(backbone)
     return detector
 
 
@@ -62,11 +61,10 @@ def build_actionness(
     architecture: str, modality: str = "RGB", dropout: float = 0.8
 ) -> ActionnessModel:
     """Return an actionness classifier with fresh weights; arguments as for SSN."""
-    known = ARCHITECTURES[architecture]
-    backbone = known.build(CHANNELS[modality])
+    backbone = ARCHITECTURES[architecture].build(CHANNELS[modality])
     model = ActionnessModel(backbone, _features(backbone), dropout)
     model.architecture, model.modality = architecture, modality
-    model.input_side = known.side
+    model.input_side = _side(backbone)
     return model
 
 
@@ -75,3 +73,10 @@ def _features(backbone: nn.Module) -> int:
     channels = backbone.channels
     assert isinstance(channels, int)
     return channels
+
+
+def _side(backbone: nn.Module) -> int:
+    """The side of the images that a backbone sees [pixels]."""
+    spec = backbone.input_spec
+    assert isinstance(spec, InputSpec)
+    return spec.side

@@ -7,6 +7,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
+from models.backbones.base import InputSpec
 from models.ssn.stpp import Pyramid, pool_snippets, pool_ticks, stack_heads
 
 # Letters: n snippets, P proposals, S snippets of a proposal, D channels, M parts of the pyramid,
@@ -25,10 +26,18 @@ class SegmentOutput(NamedTuple):
     regression: Tensor
 
 
+def scaled(backbone: nn.Module, snippets: Tensor) -> Tensor:
+    """Return uint8 snippets `[n, C, H, W]` as the backbone wants them; floats are so already."""
+    spec = backbone.input_spec
+    assert isinstance(spec, InputSpec)
+    return spec.normalize(snippets)
+
+
 class SegmentDetector(nn.Module):
     """Scores segments of videos; module names are those of the public checkpoints.
 
-    backbone: images of a snippet `[n, C, H, W]` to features `[n, D]`; its `channels` is D.
+    backbone: images of a snippet `[n, C, H, W]` to features `[n, D]`; its `input_spec` says how
+    uint8 images are scaled. channels: D.
     classes: K. pyramid: of the pooling. dropout: of the features, in training.
 
     architecture, modality, input_side: the backbone's name, what it sees, and the side of its
@@ -65,8 +74,8 @@ class SegmentDetector(nn.Module):
         self.register_buffer("reg_stats", stats, persistent=False)
 
     def features(self, snippets: Tensor) -> Tensor:
-        """Features of snippets `[n, C, H, W]`, `[n, D]`."""
-        return self.dropout(self.base_model(snippets))
+        """Features of snippets `[n, C, H, W]`, `[n, D]`; uint8 is scaled as the backbone wants."""
+        return self.dropout(self.base_model(scaled(self.base_model, snippets)))
 
     def heads(self, features: Tensor, scaling: Tensor) -> SegmentOutput:
         """Scores of proposals by their snippets' features `[P, S, D]` and scaling `[P, 2]`."""
