@@ -16,9 +16,8 @@ from utils.system.distributed import rank, world_size
 class ValidationSet:
     """This process's share of the key frames, and what `StepEvaluator.evaluate` wants to know.
 
-    All is read at once and judged as if nothing had been detected, so that nothing is missing or
-    refused when everything has been. Raises
-    `ValueError` for files or folders that are missing or malformed.
+    The constructor reads everything, and judges it as if nothing had been detected: a file that is
+    missing or malformed is refused before hours of detection. Raises `ValueError` for such a file.
 
     labels, label_map, exclusions: the files, the last one if any. excluded: what that lists.
     """
