@@ -144,7 +144,7 @@ def test_what_is_missing_is_named_before_any_work(root: Path, tmp_path: Path) ->
     (root / "flow" / "C" / "v" / "00012.npy").unlink()
     assert len(dataset(root, inputs="early")) == 3  # the last frame's may be missing
     (root / "flow" / "C" / "v" / "00011.npy").unlink()
-    with pytest.raises(ValueError, match="v: 10 flow fields, the annotation has 12 frames"):
+    with pytest.raises(ValueError, match="v: 10 flow fields, the video has 12 frames"):
         dataset(root, inputs="flow")
     (root / "rgb" / "C" / "v" / "00012.png").unlink()
     with pytest.raises(ValueError, match="v: 11 frames, the annotation has 12"):
@@ -155,6 +155,17 @@ def test_what_is_missing_is_named_before_any_work(root: Path, tmp_path: Path) ->
     clips = all_clips(notes)[np.zeros(0, np.int64)]
     with pytest.raises(ValueError, match="no clips"):
         TubeClips(notes, clips, window=6, image_size=48, frames=root / "rgb")
+
+
+def test_images_of_another_size_are_named(root: Path) -> None:
+    flow = encode_field(np.zeros((2, HEIGHT, 30), np.float32), "npy")[0]
+    (root / "flow" / "C" / "v" / "00001.npy").write_bytes(flow)
+    with pytest.raises(ValueError, match="v: flow of 30 x 24 pixels, the frames have 32 x 24"):
+        dataset(root, inputs="flow")
+    image = np.zeros((HEIGHT, 30, 3), np.uint8)
+    cv2.imwrite(str(root / "rgb" / "C" / "v" / "00001.png"), image)
+    with pytest.raises(ValueError, match="v: frames of 30 x 24 pixels, the annotation has 32 x 24"):
+        dataset(root)
 
 
 def test_an_unreadable_frame_names_its_clip(root: Path) -> None:

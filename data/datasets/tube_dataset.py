@@ -13,6 +13,7 @@ from data.augment import Augmentation, draw_color
 from data.datasets.tube_annotations import TubeAnnotations
 from data.datasets.tube_clips import CLIP, Clips, TubeTargets, clip_window
 from data.flow import DEPTH, FlowFolder, read_flow_stacks
+from data.images import read_image
 from data.transforms import UNCHANGED, ColorChange, View, render
 from data.tube_augment import draw_tube_view, kept_tubes
 from data.video.folders import image_names
@@ -51,8 +52,8 @@ class TubeClips(Dataset[TubeClipSample]):
         the clip's length times an odd number. inputs: one of `INPUTS`. flow_channels: 3 or 2 of
         each field. augmentation: of its kinds crop, flip and color act here, the last on RGB alone.
 
-        Raises `ValueError` naming the first folder that is missing or holds fewer frames, or flow
-        of another count, than annotated.
+        Raises `ValueError` naming the first folder that is missing, or holds fewer frames, flow of
+        another count, or images of another size than annotated: one of each folder is opened.
         """
         if inputs not in INPUTS:
             raise ValueError(f"inputs: expected one of {', '.join(INPUTS)}, got {inputs!r}")
@@ -79,17 +80,20 @@ class TubeClips(Dataset[TubeClipSample]):
 
     def _check_video(self, video: int) -> None:
         name, count = self.annotations.videos[video], int(self.annotations.frame_counts[video])
+        height, width = self.annotations.sizes[video].tolist()
         if self.frames is not None:
             folder = self.frames / name
-            found = len(image_names(folder)) if folder.is_dir() else 0
-            if found < count:
-                raise ValueError(f"{folder}: {found} frames, the annotation has {count}")
-        if self.flow is not None:
-            fields = FlowFolder(self.flow / name).count
-            if fields not in (count, count - 1):
+            names = image_names(folder) if folder.is_dir() else []
+            if len(names) < count:
+                raise ValueError(f"{folder}: {len(names)} frames, the annotation has {count}")
+            shape = read_image(folder / names[0]).shape
+            if shape[:2] != (height, width):
                 raise ValueError(
-                    f"{self.flow / name}: {fields} flow fields, the annotation has {count} frames"
+                    f"{folder}: frames of {shape[1]} x {shape[0]} pixels, the annotation has "
+                    f"{width} x {height}"
                 )
+        if self.flow is not None:
+            FlowFolder(self.flow / name).check(count, height, width)
 
     def set_epoch(self, epoch: int) -> None:
         """Draw as in `epoch` from now on, where `dataset[i]` is asked for without one."""
