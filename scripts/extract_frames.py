@@ -17,8 +17,6 @@ named, the others are extracted, and the exit code is 1. Only what this command 
 from __future__ import annotations
 
 import argparse
-import math
-import os
 import sys
 from pathlib import Path
 
@@ -28,70 +26,34 @@ sys.path.insert(0, str(ROOT))
 import utils.system.early_signals  # noqa: E402, F401, before what takes long to import
 
 # isort: split
-from data.datasets.ucf101_24 import read_video_list  # noqa: E402, ROOT must be on the path first
-from data.prepare.manifest import decoder_version  # noqa: E402
+from data.prepare.manifest import decoder_version  # noqa: E402, ROOT must be on the path first
 from data.prepare.numbered_frames import FrameSettings, extract_frames_whole  # noqa: E402
-from data.prepare.numbered_inputs import chosen, find_jobs  # noqa: E402
+from data.prepare.numbered_options import add_options, jobs_of  # noqa: E402
 from data.prepare.numbered_run import Extraction  # noqa: E402
 from utils.system.cli import run_main  # noqa: E402
 from utils.system.locks import folder_lock  # noqa: E402
-from utils.system.stall import STEP_LIMIT  # noqa: E402
-
-
-def at_least_one(text: str) -> int:
-    """A number of 1 or more: the type of an argument."""
-    if not text.isdecimal() or int(text) < 1:
-        raise argparse.ArgumentTypeError(f"expected 1 or more, got {text!r}")
-    return int(text)
-
-
-def positive(text: str) -> float:
-    """Seconds, more than 0 and finite: the type of an argument."""
-    value = float(text)
-    if not 0 < value < math.inf:
-        raise argparse.ArgumentTypeError(f"expected seconds, more than 0, got {text!r}")
-    return value
 
 
 def parse_arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
+    add_options(parser, ROOT / "datasets" / "ucf101_24" / "rgb-images")
     add, default = parser.add_argument, FrameSettings()
-    add("inputs", nargs="+", type=Path, metavar="VIDEO_OR_FOLDER")
-    add("--output", type=Path, default=ROOT / "datasets" / "ucf101_24" / "rgb-images")
-    add("--list", type=Path, metavar="FILE", help="extract these only: <Class>/<video>, one a line")
-    add("--flat", action="store_true", help="without folders of classes: <output>/<video>")
     add(
         "--short-side",
         type=int,
         default=default.short_side,
         help="pixels that the shorter side is made smaller to; 0 (default): its own size",
     )
-    add("--quality", type=int, default=default.quality, help="of the JPEGs, 1 to 100 (95)")
     add("--allow-damaged", action="store_true", help="take what a decoder makes of damaged frames")
-    add("--replace", action="store_true", help="make anew what was made with other settings")
-    add(
-        "--workers",
-        type=at_least_one,
-        default=min(4, os.cpu_count() or 1),
-        help="videos at a time, each in a process (4)",
-    )
-    add(
-        "--step-limit",
-        type=positive,
-        default=STEP_LIMIT,
-        help="seconds without any progress after which a video is given up (60)",
-    )
     return parser.parse_args()
 
 
 def main() -> None:
     arguments = parse_arguments()
     settings = FrameSettings(arguments.short_side, arguments.quality, arguments.allow_damaged)
-    jobs = find_jobs(arguments.inputs, arguments.output, frames=False, flat=arguments.flat)
-    if arguments.list is not None:
-        jobs = chosen(jobs, read_video_list(arguments.list), str(arguments.list))
+    jobs = jobs_of(arguments, frames=False)
     extraction = Extraction(
         extract_frames_whole,
         settings,

@@ -1,0 +1,59 @@
+"""Options that scripts/extract_frames.py and scripts/extract_flow.py share."""
+
+from __future__ import annotations
+
+import argparse
+import math
+import os
+from pathlib import Path
+
+from data.datasets.ucf101_24 import read_video_list
+from data.prepare.numbered import Job
+from data.prepare.numbered_inputs import chosen, find_jobs
+from utils.system.stall import STEP_LIMIT
+
+
+def at_least_one(text: str) -> int:
+    """A number of 1 or more: the type of an argument."""
+    if not text.isdecimal() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"expected 1 or more, got {text!r}")
+    return int(text)
+
+
+def positive(text: str) -> float:
+    """Seconds, more than 0 and finite: the type of an argument."""
+    value = float(text)
+    if not 0 < value < math.inf:
+        raise argparse.ArgumentTypeError(f"expected seconds, more than 0, got {text!r}")
+    return value
+
+
+def add_options(parser: argparse.ArgumentParser, output: Path) -> None:
+    """Add inputs, output, which videos, and how many at a time. output: where it goes if unsaid."""
+    add = parser.add_argument
+    add("inputs", nargs="+", type=Path, metavar="VIDEO_OR_FOLDER")
+    add("--output", type=Path, default=output)
+    add("--list", type=Path, metavar="FILE", help="extract these only: <Class>/<video>, one a line")
+    add("--flat", action="store_true", help="without folders of classes: <output>/<video>")
+    add("--quality", type=int, default=95, help="of the JPEGs, 1 to 100 (95)")
+    add("--replace", action="store_true", help="make anew what was made with other settings")
+    add(
+        "--workers",
+        type=at_least_one,
+        default=min(4, os.cpu_count() or 1),
+        help="videos at a time, each in a process (4)",
+    )
+    add(
+        "--step-limit",
+        type=positive,
+        default=STEP_LIMIT,
+        help="seconds without any progress after which a video is given up (60)",
+    )
+
+
+def jobs_of(arguments: argparse.Namespace, frames: bool) -> list[Job]:
+    """Return what the options ask for; see `find_jobs` and `chosen` for `frames` and errors."""
+    jobs = find_jobs(arguments.inputs, arguments.output, frames, arguments.flat)
+    if arguments.list is None:
+        return jobs
+    return chosen(jobs, read_video_list(arguments.list), str(arguments.list))
