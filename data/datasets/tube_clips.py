@@ -14,7 +14,7 @@ import numpy as np
 from data.datasets.tube_annotations import TubeAnnotations, clip_tubes
 
 CLIP = 6
-"""Frames K of a clip (paper, section 4.1)."""
+"""Frames K of a clip (the paper's value for UCF101)."""
 
 TRAIN_STRIDE = 3
 """Frames from one clip for training to the next: half a clip. The paper does not say; ours."""
