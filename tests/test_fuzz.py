@@ -26,6 +26,7 @@ QUICK = (
     "convert_via3_json",
     "convert_cvat_zip",
     "proposal_list",
+    "thumos14",
 )
 
 

@@ -35,7 +35,8 @@ def read_thumos14(folder: str | Path, subset: str) -> SegmentAnnotations:
     if subset not in SUFFIXES:
         raise ValueError(f"subset: expected validation or test, got {subset!r}")
     folder = Path(folder)
-    durations = read_durations(folder / f"{subset}_durations.txt")
+    lengths = folder / f"{subset}_durations.txt"
+    durations = read_durations(lengths)
     skipped = read_pairs(folder / f"{subset}_avoid_videos.txt")
     files = _class_files(folder / f"temporal_annotations_{subset}", SUFFIXES[subset])
     segments: dict[str, list[Segment]] = {}
@@ -47,7 +48,7 @@ def read_thumos14(folder: str | Path, subset: str) -> SegmentAnnotations:
             elif (video, name) in skipped:
                 dropped["of skipped pairs"] += 1
             elif video not in durations:
-                raise ValueError(f"{where}: video {video} has no duration")
+                raise ValueError(f"{where}: video {video} has no duration in {lengths}")
             elif start > durations[video]:
                 dropped["after the video's end"] += 1
             else:

@@ -14,6 +14,7 @@ import cv2
 import numpy as np
 import torch
 
+from data.datasets.thumos14 import CLASSES
 from tests.conversion import META, METADATA, attribute, box, cvat, via3
 from tests.entries import write_checkpoint
 from tests.test_entry_analyze import write_results
@@ -226,6 +227,8 @@ def benchmarks(folder: Path) -> None:
 
 
 def _datasets(folder: Path) -> None:
+    for name in CLASSES:  # a folder that lacks the file of a class is refused
+        write_lines(folder / f"temporal_annotations_test/{name}_test.txt", ["v2 8.0 9.0"])
     write_lines(folder / "temporal_annotations_test/Diving_test.txt", ["v1  1.0 2.0", "v2 3.5 7"])
     write_lines(folder / "temporal_annotations_test/LongJump_test.txt", ["v1 4.0 5.0"])
     write_lines(folder / "test_durations.txt", ["v1.mp4", "9.5", "v2.mp4", "12.0"])
