@@ -13,7 +13,6 @@ from __future__ import annotations
 
 import argparse
 import shutil
-import subprocess
 import sys
 from collections.abc import Iterable
 from pathlib import Path
@@ -26,9 +25,15 @@ import utils.system.early_signals  # noqa: E402, F401, before what takes long to
 # isort: split
 from data.prepare.one_video import prepare_video_dataset  # noqa: E402, ROOT must be on the path first
 from external.files import real_path  # noqa: E402
+from recipes.demo import DemoOptions, run_demo  # noqa: E402
+from recipes.testing import TestRequest, run_test  # noqa: E402
+from recipes.training import train  # noqa: E402
 from utils.config.step import load_config  # noqa: E402
+from utils.engine.determinism import set_deterministic  # noqa: E402
 from utils.formats.labels import read_label_map  # noqa: E402
 from utils.system.cli import run_main  # noqa: E402
+from utils.system.console import tolerant_output  # noqa: E402
+from utils.system.distributed import start_process, stop_process  # noqa: E402
 from utils.system.locks import folder_lock  # noqa: E402
 from utils.system.outputs import check_replaceable, made_here, note_made  # noqa: E402
 from utils.system.staging import staging_folder  # noqa: E402
@@ -54,13 +59,6 @@ def parse_arguments() -> argparse.Namespace:
     add("--output", type=Path, help="default: runs/overfit_<video>")
     add("overrides", nargs="*", metavar="key=value", help="options of train.py")
     return parser.parse_args()
-
-
-def run(script: str, *arguments: str | Path) -> None:
-    """Run an entry script; its own message has told why it failed."""
-    command = [sys.executable, str(ROOT / script), *map(str, arguments)]
-    if subprocess.run(command, check=False).returncode:
-        sys.exit(2)
 
 
 def check_inputs_outside(output: Path, inputs: list[Path]) -> None:
@@ -136,14 +134,21 @@ def overfit(arguments: argparse.Namespace, output: Path) -> None:
 
 
 def learn(arguments: argparse.Namespace, output: Path, dataset: Path) -> None:
-    """Train on the dataset, test, and draw; each script tells its own errors."""
+    """Train on the dataset, test, and draw, as `train.py`, `test.py` and `demo.py` do."""
     print(f"dataset: {dataset}", flush=True)
     settings = [f"root={dataset}", f"output={output}", "name=train", *arguments.overrides]
-    run("train.py", "--config", CONFIG, *settings)
+    config = load_config(CONFIG, settings)
     checkpoint = output / "train" / "latest.pt"
-    run("test.py", "--checkpoint", checkpoint, "--data-root", dataset, "--output", output / "test")
-    demo = ("demo.py", "--checkpoint", checkpoint, "--input", arguments.video)
-    run(*demo, "--output", output / "demo")
+    device = start_process(timeout=config.train.peer_timeout)
+    try:
+        with tolerant_output("the output cannot be written; training goes on"):
+            train(config, device)
+        set_deterministic(False, device)  # if training was, testing and drawing are not
+        run_test(TestRequest(checkpoint, output / "test", str(dataset)), device)
+    finally:
+        stop_process()
+    if not run_demo(DemoOptions(checkpoint, output / "demo", [arguments.video])):
+        sys.exit(1)
 
 
 if __name__ == "__main__":

@@ -2,14 +2,9 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
-from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 from tests.fuzz import materials
-from tests.fuzz.process import fork, run_script
 from tests.fuzz.scenario import Scenario
 
 
@@ -31,28 +26,6 @@ def weights() -> list[Scenario]:
     ]
 
 
-class Overfitting(Scenario):
-    """overfit.py, whose commands run forked: each would import PyTorch anew."""
-
-    def run(self, arguments: list[str]) -> None:
-        subprocess.run = _run_forked  # type: ignore[assignment]
-        super().run(arguments)
-
-
-_run_other = subprocess.run
-
-
-def _run_forked(command: Sequence[str], **how: Any) -> subprocess.CompletedProcess[str]:
-    """What `subprocess.run` does, for scripts of ours; git is run as ever."""
-    python, script, *arguments = command
-    if python != sys.executable:
-        return _run_other(command, **how)
-    log = Path(f"log-{Path(script).stem}").absolute()
-    ended = fork(lambda: run_script(script, arguments), log, 60, Path.cwd())
-    print(ended.output, flush=True)
-    return subprocess.CompletedProcess(list(command), ended.code)
-
-
 def overfitting() -> list[Scenario]:
     def build(folder: Path) -> None:
         materials.write_film(folder / "film.mp4")
@@ -65,7 +38,7 @@ def overfitting() -> list[Scenario]:
         "workers=0",
     )  # fmt: skip
     return [
-        Overfitting(
+        Scenario(
             "overfit",
             build,
             "scripts/overfit.py",
