@@ -23,17 +23,20 @@ sys.path.insert(0, str(ROOT))
 import utils.system.early_signals  # noqa: E402, F401, before what takes long to import
 
 # isort: split
+import torch  # noqa: E402, ROOT must be on the path first
+
 from data.prepare.one_video import prepare_video_dataset  # noqa: E402, ROOT must be on the path first
 from external.files import real_path  # noqa: E402
 from recipes.demo import DemoOptions, run_demo  # noqa: E402
 from recipes.testing import TestRequest, run_test  # noqa: E402
 from recipes.training import train  # noqa: E402
-from utils.config.step import load_config  # noqa: E402
+from utils.config.step import Config, load_config  # noqa: E402
 from utils.engine.determinism import set_deterministic  # noqa: E402
 from utils.formats.labels import read_label_map  # noqa: E402
 from utils.system.cli import run_main  # noqa: E402
 from utils.system.console import tolerant_output  # noqa: E402
 from utils.system.distributed import start_process, stop_process  # noqa: E402
+from utils.system.interrupt import Interrupted  # noqa: E402
 from utils.system.locks import folder_lock  # noqa: E402
 from utils.system.outputs import check_replaceable, made_here, note_made  # noqa: E402
 from utils.system.staging import staging_folder  # noqa: E402
@@ -141,14 +144,23 @@ def learn(arguments: argparse.Namespace, output: Path, dataset: Path) -> None:
     checkpoint = output / "train" / "latest.pt"
     device = start_process(timeout=config.train.peer_timeout)
     try:
-        with tolerant_output("the output cannot be written; training goes on"):
-            train(config, device)
+        train_anew(config, device)
         set_deterministic(False, device)  # if training was, testing and drawing are not
         run_test(TestRequest(checkpoint, output / "test", str(dataset)), device)
     finally:
         stop_process()
     if not run_demo(DemoOptions(checkpoint, output / "demo", [arguments.video])):
         sys.exit(1)
+
+
+def train_anew(config: Config, device: torch.device) -> None:
+    """Train; a signal's message says what this script does then, which never resumes."""
+    try:
+        with tolerant_output("the output cannot be written; training goes on"):
+            train(config, device)
+    except Interrupted as signalled:
+        message = "interrupted in training; the same command begins anew"
+        raise Interrupted(signalled.signum, message) from None
 
 
 if __name__ == "__main__":

@@ -10,12 +10,14 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
+import torch
 
 from data.prepare.one_video import prepare_video_dataset
 from data.video.writer import write_video
 from scripts import overfit
 from tests.helpers import ROOT, open_split
 from utils.config.step import load_config
+from utils.system.interrupt import Interrupted
 
 CLASSES = {3: "dance", 14: "walk"}
 
@@ -126,3 +128,13 @@ def test_a_second_overfitting_keeps_files_that_it_did_not_write(tmp_path, capsys
     assert not (tmp_path / "dataset").exists()
     assert (tmp_path / "demo.1" / "mine.txt").read_text() == "the user's"
     assert "mine.txt, which no finished run wrote" in capsys.readouterr().out
+
+
+def test_an_interrupted_overfitting_does_not_promise_to_go_on(tmp_path, monkeypatch):
+    def stopped(*_: object) -> None:
+        raise Interrupted(15, "all is saved. The same command goes on from there")
+
+    monkeypatch.setattr(overfit, "train", stopped)
+    with pytest.raises(Interrupted, match="the same command begins anew") as raised:
+        overfit.train_anew(load_config(overfit.CONFIG), torch.device("cpu"))
+    assert raised.value.signum == 15
