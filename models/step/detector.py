@@ -123,7 +123,10 @@ class StepDetector(nn.Module):
         """Run backbone and context once over `images` `[B, F, C, H, W]`, uint8 or scaled."""
         images = self.backbone.input_spec.normalize(images)
         clips = images.transpose(1, 2)  # [B, C, F, H, W]
-        maps = self.backbone(clips.contiguous(memory_format=self.memory_format))  # [B, D, Tw, h, w]
+        # Training on a CPU is a quarter faster channels-last (docs/performance.md).
+        trains_on_cpu = self.training and images.device.type == "cpu"
+        layout = torch.channels_last_3d if trains_on_cpu else self.memory_format
+        maps = self.backbone(clips.contiguous(memory_format=layout))  # [B, D, Tw, h, w]
         context = None if self.context is None else self.context(maps)
         return Features(maps, context, images.shape[-2], images.shape[-1])
 
