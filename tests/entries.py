@@ -70,5 +70,7 @@ def write_checkpoint(path: Path, task: str = "step", **data: object) -> Path:
 
 def snapshot(folder: Path) -> dict[str, bytes]:
     """Names and contents of a folder's files, but for our lock and marker."""
+    if not folder.is_dir():
+        return {}
     files = (path for path in folder.iterdir() if not path.name.startswith(".step-"))
     return {path.name: path.read_bytes() for path in files}
