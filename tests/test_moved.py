@@ -53,6 +53,23 @@ def test_what_a_module_had_that_is_a_package_now(old: str, new: str):
     assert found is getattr(importlib.import_module(new), name)
 
 
+@pytest.mark.parametrize(
+    ("old", "name", "new"),
+    [
+        ("models.build", "load_detector", "models.registry"),
+        ("data.loader", "describe_shortage", "data.loading.workers"),
+        ("utils.postprocess", "merge_detections", "utils.reporting.persons"),
+        ("utils.postprocess", "match_persons", "utils.reporting.person_track"),
+        ("utils.evaluation", "ImageResult", "utils.evaluation.collecting"),
+        ("utils.evaluation", "check_judgeable", "utils.evaluation.judging"),
+    ],
+)
+def test_a_name_that_left_its_module_is_found_and_says_where(old: str, name: str, new: str):
+    with pytest.warns(FutureWarning, match=f"is now {new}.{name}"):
+        found = getattr(importlib.import_module(old), name)
+    assert found is getattr(importlib.import_module(new), name)
+
+
 def test_a_name_that_never_was_is_an_import_error():
     with pytest.raises(ImportError):
         importlib.import_module("utils.nothing")

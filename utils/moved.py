@@ -90,6 +90,15 @@ MOVED = {
 }
 """Old name to new name."""
 
+SPLIT = {
+    "data.loader": ("data.loading.samplers", "data.loading.workers"),
+    "models.build": ("models.registry",),
+    "utils.faults": ("utils.formats.clip_batches",),
+    "utils.person_files": ("utils.reporting.person_track",),
+    "utils.postprocess": ("utils.reporting.persons", "utils.reporting.person_track"),
+}
+"""Old name to the modules that took over names which the module of `MOVED` lacks."""
+
 
 def install() -> None:
     """Let the old names be found, after everything that exists."""
@@ -97,18 +106,19 @@ def install() -> None:
         sys.meta_path.append(_Finder())
 
 
-def forward(package: str, module: str) -> Callable[[str], Any]:
-    """Return the `__getattr__` of `package`, which finds the names of `module` in it.
+def forward(package: str, *modules: str) -> Callable[[str], Any]:
+    """Return the `__getattr__` of `package`, which finds there the names of `modules`.
 
-    Raises `AttributeError` for names that `module` lacks too.
+    It raises `AttributeError` for names that `modules` lack, too.
     """
 
     def find(name: str) -> Any:
-        if name.startswith("__"):
-            raise AttributeError(f"module {package!r} has no attribute {name!r}")
-        value = getattr(importlib.import_module(module), name)
-        _warn(f"{package}.{name}", f"{module}.{name}")
-        return value
+        for module in () if name.startswith("__") else modules:
+            found = importlib.import_module(module)
+            if hasattr(found, name):
+                _warn(f"{package}.{name}", f"{module}.{name}")
+                return getattr(found, name)
+        raise AttributeError(f"module {package!r} has no attribute {name!r}")
 
     return find
 
@@ -137,7 +147,11 @@ class _Loader(Loader):
 
     def exec_module(self, module: ModuleType) -> None:
         # The import system then takes from here what stands under the name: the new module itself.
-        sys.modules[module.__name__] = importlib.import_module(self.new_name)
+        found = importlib.import_module(self.new_name)
+        others = SPLIT.get(module.__name__)
+        if others is not None:
+            found.__dict__.setdefault("__getattr__", forward(self.new_name, *others))
+        sys.modules[module.__name__] = found
 
 
 def _warn(old: str, new: str) -> None:

@@ -2,4 +2,9 @@
 
 from utils.moved import forward
 
-__getattr__ = forward(__name__, "utils.evaluation.evaluator")
+__getattr__ = forward(
+    __name__,
+    "utils.evaluation.evaluator",
+    "utils.evaluation.collecting",
+    "utils.evaluation.judging",
+)
