@@ -14,7 +14,7 @@ from data.toy.actors import ACTIONS
 from data.video.inputs import Sources, describe_joins, find_sources
 from external.files import check_regular, real_path
 from models import open_checkpoint
-from recipes import find_recipe
+from recipes import RECIPES
 from recipes.annotate_files import FolderOfResults, annotate_all, check_output
 from utils.geometry.grid import is_grid
 from utils.runs.settings import with_run_data
@@ -58,7 +58,7 @@ def run_demo(options: DemoOptions) -> bool:
     config = checkpoint.config
     device = options.device or ("cuda" if torch.cuda.is_available() else "cpu")
     score, merge = options.score_threshold, options.merge_threshold
-    annotator = find_recipe(config.to_dict(), path).open_annotator(checkpoint, device, score, merge)
+    annotator = RECIPES[config.detector].open_annotator(checkpoint, device, score, merge)
     count = config.model.num_classes
     classes = checkpoint.classes or {i: f"class {i}" for i in range(1, count + 1)}
     trained_on = with_run_data(config, path).data
