@@ -37,7 +37,13 @@ def parse_arguments() -> argparse.Namespace:
     )
     add("--input", nargs="+", default=[], metavar="FOLDER_OR_VIDEO", help="the same")
     add("--output", type=Path, metavar="D", help="folder of the results; default: runs/<name>/demo")
-    add("--source-fps", type=float, default=30, metavar="N", help="rate of frame folders (30)")
+    add(
+        "--source-fps",
+        type=float,
+        default=DemoOptions.source_fps,
+        metavar="N",
+        help=f"rate of frame folders ({DemoOptions.source_fps:g})",
+    )
     add(
         "--stride",
         type=int,
@@ -51,13 +57,19 @@ def parse_arguments() -> argparse.Namespace:
         metavar="S",
         help=f"seconds after which a decoder that stands still is given up ({STEP_LIMIT:g})",
     )
-    add("--conf-thresh", type=float, default=0.4, metavar="X", help="lowest score shown (0.4)")
+    add(
+        "--conf-thresh",
+        type=float,
+        default=DemoOptions.score_threshold,
+        metavar="X",
+        help=f"lowest score shown ({DemoOptions.score_threshold:g})",
+    )
     add(
         "--global-thresh",
         type=float,
-        default=0.5,
+        default=DemoOptions.merge_threshold,
         metavar="X",
-        help="IoU above which boxes become one person (0.5)",
+        help=f"IoU above which boxes become one person ({DemoOptions.merge_threshold:g})",
     )
     add_device_option(parser)
     arguments = parser.parse_args()
