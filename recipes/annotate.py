@@ -1,4 +1,4 @@
-"""A video with what is detected in it drawn on it: decoded, detected in and written at once."""
+"""Annotating a video: it is read, detected in, drawn on and written in one pass."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the entry scripts need to know of a detector: `Recipe`, of which there is one for each."""
+"""`Recipe`: what the entry scripts need to know of a detector. Each detector has one."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A checkpoint tested, whatever the detector: `run_test` is what `test.py` does."""
+"""What `test.py` does, for every detector: `run_test` tests a checkpoint."""
 
 from __future__ import annotations
 
@@ -12,16 +12,17 @@ from typing import Any
 
 import torch
 
-from data.loading.loader import deaths_explained
+from data.loading.workers import deaths_explained
 from models import open_checkpoint
 from recipes import RECIPES
 from recipes.base import DetectorTest
 from utils.config.loading import load
 from utils.runs.settings import with_run_data
-from utils.system.cli import default_checkpoint, default_output, staged_results
+from utils.system.cli import default_checkpoint, default_output
 from utils.system.distributed import is_main
 from utils.system.locks import folder_lock
 from utils.system.outputs import check_replaceable, made_here, note_made, write_whole
+from utils.system.staging import staged_results
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""A detector trained, whichever it is: `train` and `replay`, what `train.py` does."""
+"""What `train.py` does, for every detector: `train` and `replay`."""
 
 from __future__ import annotations
 
@@ -9,7 +9,8 @@ from typing import Any
 
 import torch
 
-from data.loading.loader import ClipLoader, build_loader, deaths_explained
+from data.loading.loader import ClipLoader, build_loader
+from data.loading.workers import deaths_explained
 from models.registry import DETECTORS
 from models.weights.checkpoint import LoadedCheckpoint
 from recipes import RECIPES
@@ -110,7 +111,7 @@ def build_trainer(recipe: Recipe[Any], config: BaseConfig, device: torch.device)
     )
     if run.checkpoint is not None:
         trainer.resume(run.checkpoint)
-        run.checkpoint = None  # its tensors are in use twice else
+        run.checkpoint = None  # otherwise its tensors stay in memory a second time
     return trainer
 
 

@@ -186,7 +186,7 @@ class AvaClips(Dataset[ClipSample]):
         )
 
     def _proposals(self, key: ClipKey, view: View, to_pixels: np.ndarray) -> Tensor:
-        """A grid lies on what is seen, whatever that is; boxes of a file follow the image."""
+        """A grid covers the view, cropped or not; boxes of a file move with the image."""
         if isinstance(self.proposals, dict):
             boxes = self.proposals.get(key, NO_BOXES) * to_pixels
             boxes = view.boxes(boxes[view.holds(boxes)])

@@ -22,7 +22,6 @@ from data.loading.workers import (
     shortage_explained,
     watch,
 )
-from data.loading.workers import deaths_explained as deaths_explained
 from utils.system.waiting import time_limit
 
 Batch = TypeVar("Batch")
