@@ -8,7 +8,6 @@ READY := $(VENV)/.ready
 # PyPI bring 3 GB of CUDA libraries. Everything else comes from where pip looks by default.
 TORCH_INDEX ?=
 TORCH_PINS := $(shell grep -E '^(torch|torchvision)==' requirements.txt)
-PACKAGES := models data recipes utils external scripts train.py test.py demo.py setup.py
 
 .PHONY: quickstart test test-slow lint bench soak fuzz cuda build clean
 
