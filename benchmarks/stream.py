@@ -74,7 +74,9 @@ class Case:
         """clips: how many key frames of the video are used; 0 is all."""
         whole = VideoFile(video)
         self.config = config
-        self.annotator = build_person_detector(config, detector, CPU, 0.0, MERGE_THRESHOLD)
+        self.annotator = build_person_detector(
+            config.data, config.test, detector, CPU, 0.0, MERGE_THRESHOLD
+        )
         self.detector = self.annotator.detector
         self.stride = max(round(whole.fps / RATE), 1)
         self.source = Beginning(video, clips * self.stride or len(whole))

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
+from data.video.inputs import Sources
 from models.weights.checkpoint import LoadedCheckpoint
 from recipes.annotate import Annotator
 from utils.config.base import BaseConfig
@@ -81,7 +82,9 @@ class Recipe(Generic[C]):
     format_metrics: a validation's metrics for a terminal. tables: the same for `results.md`.
     build_test: the test of a checkpoint with this configuration. open_annotator: what finds the
     persons of videos with a checkpoint, on a device; persons have a score above the first number,
-    and boxes that overlap by more than the second are one person.
+    and boxes that overlap by more than the second are one person. own_videos: the folder of
+    held-out videos of the dataset that a checkpoint was trained on. demo_notes: what the user
+    should know before these videos are shown, a line each.
     """
 
     config: type[C]
@@ -96,3 +99,5 @@ class Recipe(Generic[C]):
     tables: Callable[[Mapping[str, Any]], Sequence[Table]]
     build_test: Callable[[LoadedCheckpoint[C, Any], C], DetectorTest]
     open_annotator: Callable[[LoadedCheckpoint[C, Any], str, float, float], Annotator]
+    own_videos: Callable[[LoadedCheckpoint[C, Any]], Path]
+    demo_notes: Callable[[LoadedCheckpoint[C, Any], Sources], Sequence[str]]

@@ -9,15 +9,11 @@ from pathlib import Path
 
 import torch
 
-from data.datasets.ava import dataset_root
-from data.toy.actors import ACTIONS
 from data.video.inputs import Sources, describe_joins, find_sources
-from external.files import check_regular, real_path
+from external.files import check_regular
 from models import open_checkpoint
 from recipes import RECIPES
 from recipes.annotate_files import FolderOfResults, annotate_all, check_output
-from utils.geometry.grid import is_grid
-from utils.runs.settings import with_run_data
 from utils.system.locks import folder_lock
 from utils.system.stall import STEP_LIMIT
 from utils.system.terminal import printable
@@ -58,18 +54,11 @@ def run_demo(options: DemoOptions) -> bool:
     config = checkpoint.config
     device = options.device or ("cuda" if torch.cuda.is_available() else "cpu")
     score, merge = options.score_threshold, options.merge_threshold
-    annotator = RECIPES[config.detector].open_annotator(checkpoint, device, score, merge)
+    recipe = RECIPES[config.detector]
+    annotator = recipe.open_annotator(checkpoint, device, score, merge)
     count = config.model.num_classes
     classes = checkpoint.classes or {i: f"class {i}" for i in range(1, count + 1)}
-    trained_on = with_run_data(config, path).data
-    dataset = dataset_root(trained_on.root, trained_on.dataset)
-    if not is_grid(trained_on.proposals):
-        print(
-            f"note: this detector was trained on the boxes in {printable(trained_on.proposals)}; "
-            f"here it starts from a grid of {config.data.proposals} boxes",
-            file=sys.stderr,
-        )
-    found = find_inputs(options, dataset)
+    found = find_inputs(options, recipe.own_videos(checkpoint))
     check_output(options.output, found.opened)
     settings = {"score_threshold": score, "merge_threshold": merge}
     results = FolderOfResults(
@@ -77,37 +66,18 @@ def run_demo(options: DemoOptions) -> bool:
     )
     with folder_lock(options.output, "demo.py"):
         print(printable(f"detecting with {path} in {', '.join(found.opened)}"), flush=True)
-        warn_of_toy(classes, dataset, found)
+        for note in recipe.demo_notes(checkpoint, found):
+            print(printable(note), file=sys.stderr)
         return annotate_all(results, found)
 
 
-def find_inputs(options: DemoOptions, dataset: Path) -> Sources:
-    """Open the inputs, by default the videos in `dataset`, and say what is odd about them."""
-    found = find_sources(
-        options.inputs or default_inputs(dataset), options.source_fps, options.step_limit
-    )
+def find_inputs(options: DemoOptions, own_videos: Path) -> Sources:
+    """Open the inputs, by default the videos in `own_videos`, and say what is odd about them."""
+    if not options.inputs and not own_videos.is_dir():
+        raise ValueError("no input: name a video file or a folder of frames with --input")
+    found = find_sources(options.inputs or [own_videos], options.source_fps, options.step_limit)
     joins = (f"{name}: {line}" for name, line in describe_joins(found.opened).items())
     failed = (f"error: {why}" for why in found.failed.values())
     for line in (*found.skipped, *failed, *joins):
         print(printable(line), file=sys.stderr)
     return found
-
-
-def default_inputs(dataset: Path) -> list[Path]:
-    """Return the folder of held-out videos that came with the dataset in the folder `dataset`."""
-    if not (dataset / "videos").is_dir():
-        raise ValueError("no input: name a video file or a folder of frames with --input")
-    return [dataset / "videos"]
-
-
-def warn_of_toy(classes: dict[int, str], dataset: Path, found: Sources) -> None:
-    """Say so if a detector of drawn figures is tried on videos that are not of its dataset."""
-    if not {action.name for action in ACTIONS}.issuperset(classes.values()):
-        return
-    own = real_path(dataset)
-    if not all(real_path(source.path).is_relative_to(own) for source in found.opened.values()):
-        print(
-            "note: this checkpoint was trained on the toy dataset and knows drawn figures only; "
-            "on other videos its boxes mean nothing",
-            file=sys.stderr,
-        )

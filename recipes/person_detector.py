@@ -9,7 +9,7 @@ from data.video.windows import Window
 from models import StepDetector
 from models.step.inference import prepare_for_inference
 from models.weights.checkpoint import LoadedCheckpoint
-from utils.config.step import Config
+from utils.config.step import Config, DataConfig, TestConfig
 from utils.evaluation.detection_loop import check_finite
 from utils.evaluation.postprocess import PostProcess
 from utils.geometry.grid import grid_proposals
@@ -87,11 +87,14 @@ def open_person_detector(
             "of STEP's"
         )
     detector = checkpoint.build()
-    return build_person_detector(config, detector, device, score_threshold, merge_threshold)
+    return build_person_detector(
+        config.data, config.test, detector, device, score_threshold, merge_threshold
+    )
 
 
 def build_person_detector(
-    config: Config,
+    data: DataConfig,
+    test: TestConfig,
     detector: StepDetector,
     device: str | torch.device,
     score_threshold: float,
@@ -100,15 +103,15 @@ def build_person_detector(
     """Return the person detector of a network with the settings that it was trained with.
 
     Args:
-        config: The settings: image size, frame rate, proposals, NMS.
+        data: Image size, frame rate and proposals that it was trained with.
+        test: NMS and the number of windows in a batch.
         detector: Is changed: prepared for inference.
         device: Where it runs.
         score_threshold: Scores must be above it.
         merge_threshold: IoU above which boxes become one person.
     """
-    data, test = config.data, config.test
     post_process = PostProcess(score_threshold, test.nms_threshold, test.max_detections)
-    detector.clip_spec.check_side(config.data.image_size)
+    detector.clip_spec.check_side(data.image_size)
     return PersonDetector(
         prepare_for_inference(detector.to(device)),
         grid_proposals(data.proposals),

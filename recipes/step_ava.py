@@ -8,25 +8,21 @@ from typing import Any
 from torch import nn
 from torch.optim import Optimizer
 
-from data.datasets.ava import AvaClips, build_dataset
 from models import StepDetector
-from models.step.build import build_for_training, clips_of
+from models.step.build import build_for_training
 from models.step.criterion import StepCriterion
 from models.step.rates import build_optimizer
 from models.step.training import build_pass
 from recipes.base import Recipe, Say
 from recipes.person_detector import open_person_detector
+from recipes.step_data import build_clips
+from recipes.step_demo import demo_notes, own_videos
 from recipes.step_testing import StepTest
 from recipes.step_validation import StepValidator
 from utils.config.step import Config
 from utils.evaluation.text import format_results, result_tables
 from utils.formats.clip_batches import check_clip_batch, read_clip_batch
 from utils.structures import ClipBatch
-
-
-def build_clips(config: Config, split: str) -> AvaClips:
-    """Return the clips of `split` that the configured detector asks for."""
-    return build_dataset(config, split, clips_of(config.model))
 
 
 def build_model(config: Config, say: Say) -> StepDetector:
@@ -74,4 +70,6 @@ STEP_AVA = Recipe(
     tables=result_tables,
     build_test=StepTest,
     open_annotator=open_person_detector,
+    own_videos=own_videos,
+    demo_notes=demo_notes,
 )

@@ -13,11 +13,8 @@ from models import StepDetector
 from models.step.inference import prepare_for_inference
 from models.weights.checkpoint import LoadedCheckpoint
 from recipes.base import Judgement
-from recipes.step_validation import (
-    build_evaluator,
-    is_judged_on_annotation,
-    read_validation_set,
-)
+from recipes.step_data import read_validation_set
+from recipes.step_validation import build_evaluator, is_judged_on_annotation
 from utils.config.step import Config
 from utils.evaluation.detection_files import PREFIX, file_name
 from utils.evaluation.detection_loop import collect_detections

@@ -7,11 +7,9 @@ from collections.abc import Mapping
 
 import torch
 
-from data.datasets.ava import build_dataset
-from data.loading.validation import ValidationSet
 from models import StepDetector
-from models.step.build import clips_of
 from models.step.inference import prepare_for_inference
+from recipes.step_data import read_validation_set
 from utils.config.step import Config
 from utils.engine.interfaces import Validation
 from utils.evaluation.detection_loop import collect_detections
@@ -20,12 +18,6 @@ from utils.evaluation.postprocess import PostProcess
 from utils.evaluation.text import log_figures, main_score, summarize_steps
 from utils.reporting.validation_pictures import ValidationPictures
 from utils.system.distributed import broadcast_object, is_main
-
-
-def read_validation_set(config: Config) -> ValidationSet:
-    """Return the configured validation set, read and checked."""
-    dataset = build_dataset(config, "val", clips_of(config.model))
-    return ValidationSet(dataset, config.data, config.test.test_batch_size, config.test.protocol)
 
 
 def is_judged_on_annotation(config: Config) -> bool:

@@ -123,7 +123,9 @@ def main() -> None:
         config.data.root = arguments.data_root
     problems = Problems()
     with tqdm(desc="folders", unit="video", disable=None, leave=False) as bar:
-        checked = check_dataset(config, clips_of(config.model), problems, bar.update)
+        checked = check_dataset(
+            config.data, clips_of(config.model), problems, bar.update, config.model.num_classes
+        )
     if not checked.root.is_dir():
         raise ValueError(f"{checked.root}: no such folder (--data-root)")
     count = 0 if arguments.all_images else arguments.images

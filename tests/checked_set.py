@@ -52,7 +52,9 @@ def config_of(root: Path, *options: str) -> Config:
 def check(root: Path, *options: str) -> tuple[CheckedDataset, Problems]:
     """Everything, every image opened."""
     problems, config = Problems(), config_of(root, *options)
-    checked = check_dataset(config, clips_of(config.model), problems)
+    checked = check_dataset(
+        config.data, clips_of(config.model), problems, num_classes=config.model.num_classes
+    )
     check_images(checked.videos, 0, 1, problems)
     return checked, problems
 

@@ -18,9 +18,9 @@ import pytest
 import torch
 from torch import Tensor
 
-from data.datasets.ava import AvaClips, build_dataset
+from data.datasets.ava import AvaClips
 from models import StepDetector, build_detector
-from models.step.build import clips_of
+from recipes.step_data import build_clips
 from utils.config.step import Config, ModelConfig
 from utils.structures import ClipBatch, ClipKey, ClipTargets
 
@@ -63,7 +63,7 @@ def tiny_detector(seed: int = 0, **changes: object) -> StepDetector:
 
 def open_split(config: Config, split: str) -> AvaClips:
     """The clips of "train" or "val" that the configured detector asks for."""
-    return build_dataset(config, split, clips_of(config.model))
+    return build_clips(config, split)
 
 
 def random_clips(detector: StepDetector, clips: int, size: int = 32, seed: int = 0) -> Tensor:

@@ -127,7 +127,9 @@ def test_images_are_sampled_from_every_video_the_first_included(root: Path) -> N
     (root / "frames/b/00002/0000.jpg").write_bytes(b"")
     problems = Problems()
     config = config_of(root)
-    checked = check_dataset(config, clips_of(config.model), problems)
+    checked = check_dataset(
+        config.data, clips_of(config.model), problems, num_classes=config.model.num_classes
+    )
     sizes = check_images(checked.videos, 6, 2, problems)
     assert sizes == {(24, WIDTH): 5}
     assert len(problems.errors["unreadable images"]) == 1

@@ -17,7 +17,7 @@ from data.datasets.ava import (
     tested_seconds,
 )
 from data.datasets.ava_annotations import read_exclusions
-from utils.config.step import Config
+from utils.config.step import DataConfig
 from utils.formats.labels import read_label_map
 from utils.geometry.grid import read_proposals
 from utils.structures import ClipKey, ClipSpec
@@ -61,22 +61,23 @@ class CheckedDataset:
 
 
 def check_dataset(
-    config: Config,
+    data: DataConfig,
     clips: ClipSpec,
     problems: Problems,
     on_video: Callable[[], object] = lambda: None,
+    num_classes: int = 0,
 ) -> CheckedDataset:
     """Check annotations, label map and folders of frames; what is wrong goes into `problems`.
 
     What `data.datasets.ava.build_dataset` and the reading of a sample would refuse becomes an
     error, but for unreadable images (`data.check.check_images`).
 
-    clips: what the detector asks for. on_video: called for every video.
+    clips: what the detector asks for. on_video: called for every video. num_classes: how many
+    classes the label map must list; 0: any number.
     """
-    data = config.data
     clips.check_side(data.image_size)
     root = dataset_root(data.root, data.dataset)
-    classes = _read_classes(root / data.label_map, config.model.num_classes, problems)
+    classes = _read_classes(root / data.label_map, num_classes, problems)
     clip_seconds = clips.clip_frames / data.fps
     splits = [
         CheckedSplit(name, read_label_file(root / path, problems))
@@ -89,7 +90,7 @@ def check_dataset(
     if clips.reach and train.labels.rows and not train.neighbors[0]:
         problems.warn(PERSONS, f"{train.labels.path}: {_why_no_neighbors(train, clip_seconds)}")
     _choose_train_keys(train, root / data.train_exclusions, bool(data.train_exclusions), problems)
-    _choose_val_keys(val, root, config, problems)
+    _choose_val_keys(val, root, data, problems)
     _check_shared(train, val, problems)
     _check_classes(train, val, classes, problems)
     if not data.proposals.isdigit():
@@ -142,9 +143,9 @@ def _choose_train_keys(
         problems.error(KEYS, f"{split.labels.path}: no person on any image that is not excluded")
 
 
-def _choose_val_keys(split: CheckedSplit, root: Path, config: Config, problems: Problems) -> None:
+def _choose_val_keys(split: CheckedSplit, root: Path, data: DataConfig, problems: Problems) -> None:
     """Every second tested of every video, as `data.datasets.ava.testing_keys` has them."""
-    data, annotated = config.data, split.labels.annotated
+    annotated = split.labels.annotated
     excluded: frozenset[ClipKey] = frozenset()
     if data.val_exclusions:
         excluded = _read_exclusions(split, root / data.val_exclusions, problems)

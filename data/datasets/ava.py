@@ -20,7 +20,7 @@ from data.augment import NO_AUGMENTATION, Augmentation, draw_color, draw_patches
 from data.datasets.ava_annotations import Annotations, read_annotations, read_exclusions
 from data.transforms import View, cover, render
 from data.windows import SecondFolders, read_images
-from utils.config.step import Config
+from utils.config.step import DataConfig
 from utils.formats.labels import read_label_map
 from utils.geometry.grid import grid_proposals, read_proposals
 from utils.structures import (
@@ -195,18 +195,23 @@ class AvaClips(Dataset[ClipSample]):
         return torch.from_numpy(boxes if len(boxes) else WHOLE_IMAGE * self.image_size)
 
 
-def build_dataset(config: Config, split: str, clips: ClipSpec) -> AvaClips:
+def build_dataset(
+    data: DataConfig, split: str, clips: ClipSpec, num_classes: int = 0, seed: int = 0
+) -> AvaClips:
     """The clips of `split`, "train" (annotated seconds, augmented) or "val" (all seconds, as is).
 
-    clips: what the detector asks for.
-    Raises `ValueError` for files or folders that are missing or malformed, and for a number of
-    classes that is not the label map's.
+    clips: what the detector asks for. num_classes: how many classes the label map must list; 0:
+    any number. seed: of augmentation and of what the detector draws for each clip.
+    Raises `ValueError` for files or folders that are missing or malformed, for another number of
+    classes, and for a detector that asks for more than colours.
     """
     assert split in ("train", "val"), f"split {split!r}, expected train or val"
-    data, training = config.data, split == "train"
+    training = split == "train"
     clips.check_side(data.image_size)
+    if clips.channels != 3:
+        raise ValueError(f"AVA's frames have 3 channels, the backbone asks for {clips.channels}")
     root = dataset_root(data.root, data.dataset)
-    classes = _read_classes(root / data.label_map, config.model.num_classes)
+    classes = _read_classes(root / data.label_map, num_classes)
     labels = root / (data.train_labels if training else data.val_labels)
     annotations = read_annotations(labels, classes)
     exclusions = root / data.train_exclusions if training and data.train_exclusions else None
@@ -232,7 +237,7 @@ def build_dataset(config: Config, split: str, clips: ClipSpec) -> AvaClips:
             augmentation=augmentation if training else NO_AUGMENTATION,
             # A test with other frames than the dataset's would give a number nobody can compare.
             replace_unreadable=training,
-            seed=config.train.seed,
+            seed=seed,
         )
     except ValueError as error:
         # The annotation names the videos, and for testing these settings the seconds.

@@ -9,8 +9,8 @@ from __future__ import annotations
 import sys
 
 from data.check import Problems, check_dataset, check_images
-from data.datasets.ava import build_dataset
 from models.step.build import clips_of
+from recipes.step_data import build_clips
 from recipes.step_validation import read_validation_set
 from utils.config.step import Config, load_config
 from utils.system.cli import run_main
@@ -19,7 +19,9 @@ from utils.system.cli import run_main
 def main() -> None:
     config = load_config(None, sys.argv[1:])
     problems = Problems()
-    checked = check_dataset(config, clips_of(config.model), problems)
+    checked = check_dataset(
+        config.data, clips_of(config.model), problems, num_classes=config.model.num_classes
+    )
     check_images(checked.videos, 0, 1, problems)
     refused = _training_refuses(config)
     said = "\n".join(problems.lines(3))
@@ -36,7 +38,7 @@ def main() -> None:
 def _training_refuses(config: Config) -> str | None:
     """The complaint of training or validation about its files; `None`: all is read."""
     try:
-        dataset = build_dataset(config, "train", clips_of(config.model))
+        dataset = build_clips(config, "train")
         for index in range(len(dataset)):
             dataset[index]
         read_validation_set(config)
