@@ -23,6 +23,7 @@ from models.weights.origin import describe_fresh, describe_origin
 from models.weights.released import is_released, read_released_config, released_classes
 from utils.config.step import Config, ModelConfig
 from utils.formats.checkpoints import load_state, read_checkpoint
+from utils.formats.schema import shown
 from utils.geometry.tubes import is_extended_after
 from utils.structures import ClipSpec
 
@@ -73,7 +74,13 @@ def build_detector(config: ModelConfig, anticipate_always: bool = False) -> Step
 
 
 def build_backbone(config: ModelConfig) -> Backbone:
-    """The configured backbone, fresh."""
+    """The configured backbone, fresh.
+
+    Raises `ValueError` for a name that is not in `BACKBONES`, and for a width that it cannot have.
+    """
+    if config.backbone not in BACKBONES:
+        known = ", ".join(BACKBONES)
+        raise ValueError(f"model.backbone: expected one of {known}, got {shown(config.backbone)}")
     freeze = Freeze(config.freeze_stats, config.freeze_affine)
     return BACKBONES[config.backbone](config.width, freeze)
 
@@ -81,7 +88,7 @@ def build_backbone(config: ModelConfig) -> Backbone:
 def clips_of(config: ModelConfig) -> ClipSpec:
     """The clips that the configured detector asks of a dataset.
 
-    Raises `ValueError` for a width that the backbone cannot have.
+    Raises `ValueError` as `build_backbone`.
     """
     with torch.device("meta"):  # without memory for its weights
         return build_backbone(config).input_spec.clips(config.chunks, config.clip_steps)

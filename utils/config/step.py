@@ -26,7 +26,9 @@ LARGEST_LAYER = 2**28
 class ModelConfig:
     """What the detector is built from; saved in every checkpoint and obeyed when it is loaded."""
 
-    backbone: Literal["i3d", "tiny3d"] = option("i3d", "backbone and its tail in heads and context")
+    backbone: str = option(
+        "i3d", "backbone and its tail in heads and context: a name of models/backbones/registry.py"
+    )
     width: int = option(64, "channels of the backbone's first stage; i3d has 64 only", 1, 1024, 1)
     num_classes: int = option(0, "action classes; 0: as many as the label map lists", 0, 10_000, 1)
     steps: int = option(3, "progressive steps S (paper: 3); the cls stage has 1", 1, 4, 1)
