@@ -25,6 +25,7 @@ from tests.helpers import (
 from utils.config.step import Config
 from utils.engine.interfaces import Validation
 from utils.engine.precision import Precision
+from utils.engine.progress import summarize_losses
 from utils.engine.schedules import warmup_cosine
 from utils.engine.trainer import Schedule, Trainer
 from utils.evaluation.detection_loop import collect_detections
@@ -252,6 +253,18 @@ def test_weights_without_a_finite_loss_do_not_stand_in_the_way(tmp_path, saved, 
     again.fit()
     make_trainer(tmp_path / "whole").fit()
     assert losses_of(tmp_path / "run") == losses_of(tmp_path / "whole/run")
+
+
+@pytest.mark.parametrize(
+    ("losses", "text"),
+    [
+        ({"step1/location": 0.5, "step2/location": 0.25, "total": 1.0}, "1.000 (location 0.750)"),
+        ({"activity": 0.5, "total": 1.0}, "1.000 (activity 0.500)"),
+        ({"total": 1.0}, "1.000"),
+    ],
+)
+def test_the_parts_of_a_loss_are_summed_over_the_steps_if_it_has_any(losses, text):
+    assert summarize_losses(losses) == f"loss {text}"
 
 
 def test_a_run_with_other_settings_is_not_continued(tmp_path):

@@ -22,14 +22,17 @@ def format_duration(seconds: float) -> str:
 
 
 def summarize_losses(losses: dict[str, float]) -> str:
-    """The total, and each part summed over the steps: `loss 1.20 (classification 0.90, ...)`."""
+    """The total, and each part, summed over the steps where there are any.
+
+    `loss 1.20 (classification 0.90, ...)`; a part is named `<step>/<part>` or `<part>`.
+    """
     parts: dict[str, float] = {}
     for name, value in losses.items():
-        if "/" in name:
-            part = name.split("/")[1]
+        if name != "total":
+            part = name.split("/")[-1]
             parts[part] = parts.get(part, 0.0) + value
     inner = ", ".join(f"{name} {value:.3f}" for name, value in parts.items())
-    return f"loss {losses['total']:.3f} ({inner})"
+    return f"loss {losses['total']:.3f}" + (f" ({inner})" if inner else "")
 
 
 class TrainingProgress:
