@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 import torch
 
@@ -16,7 +16,7 @@ from utils.config.step import Config
 AnyConfig: TypeAlias = Config
 AnyDetector: TypeAlias = StepDetector
 
-DETECTORS: dict[str, DetectorKind[AnyConfig, AnyDetector]] = {"step": STEP}
+DETECTORS: dict[str, DetectorKind[Any, Any]] = {"step": STEP}
 """A new detector is a line here. Checkpoints that name no detector are STEP's."""
 
 
