@@ -68,6 +68,9 @@ def test_neighbours_are_taught_only_before_an_extension():
 def test_neighbour_targets_are_coded_against_the_first_and_last_chunk():
     # temporal2: step 3 has three chunks and anticipates the clips two seconds away.
     detector = tiny_detector(schedule="temporal2", steps=4).train()
+    for name, parameter in detector.named_parameters():
+        if "regressor" in name:  # boxes move a little, and none becomes the whole image
+            parameter.data.mul_(0.001 if name.endswith("weight") else 0.2)
     training = DetectionPass(detector, [*TAUS, 0.5])
     targets = [random_targets(2, reach=2)]
     targets[0].neighbors[:, 1] += 3.0
@@ -77,11 +80,13 @@ def test_neighbour_targets_are_coded_against_the_first_and_last_chunk():
     sample = training._sample(2, candidates[2], targets, [5])
     tubes = candidates[2].tubes[sample.index]
     references = torch.stack([tubes[:, 1], tubes[:, 7]], dim=1)
+    assert (tubes[:, 1] - tubes[:, 7]).abs().amax(dim=1).min() > 1
     boxes = decode_boxes(steps[2].neighbor_targets, references)
     expected = targets[0].neighbors[sample.person][:, 1]
     mask = steps[2].neighbor_mask
     assert mask.any()
-    assert torch.allclose(boxes[mask], expected[mask], atol=1e-3)
+    # The heads' statistics move between the two candidate passes.
+    assert torch.allclose(boxes[mask], expected[mask], atol=0.05)
 
 
 @pytest.mark.parametrize("freeze", [False, True])
