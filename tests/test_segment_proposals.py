@@ -146,9 +146,10 @@ def test_without_own_proposals_those_of_other_videos_are_drawn_and_keep_their_vi
     own = [(2, 0.2, 1.0, 22 + i, 27 + i) for i in range(8)]
     videos = annotated_videos([listed("a", []), listed("b", [*own, (0, 0.0, 0.0, 60, 90)])])
     pools = ProposalPools(videos, THUMOS14)
-    drawn = pools.draw(0, np.random.default_rng(1))
-    assert [p.video for p in drawn] == [0] + [1] * 7
-    assert len({p.start for p in drawn[1:7]}) == 6  # without replacement: 8 are there
+    for seed in range(20):
+        drawn = pools.draw(0, np.random.default_rng(seed))
+        assert [p.video for p in drawn] == [0] + [1] * 7
+        assert len({p.start for p in drawn[1:7]}) == 6  # without replacement: 8 are there
     anywhere = [pools.draw(0, np.random.default_rng(s), own=False)[0].video for s in range(20)]
     assert set(anywhere) == {0, 1}
 
