@@ -18,7 +18,6 @@ for each second the number of frames and of distinct frames.
 from __future__ import annotations
 
 import argparse
-import math
 import os
 import sys
 from collections.abc import Iterable, Iterator
@@ -54,6 +53,7 @@ from data.prepare.manifest import (  # noqa: E402
 )
 from data.video.folders import VIDEO_SUFFIXES, list_folder, name_of, printable  # noqa: E402
 from external.files import check_regular, real_path  # noqa: E402
+from utils.system.arguments import at_least_one, positive  # noqa: E402
 from utils.system.cli import run_main  # noqa: E402
 from utils.system.interrupt import Interrupted, StopSignals  # noqa: E402
 from utils.system.locks import folder_lock  # noqa: E402
@@ -66,21 +66,6 @@ Outcome = tuple[Path, Record | Exception]
 def second(text: str) -> int | None:
     """A second, or `auto`, which is None."""
     return None if text == "auto" else int(text)
-
-
-def at_least_one(text: str) -> int:
-    """A number of 1 or more: the type of an argument."""
-    if not text.isdecimal() or int(text) < 1:
-        raise argparse.ArgumentTypeError(f"expected 1 or more, got {text!r}")
-    return int(text)
-
-
-def positive(text: str) -> float:
-    """Seconds, more than 0 and finite: the type of an argument."""
-    value = float(text)
-    if not 0 < value < math.inf:
-        raise argparse.ArgumentTypeError(f"expected seconds, more than 0, got {text!r}")
-    return value
 
 
 def parse_arguments() -> argparse.Namespace:
