@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, field
 
 
@@ -35,3 +36,14 @@ class SegmentAnnotations:
             f"{len(self.segments)} videos with {total} segments of {len(self.classes)} classes"
             f" (of {len(self.durations)} videos)" + (f"; left out: {left_out}" if left_out else "")
         )
+
+
+def parse_seconds(text: str, where: str) -> float:
+    """Return `text` as seconds, 0 or more and finite; raises `ValueError` naming `where`."""
+    try:
+        value = float(text)
+    except ValueError:
+        value = math.nan
+    if not 0 <= value < math.inf:
+        raise ValueError(f"{where}: expected seconds, got {text!r}")
+    return value

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from data.datasets.segment_annotations import Segment, SegmentAnnotations
+from data.datasets.segment_annotations import Segment, SegmentAnnotations, parse_seconds
 from utils.formats.reading import read_csv
 
 COLUMNS = ("video", "start", "end", "label")
@@ -42,9 +41,11 @@ def read_segment_table(
         if len(cells) != len(header):
             raise ValueError(f"{where}: expected {len(header)} cells, got {len(cells)}")
         video, label = (cells[at[name]].strip() for name in ("video", "label"))
-        start, end = (_seconds(cells[at[name]], name, where) for name in ("start", "end"))
+        start, end = (
+            parse_seconds(cells[at[name]], f"{where}: {name}") for name in ("start", "end")
+        )
         if durations is None:
-            length = _seconds(cells[at["duration"]], "duration", where)
+            length = parse_seconds(cells[at["duration"]], f"{where}: duration")
             if lengths.setdefault(video, length) != length:
                 raise ValueError(f"{where}: video {video} has two durations")
         _check(where, video, start, end, lengths)
@@ -85,13 +86,3 @@ def _collected(
             raise ValueError(f"{where}: unknown label {label!r}, expected {', '.join(names[:5])}")
         segments.setdefault(video, []).append(Segment(start, end, numbers[label]))
     return SegmentAnnotations(names, durations, dict(sorted(segments.items())))
-
-
-def _seconds(text: str, name: str, where: str) -> float:
-    try:
-        value = float(text)
-    except ValueError:
-        value = math.nan
-    if not 0 <= value < math.inf:
-        raise ValueError(f"{where}: {name}: expected seconds, got {text!r}")
-    return value

@@ -6,11 +6,10 @@ order, so that a proposal that overlaps both equally is named CliffDiving on eve
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator
 from pathlib import Path
 
-from data.datasets.segment_annotations import Segment, SegmentAnnotations
+from data.datasets.segment_annotations import Segment, SegmentAnnotations, parse_seconds
 from utils.formats.reading import check_regular, read_text
 
 AMBIGUOUS = "Ambiguous"
@@ -82,7 +81,7 @@ def _rows(path: Path) -> Iterator[tuple[str, str, float, float]]:
             continue
         if len(cells) != 3:
             raise ValueError(f"{where}: expected video, start and end, got {line!r}")
-        start, end = (_number(text, where) for text in cells[1:])
+        start, end = (parse_seconds(text, where) for text in cells[1:])
         if end <= start:
             raise ValueError(f"{where}: expected an end after the start, got {start:g} to {end:g}")
         yield where, cells[0], start, end
@@ -98,7 +97,7 @@ def read_durations(path: str | Path) -> dict[str, float]:
     if len(rows) % 2:
         raise ValueError(f"{path}, line {rows[-1][0]}: expected a length after {rows[-1][1]!r}")
     return {
-        Path(name).stem: _number(length, f"{path}, line {number}")
+        Path(name).stem: parse_seconds(length, f"{path}, line {number}")
         for (_, name), (number, length) in zip(rows[::2], rows[1::2], strict=True)
     }
 
@@ -113,14 +112,3 @@ def read_pairs(path: str | Path) -> set[tuple[str, str]]:
         elif cells:
             raise ValueError(f"{path}, line {number}: expected a video and a class, got {line!r}")
     return pairs
-
-
-def _number(text: str, where: str) -> float:
-    """`text` as a number of 0 or more; raises `ValueError` naming `where`."""
-    try:
-        value = float(text)
-    except ValueError:
-        value = math.nan
-    if not 0 <= value < math.inf:
-        raise ValueError(f"{where}: expected seconds, got {text!r}")
-    return value
