@@ -14,30 +14,24 @@ a video in `videos/` are its whole seconds from 0. Boxes are fractions of width 
 from __future__ import annotations
 
 import dataclasses
-import glob
-import json
 import multiprocessing
 import os
 import re
-import shutil
 from collections import Counter
 from collections.abc import Callable, Iterable
 from concurrent.futures import Executor, ProcessPoolExecutor, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
-from typing import Any, TypedDict
 
 import cv2
 import numpy as np
 
 from data.toy.actors import ACTIONS
+from data.toy.folder import Summary, ToyFolder
 from data.toy.scenes import Renderer, Scene, make_scene
 from data.video.writer import write_video
-from external.files import read_json, real_path
 from utils.formats.labels import write_label_map
-from utils.formats.schema import check_shape
-from utils.system.locks import LOCK, folder_lock
 
 FIRST_KEY = 902
 # Seconds of frames before the first and after the last key frame: a clip reaches 1.5 s from it.
@@ -142,121 +136,43 @@ def generate_toy_dataset(
     `root` stays as it was until everything is written. Raises `FileExistsError` for a dataset of
     other settings, unless forced, and always for a folder with anything else in it.
     """
-    target, wanted = real_path(root), ToySettings(**settings)
-    replaced = target.with_name(f".{target.name}.replaced")
-    if replaced.exists() and not target.exists():  # killed between the two renamings below
-        replaced.rename(target)
-    found = _existing_summary(target, wanted, force)
-    if found is not None:
-        return found
-    _remove_leftovers(target)
-    new = target.with_name(f".{target.name}.unfinished")
-    with folder_lock(new, f"the making of {target}"):
-        try:
-            _clear(new)
-            summary = _write_dataset(new, wanted, on_video)
-            found = _existing_summary(target, wanted, force)  # nothing has come there meanwhile
-            if found is not None:
-                return found
-            if target.exists():
-                target.rename(replaced)
-            new.rename(target)
-            (target / LOCK).unlink()
-        finally:
-            shutil.rmtree(new, ignore_errors=True)
-    shutil.rmtree(replaced, ignore_errors=True)
-    return summary
-
-
-def _clear(folder: Path) -> None:
-    """Remove what a process that was killed left in `folder`, which this one holds."""
-    for path in folder.iterdir():
-        if path.is_dir():
-            shutil.rmtree(path)
-        elif path.name != LOCK:
-            path.unlink()
-
-
-def _remove_leftovers(target: Path) -> None:
-    """Remove what processes that were killed left beside `target`."""
-    replaced = target.with_name(f".{target.name}.replaced")
-    if (replaced / "toy.json").is_file():
-        shutil.rmtree(replaced, ignore_errors=True)
-    pattern = re.compile(rf"\.{re.escape(target.name)}\.(\d+)\.(?:new|old)")  # before version 0.1
-    for path in target.parent.glob(f".{glob.escape(target.name)}.*"):
-        match = pattern.fullmatch(path.name)
-        is_dead = match and not Path(f"/proc/{match[1]}").exists()
-        if is_dead and path.is_dir() and _first_foreign(path) is None:
-            shutil.rmtree(path, ignore_errors=True)
-
-
-class _Manifest(TypedDict):
-    """What `toy.json` must hold."""
-
-    version: int
-    settings: dict[str, int]
-    summary: dict[str, dict[str, Any]]
-
-
-def _existing_summary(root: Path, settings: ToySettings, force: bool) -> ToySummary | None:
-    """The summary of the dataset that is already at `root`; `None` where it is to be written."""
-    manifest = root / "toy.json"
-    if not manifest.is_file():
-        if root.exists() and (not root.is_dir() or any(root.iterdir())):
-            raise FileExistsError(f"{root} exists and is no toy dataset: it is not overwritten")
-        return None
-    if force:
-        foreign = _first_foreign(root)
-        if foreign is not None:
-            raise FileExistsError(f"{foreign}: is not of the toy dataset; move it away first")
-        return None
-    content = check_shape(read_json(manifest), _Manifest, manifest, "a toy dataset's settings")
-    found = {"version": content["version"], **content["settings"]}
-    expected = {"version": VERSION, **dataclasses.asdict(settings)}
-    if found != expected:
-        differing = [name for name in expected if found.get(name) != expected[name]]
-        raise FileExistsError(
-            f"{root} holds another toy dataset: "
-            + ", ".join(f"{name} {found.get(name)}, not {expected[name]}" for name in differing)
-            + "; force replaces it"
-        )
+    wanted = ToySettings(**settings)
+    last_key = FIRST_KEY + wanted.seconds - 1
+    folder = ToyFolder(
+        Path(root),
+        VERSION,
+        dataclasses.asdict(wanted),
+        _OUR_FOLDERS,
+        _OUR_FILES,
+        {"key_seconds": [FIRST_KEY, last_key]},
+    )
+    created, summary = folder.make(lambda new: _write_dataset(new, wanted, on_video), force)
     splits = {
         name: SplitSummary(**{**split, "rows": {int(k): n for k, n in split["rows"].items()}})
-        for name, split in content["summary"].items()
+        for name, split in summary.items()
     }
-    return ToySummary(created=False, splits=splits)
-
-
-def _first_foreign(root: Path) -> Path | None:
-    """The first path below `root` that this module would not write; `None` if there is none."""
-    for path in sorted(root.rglob("*")):
-        name = path.relative_to(root).as_posix()
-        wanted = _OUR_FOLDERS if path.is_dir() else _OUR_FILES
-        if path.is_symlink() or not wanted.fullmatch(name):
-            return path
-    return None
+    return ToySummary(created, splits)
 
 
 def _write_dataset(
     root: Path, settings: ToySettings, on_video: Callable[[str], object] | None
-) -> ToySummary:
-    summary = ToySummary(created=True, splits={split: SplitSummary() for split in SPLITS})
+) -> Summary:
+    splits = {split: SplitSummary() for split in SPLITS}
     rows: dict[str, list[str]] = {split: [] for split in SPLITS}
     excluded: dict[str, list[str]] = {split: [] for split in SPLITS}
-    with _workers(len(settings.videos())) as pool:
+    with video_workers(len(settings.videos())) as pool:
         # In the order of the videos, whichever process makes them.
         for video in pool.map(partial(_write_video_files, root, settings), settings.videos()):
-            _add(summary.splits[video.split], video.summary)
+            _add(splits[video.split], video.summary)
             rows[video.split] += video.rows
             excluded[video.split] += video.excluded
             if on_video is not None:
                 on_video(video.name)
     _write_annotations(root / "annotations", rows, excluded)
-    _write_manifest(root / "toy.json", settings, summary)
-    return summary
+    return {name: dataclasses.asdict(split) for name, split in splits.items()}
 
 
-def _workers(videos: int) -> Executor:
+def video_workers(videos: int) -> Executor:
     """Processes for many videos; threads, of which one works, where starting more is not worth it.
 
     Each process loads OpenCV and PyAV anew, since a library with threads may hang after a fork.
@@ -321,16 +237,6 @@ def _write_annotations(
         {action.id: action.name for action in ACTIONS},
         folder / "ava_action_list_v2.1_for_activitynet_2018.pbtxt",
     )
-
-
-def _write_manifest(path: Path, settings: ToySettings, summary: ToySummary) -> None:
-    manifest = {
-        "version": VERSION,
-        "settings": dataclasses.asdict(settings),
-        "key_seconds": [FIRST_KEY, FIRST_KEY + settings.seconds - 1],
-        "summary": {name: dataclasses.asdict(split) for name, split in summary.splits.items()},
-    }
-    path.write_text(json.dumps(manifest, indent=2) + "\n")
 
 
 def _demo_scene(rng: np.random.Generator, seconds: int) -> Scene:
