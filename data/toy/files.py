@@ -261,7 +261,7 @@ def annotation_rows(scene: Scene, video: str, keys: Iterable[int]) -> list[str]:
     ]
 
 
-def write_frames(folder: Path, renderer: Renderer, fps: int) -> None:
+def write_frames(folder: Path, renderer: Renderer[Scene], fps: int) -> None:
     """Write `<second>/<video>_<number>.jpg` into `folder`, a second's first frame being at it."""
     scene = renderer.scene
     for second in range(scene.seconds):
@@ -274,7 +274,7 @@ def write_frames(folder: Path, renderer: Renderer, fps: int) -> None:
                 raise OSError(f"{path} could not be written")
 
 
-def write_film(path: Path, renderer: Renderer, fps: int) -> None:
+def write_film(path: Path, renderer: Renderer[Scene], fps: int) -> None:
     """Write a scene as MP4, by one thread: the machine's cores must not change the file."""
     path.parent.mkdir(parents=True, exist_ok=True)
     scene = renderer.scene

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import colorsys
 from dataclasses import dataclass
+from typing import Generic, Protocol, TypeVar
 
 import cv2
 import numpy as np
@@ -68,8 +69,30 @@ class Scene:
 
     def boxes(self, time: float) -> Array:
         """Boxes `[A, 4]` of all actors, tight around body, limbs and lamp, inside the image."""
-        found = [bounds(figure(actor, track.pose(time))) for actor, track in self.actors]
+        found = [bounds(shapes) for shapes in self.figures(time)]
         return np.clip(np.stack(found), 0.0, 1.0)
+
+    def figures(self, time: float) -> list[list[Shape]]:
+        """The shapes of each actor at `time`."""
+        return [figure(actor, track.pose(time)) for actor, track in self.actors]
+
+
+class Painted(Protocol):
+    """What a `Renderer` paints: a background, and figures in front of it, back to front."""
+
+    @property
+    def first_second(self) -> int:
+        """When it begins."""
+
+    @property
+    def background(self) -> Background:
+        """What is behind the figures."""
+
+    def figures(self, time: float) -> list[list[Shape]]:
+        """The shapes of each figure at `time`."""
+
+
+P = TypeVar("P", bound=Painted)
 
 
 def make_scene(
@@ -78,16 +101,17 @@ def make_scene(
     """Draw a scene with `count` actors, 1 to 3 where it is not given."""
     if count is None:
         count = int(rng.choice([1, 2, 3], p=[0.35, 0.45, 0.2]))
-    background = _make_background(rng, seconds)
+    background = make_background(rng, seconds)
     actors: list[tuple[Actor, Track]] = []
     for _ in range(count):
         # The more there are, the smaller they must be to find a way around each other.
-        actor = _make_actor(rng, height=rng.uniform(0.39, 0.59 - 0.04 * count))
+        actor = make_actor(rng, height=rng.uniform(0.39, 0.59 - 0.04 * count))
         actors.append((actor, plan_track(rng, actor, actors, first_second, seconds)))
     return Scene(first_second, seconds, background, actors)
 
 
-def _make_actor(rng: np.random.Generator, height: float) -> Actor:
+def make_actor(rng: np.random.Generator, height: float) -> Actor:
+    """Draw the looks and the paces of an actor."""
     pace = np.zeros(6)
     pace[X] = rng.uniform(0.2, 0.3)
     pace[Y] = rng.uniform(0.15, 0.22)
@@ -110,7 +134,9 @@ def _make_actor(rng: np.random.Generator, height: float) -> Actor:
     )
 
 
-def _make_background(rng: np.random.Generator, seconds: int) -> Background:
+def make_background(rng: np.random.Generator, seconds: float) -> Background:
+    """Draw a background and the way of the camera over it in `seconds`."""
+
     def muted() -> Color:
         return _draw_color(rng, (0.05, 0.4), (0.35, 0.85))
 
@@ -147,10 +173,10 @@ def _draw_color(
     return round(255 * r), round(255 * g), round(255 * b)
 
 
-class Renderer:
+class Renderer(Generic[P]):
     """Paints a scene at `size` pixels a side."""
 
-    def __init__(self, scene: Scene, size: int) -> None:
+    def __init__(self, scene: P, size: int) -> None:
         self.scene = scene
         self.size = size
         self.canvas = size * max(2, -(-MIN_CANVAS // size))
@@ -162,8 +188,8 @@ class Renderer:
         corner = corner + self.scene.background.pan_velocity * (time - self.scene.first_second)
         x, y = np.rint(corner * self.canvas).astype(int)
         picture = self._background[y : y + self.canvas, x : x + self.canvas].copy()
-        for actor, track in self.scene.actors:
-            paint(picture, figure(actor, track.pose(time)), self.canvas)
+        for shapes in self.scene.figures(time):
+            paint(picture, shapes, self.canvas)
         return shrink(picture, self.size)
 
 
