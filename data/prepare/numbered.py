@@ -28,7 +28,7 @@ from external.files import read_json
 from utils.formats.schema import Count, check_shape
 from utils.system.outputs import MARKER, write_whole
 
-FRAMES, FLOW = "frames", "flow"
+FRAMES, FLOW, SNIPPETS = "frames", "flow", "frames and flow"
 EXPECTED = "a record of scripts/extract_frames.py or scripts/extract_flow.py"
 
 Settings = Mapping[str, str | int | bool | None]
@@ -55,9 +55,10 @@ class Job:
 class NumberedRecord:
     """How the files of a folder were made.
 
-    kind: `frames` or `flow`. source, bytes: name and size of the video, or name and size together
-    of the frames. files: how many frames or flow fields. height, width: in pixels. made_by: what
-    decoded, or computed the flow, with versions: others may give other values.
+    kind: `frames`, `flow`, or both in one folder, as TSN has them. source, bytes: name and size of
+    the video, or name and size together of the frames. files: how many frames or flow fields.
+    height, width: in pixels. made_by: what decoded, or computed the flow, with versions: others may
+    give other values. fps, duration: of the video, in seconds; 0: not measured.
     """
 
     kind: str
@@ -68,9 +69,14 @@ class NumberedRecord:
     width: Count
     made_by: str
     settings: dict[str, str | int | bool | None]
+    fps: float = 0.0
+    duration: float = 0.0
 
     def names(self) -> set[str]:
         """The names of all files that belong to it."""
+        if self.kind == SNIPPETS:
+            flows = [n for i in range(1, self.files + 1) for n in field_names(i, "tsn")]
+            return {*flows, *(image_name(i) for i in range(1, self.files + 1))}
         storage = str(self.settings.get("storage", "brox")) if self.kind == FLOW else "brox"
         return {name for i in range(1, self.files + 1) for name in field_names(i, storage)}
 
@@ -83,6 +89,11 @@ class NumberedRecord:
             for name, value in now.items()
             if then.get(name) != value
         ]
+
+
+def image_name(number: int) -> str:
+    """The name of an image in a folder that has its flow beside it."""
+    return f"img_{number:05d}.jpg"
 
 
 def size_of(source: Path) -> int:

@@ -125,11 +125,11 @@ def make_actor(rng: np.random.Generator, height: float) -> Actor:
         side=int(rng.choice([-1, 1])),
         lamp_angle=np.deg2rad(rng.uniform(62.0, 80.0)),
         pattern=int(rng.integers(3)),
-        shirt=_draw_color(rng, (0.6, 1.0), (0.55, 1.0)),
-        trim=_draw_color(rng, (0.0, 1.0), (0.3, 1.0)),
-        trousers=_draw_color(rng, (0.3, 0.9), (0.15, 0.6)),
-        skin=_draw_color(rng, (0.3, 0.6), (0.4, 1.0), hues=(0.04, 0.1)),
-        cap=_draw_color(rng, (0.4, 1.0), (0.2, 0.9)),
+        shirt=draw_color(rng, (0.6, 1.0), (0.55, 1.0)),
+        trim=draw_color(rng, (0.0, 1.0), (0.3, 1.0)),
+        trousers=draw_color(rng, (0.3, 0.9), (0.15, 0.6)),
+        skin=draw_color(rng, (0.3, 0.6), (0.4, 1.0), hues=(0.04, 0.1)),
+        cap=draw_color(rng, (0.4, 1.0), (0.2, 0.9)),
         pace=pace,
     )
 
@@ -138,7 +138,7 @@ def make_background(rng: np.random.Generator, seconds: float) -> Background:
     """Draw a background and the way of the camera over it in `seconds`."""
 
     def muted() -> Color:
-        return _draw_color(rng, (0.05, 0.4), (0.35, 0.85))
+        return draw_color(rng, (0.05, 0.4), (0.35, 0.85))
 
     clutter = []
     for _ in range(int(rng.integers(6, 13))):
@@ -162,7 +162,7 @@ def make_background(rng: np.random.Generator, seconds: float) -> Background:
     )
 
 
-def _draw_color(
+def draw_color(
     rng: np.random.Generator,
     saturation: tuple[float, float],
     value: tuple[float, float],
