@@ -12,16 +12,17 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
-import cv2
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
 from data.images import read_image
+from data.prepare.flow import FlowSettings
+from data.prepare.snippet_frames import stretched
 from data.snippet_augment import View
 from data.snippet_times import LENGTHS, Ints, snippet_frames
-from data.video.file import VideoFile
+from data.snippet_video import VideoFrames
 
 Image = NDArray[np.uint8]
 
@@ -116,7 +117,7 @@ class FrameFolder:
         return pairs
 
     def _read(self, name: str) -> Image:
-        return _stretched(read_image(self.folder / name), self.size)
+        return stretched(read_image(self.folder / name), self.size)
 
 
 def _count(folder: Path, present: Sequence[str], pattern: str) -> int:
@@ -133,60 +134,20 @@ def _count(folder: Path, present: Sequence[str], pattern: str) -> int:
     return len(numbers)
 
 
-class VideoFrames:
-    """The frames of a video file, decoded when they are asked for; no flow.
-
-    As in TSN's extraction, image k is frame k + 1 of the file, so a file of V frames has V - 1
-    images. size: as for `FrameFolder`.
-
-    Raises `ValueError` naming the file if it is no readable video.
-    """
-
-    def __init__(self, path: Path, size: tuple[int, int] | None = STORED_SIZE) -> None:
-        self.file, self.size, self.name = VideoFile(path), size, str(path)
-
-    def __len__(self) -> int:
-        return max(len(self.file.times) - 1, 1)
-
-    def images(self, frames: Sequence[int]) -> list[Image]:
-        """RGB images `[H, W, 3]` of frames, from 1; each is decoded once, in order of time."""
-        wanted = sorted(set(frames))
-        found: dict[int, Image] = {}
-        last = len(self.file.times) - 1
-        place = {self.file.times[min(frame, last)]: frame for frame in wanted}
-        if not wanted:
-            return []
-        for time, image in self.file.frames(self.file.times[min(wanted[0], last)]):
-            if time in place:
-                found[place[time]] = _stretched(image, self.size)
-            if len(found) == len(place):
-                break
-        if missing := [frame for frame in wanted if frame not in found]:
-            raise ValueError(f"{self.name}: damaged: frame {missing[0]} does not decode")
-        return [found[frame] for frame in frames]
-
-    def flow(self, frames: Sequence[int]) -> list[Image]:
-        """Raise `ValueError`: a video file has no flow images."""
-        raise ValueError(f"{self.name}: a video file has no flow images: extract frames and flow")
-
-
 def open_frames(
     place: Path,
     modality: str,
     names: FrameNames | None = None,
     size: tuple[int, int] | None = STORED_SIZE,
+    flow: FlowSettings | None = None,
 ) -> FrameSource:
-    """Open a folder of frames or a video file for snippets of `modality`."""
+    """Open a folder of frames or a video file for snippets of `modality`.
+
+    flow: how the flow of a video file is computed; None: by DIS.
+    """
     if place.is_file():
-        return VideoFrames(place, size)
+        return VideoFrames(place, size, flow)
     return FrameFolder(place, names, modality == "Flow", size)
-
-
-def _stretched(image: Image, size: tuple[int, int] | None) -> Image:
-    """The image at `size`, as the extraction would have stretched it."""
-    if size is None or image.shape[1::-1] == size:
-        return image
-    return np.asarray(cv2.resize(image, size, interpolation=cv2.INTER_LINEAR), np.uint8)
 
 
 def read_snippets(source: FrameSource, first: Ints, modality: str, view: View) -> Tensor:

@@ -20,7 +20,8 @@ from data.snippet_augment import (
     mirrored,
     short_side_resized,
 )
-from data.snippets import FrameFolder, FrameNames, VideoFrames, open_frames, read_snippets
+from data.snippet_video import VideoFrames
+from data.snippets import FrameFolder, FrameNames, open_frames, read_snippets
 from tests.helpers import SHARED
 
 FILE = SHARED / "reference" / "tubes_and_ssn" / "extra_oracles_small.json"
@@ -189,5 +190,3 @@ def test_a_video_file_gives_the_frames_that_an_extraction_would():
     snippets = read_snippets(source, np.array([1, len(source)]), "RGBDiff", CropView(224))
     assert snippets.shape == (2, 15, 224, 224)
     assert snippets[1].abs().max() == 0  # all of it past the end
-    with pytest.raises(ValueError, match="has no flow images"):
-        source.flow([1])
