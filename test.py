@@ -15,10 +15,8 @@ import utils.system.early_signals  # noqa: F401, before what takes long to impor
 import argparse
 from pathlib import Path
 
-from recipes import CONFIGS
+from recipes.options_help import options_help
 from recipes.testing import TestRequest, run_test
-from utils.config.base import DEFAULT_DETECTOR
-from utils.config.describe import describe
 from utils.system.cli import run_main
 from utils.system.devices import add_device_option
 from utils.system.distributed import losses_explained, start_process, stop_process
@@ -28,8 +26,7 @@ def parse_arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         description=__doc__,
         formatter_class=argparse.RawDescriptionHelpFormatter,
-        epilog="options (key=value, with or without the section):\n"
-        + describe(CONFIGS[DEFAULT_DETECTOR], ("data", "test")),
+        epilog=options_help(("data", "test")),
     )
     add = parser.add_argument
     add("--checkpoint", type=Path, help="default: runs/ava_step/best.pt, else runs/toy_step's")

@@ -14,9 +14,9 @@ from contextlib import suppress
 from pathlib import Path
 
 from recipes import CONFIGS
+from recipes.options_help import options_help
 from recipes.training import replay, train
-from utils.config.base import DEFAULT_DETECTOR, BaseConfig
-from utils.config.describe import describe
+from utils.config.base import BaseConfig
 from utils.config.loading import load
 from utils.system.cli import ROOT, run_main
 from utils.system.console import tolerant_output
@@ -34,8 +34,7 @@ def parse_arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         description=__doc__,
         formatter_class=argparse.RawDescriptionHelpFormatter,
-        epilog="options (key=value, with or without the section):\n"
-        + describe(CONFIGS[DEFAULT_DETECTOR]),
+        epilog=options_help(),
     )
     parser.add_argument(
         "--config",

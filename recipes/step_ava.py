@@ -28,9 +28,16 @@ from utils.structures import ClipBatch
 def build_model(config: Config, say: Say) -> StepDetector:
     """Return the detector with the weights that its training starts from."""
     train = config.train
-    return build_for_training(
+    detector = build_for_training(
         config.model, train.kinetics, train.init, train.checkpoint_backbone, say
     )
+    rate = detector.backbone.input_spec.frame_rate
+    if rate not in (0, config.data.fps):
+        say(
+            f"note: {config.model.backbone} is meant for {rate} frames a second, data.fps is "
+            f"{config.data.fps}"
+        )
+    return detector
 
 
 def build_training_pass(config: Config, detector: StepDetector) -> nn.Module:

@@ -6,6 +6,7 @@ import dataclasses
 from collections import OrderedDict
 from collections.abc import Mapping
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -22,8 +23,9 @@ from models.step.criterion import StepCriterion
 from models.step.heads import ContextBranch, TwoBranchHead
 from models.step.inference import prepare_for_inference
 from models.step.training import DetectionPass
+from recipes import step_ava
 from tests.helpers import clip_batch, random_boxes, random_targets, tiny_model
-from utils.config.step import DataConfig, ModelConfig, load_config
+from utils.config.step import Config, DataConfig, ModelConfig, load_config
 
 FLOW = PixelScaling.of((128.0,))
 
@@ -193,3 +195,17 @@ def test_a_backbone_without_public_weights_says_so() -> None:
     with pytest.raises(ValueError, match="starts an I3D backbone, this one is a Flow3D"):
         Flow3D().read_pretrained(content, Path("weights.pth"))
     assert I3D.input_spec.pixels == UNIT_RANGE
+
+
+def test_training_at_another_frame_rate_than_the_backbones_is_said(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    config = Config()
+    detector = SimpleNamespace(backbone=SimpleNamespace(input_spec=I3D.input_spec))
+    monkeypatch.setattr(step_ava, "build_for_training", lambda *_: detector)
+    said: list[str] = []
+    step_ava.build_model(config, said.append)
+    assert said == []
+    config.data.fps = 25
+    step_ava.build_model(config, said.append)
+    assert said == ["note: i3d is meant for 12 frames a second, data.fps is 25"]

@@ -19,7 +19,7 @@ from data.datasets.ava import (
 from data.datasets.ava_annotations import read_exclusions
 from utils.config.step import DataConfig
 from utils.formats.labels import read_label_map
-from utils.geometry.grid import read_proposals
+from utils.geometry.grid import is_grid, read_proposals
 from utils.structures import ClipKey, ClipSpec
 
 LABEL_MAP, EXCLUSIONS, SPLITS = "label map", "excluded timestamps", "splits"
@@ -93,7 +93,7 @@ def check_dataset(
     _choose_val_keys(val, root, data, problems)
     _check_shared(train, val, problems)
     _check_classes(train, val, classes, problems)
-    if not data.proposals.isdigit():
+    if not is_grid(data.proposals):
         problems.attempt(PROPOSALS, read_proposals, root / data.proposals, data.proposal_threshold)
     checked = CheckedDataset(root, root / data.frames, clips.window_frames, classes, splits)
     keys = val.keys | train.keys  # an annotation's line says more than that a second is tested

@@ -22,7 +22,7 @@ from data.transforms import View, cover, render
 from data.windows import SecondFolders, read_images
 from utils.config.step import DataConfig
 from utils.formats.labels import read_label_map
-from utils.geometry.grid import grid_proposals, read_proposals
+from utils.geometry.grid import grid_proposals, is_grid, read_proposals
 from utils.structures import (
     ClipBatch,
     ClipKey,
@@ -304,6 +304,6 @@ def _load_proposals(
     proposals: str, threshold: float, root: Path
 ) -> np.ndarray | dict[ClipKey, np.ndarray]:
     """A grid, where `proposals` is a number; else the boxes of that file."""
-    if proposals.isdigit():
+    if is_grid(proposals):
         return grid_proposals(proposals).numpy()
     return read_proposals(root / proposals, threshold)

@@ -114,6 +114,14 @@ def kind_of(kinds: Mapping[str, type[C]], name: object, where: str | Path) -> ty
     return kinds[name]
 
 
+def detector_of(kinds: Mapping[str, type[C]], path: Path) -> type[C]:
+    """Return the class of settings of the detector that the file `path` is for.
+
+    Raises `ValueError` naming the file for one that cannot be read, or an unknown detector.
+    """
+    return _pick(kinds, read_files(new_place(path)), None)
+
+
 def read_files(path: Path) -> list[ConfigFile]:
     """Return the file `path` and those that it is based on, the first base first.
 
