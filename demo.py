@@ -95,15 +95,15 @@ def main() -> None:
     arguments = parse_arguments()
     checkpoint = arguments.checkpoint or default_checkpoint()
     options = DemoOptions(
-        checkpoint,
-        arguments.output or default_output(checkpoint, "demo"),
-        [*arguments.videos, *arguments.input],
-        arguments.source_fps,
-        arguments.stride,
-        arguments.step_limit,
-        arguments.conf_thresh,
-        arguments.global_thresh,
-        arguments.device,
+        checkpoint=checkpoint,
+        output=arguments.output or default_output(checkpoint, "demo"),
+        inputs=[*arguments.videos, *arguments.input],
+        source_fps=arguments.source_fps,
+        stride=arguments.stride,
+        step_limit=arguments.step_limit,
+        score_threshold=arguments.conf_thresh,
+        merge_threshold=arguments.global_thresh,
+        device=arguments.device,
     )
     if not run_demo(options):
         sys.exit(1)

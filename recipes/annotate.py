@@ -117,13 +117,13 @@ class _Annotation:
     def _stream(self, stride: int | Sequence[Fraction]) -> VideoStream:
         wanted = self.annotator
         return VideoStream(
-            self.source,
-            wanted.window_frames,
-            wanted.fps,
-            stride,
-            wanted.image_size,
-            wanted.batch_size,
-            self.step_limit,
+            source=self.source,
+            length=wanted.window_frames,
+            fps=wanted.fps,
+            stride=stride,
+            image_size=wanted.image_size,
+            batch_size=wanted.batch_size,
+            step_limit=self.step_limit,
         )
 
     def _detect(self, windows: list[Window]) -> list[KeyFrame]:

@@ -57,7 +57,13 @@ class FolderOfResults:
         with staged_results(path, "demo") as folder:
             stop.at_once = True
             video, times, note = annotate_video(
-                self.annotator, name, source, stride, names, folder / drawn, self.step_limit
+                annotator=self.annotator,
+                name=name,
+                source=source,
+                stride=stride,
+                names=names,
+                path=folder / drawn,
+                step_limit=self.step_limit,
             )
             stop.at_once = False  # what is detected is to be written
             if video.partial and is_whole(path / f"{name}.json"):

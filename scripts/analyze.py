@@ -121,13 +121,15 @@ def find_inputs(arguments: argparse.Namespace) -> Inputs:
         raise ValueError(f"protocol {protocol.name} has no exclusions, but some were given")
     exclusions = arguments.exclusions or _as_path(known.get("exclusions"))
     return Inputs(
-        detections,
-        _required(arguments.groundtruth, known.get("groundtruth"), folder, "-g GROUNDTRUTH"),
-        _required(arguments.labelmap, known.get("label_map"), folder, "-l LABELMAP"),
-        exclusions if protocol.exclusions else None,
-        protocol.name,
-        overlaps,
-        arguments.output or (folder or results[0].parent) / "analysis",
+        detections=detections,
+        groundtruth=_required(
+            arguments.groundtruth, known.get("groundtruth"), folder, "-g GROUNDTRUTH"
+        ),
+        label_map=_required(arguments.labelmap, known.get("label_map"), folder, "-l LABELMAP"),
+        exclusions=exclusions if protocol.exclusions else None,
+        protocol=protocol.name,
+        overlaps=overlaps,
+        output=arguments.output or (folder or results[0].parent) / "analysis",
     )
 
 
@@ -146,10 +148,10 @@ def run(inputs: Inputs, iou_threshold: float) -> list[StepAnalysis]:
                 truth,
                 read_boxes(path),
                 label_map,
-                exclusions,
-                inputs.protocol,
-                iou_threshold,
-                with_ids,
+                exclusions=exclusions,
+                protocol=inputs.protocol,
+                iou_threshold=iou_threshold,
+                with_ids=with_ids,
             )
         )
         print(f"{steps[-1].name}: {path}, mAP {100 * steps[-1].mean_ap:.2f} %", flush=True)

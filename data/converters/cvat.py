@@ -102,7 +102,16 @@ class _Reader:
         labels = self._labels(shape, track.get(LABEL, ""))
         person = self._person(track, video)
         kind = next(iter(named([track.get(LABEL, "")])), None)
-        mark = Mark(where, video, time, _box(shape, size, where), size, labels, person, kind)
+        mark = Mark(
+            where=where,
+            video=video,
+            time=time,
+            box=_box(shape, size, where),
+            size=size,
+            labels=labels,
+            person=person,
+            kind=kind,
+        )
         self.reading.marks.append(mark)
 
     def _task_of(self, track: Element) -> Task:

@@ -78,13 +78,13 @@ def read_meta(meta: Element, where: str, fallback: str) -> Meta:
         size = head.find("original_size")
         size = beside.find("original_size") if size is None else size
         tasks[number] = Task(
-            number,
-            source or _text(head, "name") or fallback,
-            None if size is None else _size(size, at),
-            _frames(head, at),
-            shifts.get(number, 0),
-            len(heads) == 1,
-            bool(source),
+            number=number,
+            source=source or _text(head, "name") or fallback,
+            size=None if size is None else _size(size, at),
+            frames=_frames(head, at),
+            shift=shifts.get(number, 0),
+            alone=len(heads) == 1,
+            has_source=bool(source),
         )
     return Meta(tasks, _inputs(meta))
 

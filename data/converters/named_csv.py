@@ -111,4 +111,12 @@ def _mark(
     person = clean_name(row.get(PERSON, "")) or None
     whole = WHOLE.fullmatch(person or "")
     person = whole[1] if whole else person
-    return Mark(where, video, time, (x1, y1, x2, y2), size, named([row["label"]]), person)
+    return Mark(
+        where=where,
+        video=video,
+        time=time,
+        box=(x1, y1, x2, y2),
+        size=size,
+        labels=named([row["label"]]),
+        person=person,
+    )

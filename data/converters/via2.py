@@ -117,7 +117,15 @@ class _Reader:
         size = self._media.frame_size(video, where, name)
         person = person_of(texts.get(self._choice.person, []), where)
         self.reading.marks.append(
-            Mark(where, video, time, _corners(shape, where), size, labels, person)
+            Mark(
+                where=where,
+                video=video,
+                time=time,
+                box=_corners(shape, where),
+                size=size,
+                labels=labels,
+                person=person,
+            )
         )
 
 

@@ -227,7 +227,15 @@ def _mark(
             labels += texts
     size = media.frame_size(video, where, picture)
     box = _corners(region.shape, where)
-    return Mark(where, video, time, box, size, named(labels), person_of(persons, where))
+    return Mark(
+        where=where,
+        video=video,
+        time=time,
+        box=box,
+        size=size,
+        labels=named(labels),
+        person=person_of(persons, where),
+    )
 
 
 def _texts(attribute: Attribute, value: Value, where: str) -> list[str]:

@@ -100,15 +100,15 @@ def usable_video(listed: ListedVideo) -> SegmentVideo:
     rows = rows[_inside(rows[:, 3:], listed.frames)]
     spans = rows[:, 3:].astype(np.int64)
     return SegmentVideo(
-        listed.video,
-        listed.frames,
-        np.minimum(truth[:, 1:], listed.frames),
-        truth[:, 0],
-        np.minimum(spans, listed.frames),
-        rows[:, 0].astype(np.int64),
-        rows[:, 1],
-        rows[:, 2],
-        (spans[:, 1] - spans[:, 0]) / listed.frames,
+        video=listed.video,
+        frames=listed.frames,
+        truth=np.minimum(truth[:, 1:], listed.frames),
+        truth_labels=truth[:, 0],
+        spans=np.minimum(spans, listed.frames),
+        labels=rows[:, 0].astype(np.int64),
+        best_iou=rows[:, 1],
+        overlap=rows[:, 2],
+        coverage=(spans[:, 1] - spans[:, 0]) / listed.frames,
     )
 
 

@@ -174,14 +174,14 @@ def extract_flow_whole(job: Job, settings: FlowSettings) -> NumberedRecord:
             tell_progress()
         _replace_motionless(folder, variances, settings.storage)
         record = NumberedRecord(
-            FLOW,
-            job.source.name,
-            size_of(job.source),
-            count,
-            shape[1],
-            shape[2],
-            method.name,
-            dict(asdict(settings)),
+            kind=FLOW,
+            source=job.source.name,
+            bytes=size_of(job.source),
+            files=count,
+            height=shape[1],
+            width=shape[2],
+            made_by=method.name,
+            settings=dict(asdict(settings)),
         )
         write_numbered_record(record, folder)
     return record

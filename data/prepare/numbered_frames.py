@@ -67,14 +67,14 @@ def extract_frames_whole(job: Job, settings: FrameSettings) -> NumberedRecord:
             (folder / f"{number:05d}.jpg").write_bytes(jpeg.tobytes())
             tell_progress()
         record = NumberedRecord(
-            FRAMES,
-            job.source.name,
-            size_of(job.source),
-            number,
-            shape[0],
-            shape[1],
-            decoder_version(),
-            dict(asdict(settings)),
+            kind=FRAMES,
+            source=job.source.name,
+            bytes=size_of(job.source),
+            files=number,
+            height=shape[0],
+            width=shape[1],
+            made_by=decoder_version(),
+            settings=dict(asdict(settings)),
         )
         write_numbered_record(record, folder)
     return record

@@ -56,7 +56,15 @@ def write_timed(
     partial = path.with_name(f".{uuid4().hex}.partial{path.suffix}")  # its own may be too long
     try:
         with av.open(f"file:{partial}", "w") as container:
-            writer = _Writer(container, clock, rate, pixel_aspect, sound, path, threads)
+            writer = _Writer(
+                container=container,
+                clock=clock,
+                rate=rate,
+                pixel_aspect=pixel_aspect,
+                sound=sound,
+                path=path,
+                threads=threads,
+            )
             for frame in frames:
                 writer.add(frame)
             writer.finish()

@@ -27,9 +27,33 @@ class Protocol:
 
 PROTOCOLS = {
     # ACT's, which STEP and MOC follow: the default.
-    "act": Protocol("act", 1.0, False, False, False, True, 1),
+    "act": Protocol(
+        name="act",
+        pad=1.0,
+        strict=False,
+        interpolated=False,
+        annotated_frames_only=False,
+        remaining=True,
+        least_common_frames=1,
+    ),
     # The MATLAB evaluation of ROAD: VOC's AP, overlaps strictly above, more than one common frame.
-    "road": Protocol("road", 0.0, True, True, False, True, 2),
+    "road": Protocol(
+        name="road",
+        pad=0.0,
+        strict=True,
+        interpolated=True,
+        annotated_frames_only=False,
+        remaining=True,
+        least_common_frames=2,
+    ),
     # YOWO and its descendants: annotated frames only, hence higher numbers.
-    "yowo": Protocol("yowo", 1.0, False, True, True, False, 1),
+    "yowo": Protocol(
+        name="yowo",
+        pad=1.0,
+        strict=False,
+        interpolated=True,
+        annotated_frames_only=True,
+        remaining=False,
+        least_common_frames=1,
+    ),
 }

@@ -107,7 +107,15 @@ def _rows(path: str | Path, columns: Sequence[str]) -> Iterator[_Row]:
             raise ValueError(f"{where}: frame must be a whole number from 1 on, got {frame:g}")
         score = _number(cells[at["score"]], "score", where) if "score" in at else 1.0
         tube = cells[at["tube"]] if "tube" in at else ""
-        yield _Row(cells[at["video"]], tube, cells[at["label"]], int(frame), box, score, where)
+        yield _Row(
+            video=cells[at["video"]],
+            tube=tube,
+            label=cells[at["label"]],
+            frame=int(frame),
+            box=box,
+            score=score,
+            where=where,
+        )
 
 
 def _number(text: str, name: str, where: str) -> float:

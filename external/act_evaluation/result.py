@@ -98,7 +98,15 @@ def evaluate(
         linked = read_tubes(tubes, names, scored=True)
         linked = linked[suppress_tubes(linked, nms_threshold, rules.pad)]
         video, video_class = _video_part(linked, truth, classes, protocol)
-    return Result(protocol, frame_threshold, classes, frame, errors, video, video_class)
+    return Result(
+        protocol=protocol,
+        frame_threshold=frame_threshold,
+        classes=classes,
+        frame=frame,
+        errors=errors,
+        video=video,
+        video_class=video_class,
+    )
 
 
 def _video_part(

@@ -47,7 +47,15 @@ def tube_overlaps(
     cuts = np.searchsorted(ends, np.arange(CHUNK_ROWS, common.sum(), CHUNK_ROWS))
     for start, end in pairwise([0, *cuts.tolist(), len(first)]):
         chunk = slice(start, end)
-        sums[chunk] = _summed(a, first[chunk], b, second[chunk], low[chunk], common[chunk], pad)
+        sums[chunk] = _summed(
+            a=a,
+            first=first[chunk],
+            b=b,
+            second=second[chunk],
+            low=low[chunk],
+            common=common[chunk],
+            pad=pad,
+        )
     mean: Floats = sums / np.maximum(common, 1)
     return mean if spatial_only else mean * (common / (span + 1))
 

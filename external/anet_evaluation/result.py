@@ -118,16 +118,16 @@ def measure(
     means = [known(np.nanmean(row)) for row in ap]
     curve = recall_curve(found, truth)
     return Result(
-        protocol,
-        {f"{t:g}": mean for t, mean in zip(thresholds, means, strict=True)},
-        known(float(np.nanmean(ap))),
-        int((~np.isnan(ap[0])).sum()),
-        _class_results(ap, thresholds, classes, found, truth),
-        len(np.unique(truth.video)) if videos is None else videos,
-        int((~np.isin(np.unique(truth.video), found.video)).sum()),
-        left_out,
-        float(curve.recall[-1]),
-        curve.area,
+        protocol=protocol,
+        mean_ap={f"{t:g}": mean for t, mean in zip(thresholds, means, strict=True)},
+        average=known(float(np.nanmean(ap))),
+        counted=int((~np.isnan(ap[0])).sum()),
+        classes=_class_results(ap, thresholds, classes, found, truth),
+        videos=len(np.unique(truth.video)) if videos is None else videos,
+        without_predictions=int((~np.isin(np.unique(truth.video), found.video)).sum()),
+        left_out=left_out,
+        average_recall=float(curve.recall[-1]),
+        recall_area=curve.area,
     )
 
 

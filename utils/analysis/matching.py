@@ -140,13 +140,13 @@ def _match_class(
     claimed[match[true]] = True
     own_overlap = _best_detection(chosen, rows, annotated, annotated_image)
     return ClassMatches(
-        found.table.score[rows],
-        overlap,
-        match,
-        _kinds(true, overlap, any_overlap, iou_threshold),
-        person,
-        owner,
-        _fates(claimed, own_overlap, reached[owner]),
+        score=found.table.score[rows],
+        overlap=overlap,
+        match=match,
+        kind=_kinds(true, overlap, any_overlap, iou_threshold),
+        person=person,
+        owner=owner,
+        fate=_fates(claimed, own_overlap, reached[owner]),
     )
 
 

@@ -127,27 +127,43 @@ def _kinds_table(step: StepAnalysis, best: bool) -> Table:
     kinds = step.best_kinds if best else step.kinds
     which = "its best detections, as many as it has boxes," if best else "all its detections"
     return _per_class(
-        "errors" if best else "errors_all",
-        f"Errors: what of each class {which} are ({step.name})",
-        step,
-        kinds,
-        KIND_NAMES,
-        "count",
-        kinds.sum(axis=0),
+        name="errors" if best else "errors_all",
+        title=f"Errors: what of each class {which} are ({step.name})",
+        step=step,
+        values=kinds,
+        names=KIND_NAMES,
+        kind="count",
+        total=kinds.sum(axis=0),
     )
 
 
 def _fates_table(step: StepAnalysis) -> Table:
     title = f"Annotated boxes: found, or why not ({step.name})"
     total = step.fates.sum(axis=0)
-    return _per_class("annotated", title, step, step.fates, FATE_NAMES, "count", total)
+    return _per_class(
+        name="annotated",
+        title=title,
+        step=step,
+        values=step.fates,
+        names=FATE_NAMES,
+        kind="count",
+        total=total,
+    )
 
 
 def _gains_table(step: StepAnalysis) -> Table:
     title = f"Points of AP to be gained by mending one kind of error ({step.name})"
     known = step.gains[~np.isnan(step.ap)]
     mean = known.mean(axis=0) if len(known) else np.full(len(GAIN_NAMES), np.nan)
-    return _per_class("gains", title, step, step.gains, GAIN_NAMES, "points", mean)
+    return _per_class(
+        name="gains",
+        title=title,
+        step=step,
+        values=step.gains,
+        names=GAIN_NAMES,
+        kind="points",
+        total=mean,
+    )
 
 
 def _per_class(
