@@ -48,7 +48,7 @@ def parse_arguments() -> argparse.Namespace:
         "--replay",
         type=Path,
         metavar="FILE",
-        help="repeat an iteration whose loss was not finite, from the file that it left behind",
+        help="repeat an iteration whose loss was not finite: the file that training wrote",
     )
     parser.add_argument("overrides", nargs="*", metavar="key=value")
     arguments = parser.parse_args()

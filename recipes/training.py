@@ -167,7 +167,7 @@ def describe_start(
 def replay(path: Path, device: torch.device) -> None:
     """Repeat, as the run computed it, the iteration whose loss was not finite.
 
-    path: the file that the run left behind. Raises `ValueError` naming it for any other.
+    path: the file that the run wrote then. Raises `ValueError` naming it for any other.
     """
     parts, content = read_fault(path)
     checkpoint = LoadedCheckpoint(content, path, DETECTORS)

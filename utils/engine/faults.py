@@ -13,7 +13,7 @@ from utils.engine.interfaces import Batch, Losses
 from utils.formats.checkpoints import read_checkpoint, save_checkpoint
 from utils.formats.schema import Count, check_shape
 
-_WHAT = "a file that a loss that was not finite left behind"
+_WHAT = "a file that training writes when a loss is not finite"
 
 
 class FaultFile(TypedDict):

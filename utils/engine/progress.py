@@ -38,7 +38,7 @@ def summarize_losses(losses: dict[str, float]) -> str:
 class TrainingProgress:
     """A bar over the iterations of a run from `start` on; lines instead where no terminal is.
 
-    Shows the epoch, the losses, the learning rate, clips per second over all `processes`, and the
+    Shows the epoch, the losses, the learning rate, samples per second over all `processes`, and the
     time left until the run's last iteration.
     """
 
@@ -58,13 +58,13 @@ class TrainingProgress:
         self.bar.close()
 
     def _restart(self) -> None:
-        self.clips, self.steps, self.since = 0, 0, time.perf_counter()
+        self.samples, self.steps, self.since = 0, 0, time.perf_counter()
 
-    def advance(self, clips: int) -> None:
-        """One more iteration, with `clips` of this process."""
+    def advance(self, samples: int) -> None:
+        """One more iteration, with `samples` of this process."""
         self.iteration += 1
         self.steps += 1
-        self.clips += clips
+        self.samples += samples
         self.bar.update()
 
     def begin(self, losses: dict[str, float]) -> None:
@@ -76,11 +76,11 @@ class TrainingProgress:
             print(f"{self.title}, {text}", flush=True)
 
     def report(self, losses: dict[str, float], rate: float) -> float:
-        """Show losses and learning rate; clips per second of all processes since the last time."""
+        """Show losses, rate, and samples per second of all processes since the last time."""
         seconds = max(time.perf_counter() - self.since, 1e-9)
-        speed = self.clips * self.processes / seconds
+        speed = self.samples * self.processes / seconds
         left = format_duration((self.iterations - self.iteration) * seconds / max(self.steps, 1))
-        text = f"{summarize_losses(losses)}, lr {rate:.1e}, {speed:.1f} clips/s, {left} left"
+        text = f"{summarize_losses(losses)}, lr {rate:.1e}, {speed:.1f} samples/s, {left} left"
         if not self.bar.disable:
             self.bar.set_postfix_str(text)
         elif is_main():

@@ -146,7 +146,7 @@ class RunFolder:
     def log_training(
         self, epoch: int, iteration: int, losses: dict[str, float], rate: float, speed: float
     ) -> None:
-        """Losses by name, the learning rate, and the speed in clips per second."""
+        """Losses by name, the learning rate, and the speed in samples per second."""
         if not is_main():
             return
         values = {f"loss/{name}": value for name, value in losses.items()}
