@@ -15,6 +15,7 @@ from av.container import OutputContainer
 from av.packet import Packet
 from av.video.stream import VideoStream
 
+from data.video.codecs import encoder
 from data.video.file import TimedFrame
 from data.video.sound import Sound
 from data.windows import as_rate
@@ -137,7 +138,7 @@ class _Writer:
             self.sound.write(self.container, None if self.sound.whole else end)
 
     def _begin(self, image: np.ndarray) -> None:
-        codec = "libx264" if "libx264" in av.codecs_available else "mpeg4"
+        codec = encoder()
         self.shape = height, width, _ = image.shape
         stream = cast(VideoStream, self.container.add_stream(codec, rate=self.rate))
         stream.height, stream.width = height + height % 2, width + width % 2
