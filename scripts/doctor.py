@@ -17,7 +17,7 @@ from pathlib import Path
 import torch
 
 from recipes.inventory import checkpoints, codecs, datasets, problems
-from utils.ops.selftest import SelfTest, run_self_tests
+from utils.ops import SelfTest, run_self_tests
 from utils.system.cli import ROOT, run_main
 from utils.system.machine import Finding, operators, processors, space, versions
 from utils.system.outputs import write_whole

@@ -6,5 +6,6 @@ operators and warns once, when it is imported.
 
 from utils.ops.nms import nms, nms_classes
 from utils.ops.roi import roi_align, roi_pool
+from utils.ops.selftest import SelfTest, run_self_tests
 
-__all__ = ["nms", "nms_classes", "roi_align", "roi_pool"]
+__all__ = ["SelfTest", "nms", "nms_classes", "roi_align", "roi_pool", "run_self_tests"]

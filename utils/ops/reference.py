@@ -1,7 +1,7 @@
 """The operators in plain PyTorch, one box at a time: slow, short, and what the tests compare with.
 
-Arguments and results as in `utils.ops`; gradients come from autograd. Nothing calls these at run
-time.
+Arguments and results as in `utils.ops`; gradients come from autograd. At run time only
+the self-tests call these.
 """
 
 import torch

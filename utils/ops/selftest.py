@@ -8,7 +8,9 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from utils.ops import nms, nms_classes, reference, roi_align, roi_pool
+from utils.ops import reference
+from utils.ops.nms import nms, nms_classes
+from utils.ops.roi import roi_align, roi_pool
 
 TOLERANCE = 1e-4
 """Largest difference that rounding explains, for float32 values and gradients near 1."""
