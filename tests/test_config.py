@@ -97,7 +97,10 @@ ABSURD = [
     ("steps=!!python/name:os.system", "not a valid value for int"),
     ("output=a\nb", "train.output: expected text without control characters, got 'a\\nb'"),
     ("output=" + "a" * 10**5, "train.output: expected at most 4096 characters"),
-    ("proposals=map.pbtxt", "data.proposals: expected a grid of 11, 34, 59, 84, 109 boxes, or a"),
+    (
+        "proposals=map.pbtxt",
+        "data.proposals: expected a grid of 1, 11, 34, 59, 84, 109 boxes, or",
+    ),
     ("proposals=²", "data.proposals: expected a grid of"),
     ("fc_dim=4096 pool_size=32", "expected int, got '4096 pool_size=32'"),
     ("lr=0.1", "unknown option lr; there are three learning rates: train.det_lr of layers that"),

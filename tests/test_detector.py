@@ -132,14 +132,14 @@ def test_context_is_what_the_classifier_hears_of_the_scene():
 
 def test_max_pooling_of_rois_is_another_way():
     align, pool = tiny_detector(), tiny_detector(pool_mode="pool")
-    assert pool.pool_mode == "pool"
+    assert pool.pool.mode == "pool"
     assert not torch.equal(detect(align)[0].scores, detect(pool)[0].scores)
 
 
 def test_outputs_read_by_attribute_and_by_name():
     output = detect(tiny_detector())[0]
     assert output["scores"] is output.scores
-    assert list(output) == ["scores", "tubes", "before", "after", "boxes"]
+    assert list(output) == ["scores", "tubes", "before", "after", "boxes", "class_tubes"]
     with pytest.raises(KeyError, match="scores, tubes, before, after, boxes"):
         output["score"]
 

@@ -165,6 +165,8 @@ class StepOutput:
     before, after: `[N, T, 4]` anticipated boxes of the clip before and after, or `None` where the
         step's head does not anticipate.
     boxes: `[N, 4]`, the tube's box on the key frame: the middle feature step of the middle chunk.
+    class_tubes: `[N, T, K, 4]`, the boxes of every class on the clip's own T feature steps, or
+        `None` where all classes have the same; `tubes` are then those of the best class.
 
     Fields are read as attributes or by name: `output.boxes` is `output["boxes"]`.
     """
@@ -174,6 +176,7 @@ class StepOutput:
     before: Tensor | None
     after: Tensor | None
     boxes: Tensor
+    class_tubes: Tensor | None = None
 
     def __getitem__(self, name: str) -> Tensor | None:
         if name not in self.keys():

@@ -77,11 +77,8 @@ class InputSpec:
     side: of the square images that the network was trained on [pixels]; 0: any.
     frame_rate: frames a second that the network is meant to see; 0: any.
 
-    Two examples that are not in this folder. VGG16 on stacks of five flow maps (the paper's UCF101
-    model): `InputSpec(channels=10, temporal_stride=1, spatial_stride=16, pixels=FLOW)`, where
-    `FLOW = PixelScaling.of((128.0,))`; each of the F frames is such a stack. BN-Inception as a
-    backbone for single images: `InputSpec(spatial_stride=32, layout="images", side=224, ...)`.
-    A network whose input is chosen when it is built sets `input_spec` in its constructor.
+    A network whose input is chosen when it is built sets `input_spec` in its constructor
+    (`models/backbones/vgg16.py`).
     """
 
     channels: int = 3
@@ -129,12 +126,15 @@ class Backbone(nn.Sequential):
 
     def forward(self, x: Tensor) -> Tensor:
         """Run the stages one after the other: `[B, C, F, H, W]` to `[B, D, T, h, w]`."""
-        frames, images = x.shape[2], self.input_spec.layout == "images"
-        if images:
-            x = fold_steps(x)  # [B * F, C, H, W]
+        if self.input_spec.layout == "clips":
+            return self.run_stages(x)
+        return unfold_steps(self.run_stages(fold_steps(x)), x.shape[2])
+
+    def run_stages(self, x: Tensor) -> Tensor:
+        """Run the stages on `x` as the layout wants it; images `[n, C, H, W]` or clips."""
         for stage in self:
             x = recomputed(stage, x) if self.recompute and torch.is_grad_enabled() else stage(x)
-        return unfold_steps(x, frames) if images else x
+        return x
 
     def make_tail(self) -> nn.Module:
         """A new copy of the layers that heads and context run after pooling.

@@ -188,7 +188,7 @@ def load_kinetics(detector: StepDetector, path: str | Path) -> set[str]:
     state = detector.backbone.read_pretrained(read_checkpoint(path), path)
     tails: list[nn.Module] = [head.get_submodule("tail") for head in detector.heads]
     if detector.context is not None:
-        tails.append(detector.context.tail)
+        tails.append(detector.context.get_submodule("tail"))
     for part in (detector.backbone, *tails):
         expected = set(part.state_dict())
         load_state(part, {k: v for k, v in state.items() if k in expected}, path)

@@ -1,12 +1,15 @@
-"""STEP's progressive loop: Algorithm 1 of the paper is `StepDetector.forward`.
+"""STEP's progressive loop: Algorithm 1 of the paper is `StepDetector.run_steps`.
 
     features <- backbone(window)                      `extract`, once
     tubes    <- coarse proposals, replicated over T   34 boxes, the same for every clip
-    for step = 1..S:
+    for step = 1..S:                                  `run_steps`
         tubes <- the regressed tubes, a clip longer   `next_tubes` (Eq. 1); extended where the
                  to either side if due, made valid    temporal schedule `chunks` grows (Eq. 4, 5)
         classify and regress them                     `run_head` (`heads.py`), `decode`
     the last step's output is the detection
+
+The loop is the same for AVA and UCF101. What differs is passed in: the context, the heads, and what
+makes probabilities and boxes of a head's numbers (`outcome.py`).
 
 The schedule is an entry of `SCHEDULES` (`utils/geometry/tubes.py`), chosen by `model.schedule`. The
 facts that the code relies on: docs/method.md, "Tubes and steps".
@@ -18,15 +21,17 @@ Tw of the window, P side of the pooled grid, K classes.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Sequence
 
 import torch
 from torch import Tensor, nn
 
 from models.backbones.base import Backbone
-from models.layers import fold_steps, unfold_steps
-from models.step.heads import ContextBranch, HeadOutput, TwoBranchHead
-from utils.geometry.boxes import decode_boxes, make_valid
+from models.step.features import ClipFeatures, Features
+from models.step.heads import Head, HeadOutput
+from models.step.outcome import Activation, Regression, several_labels, shared_boxes
+from models.step.pooling import TubePooling
+from utils.geometry.boxes import make_valid
 from utils.geometry.tubes import (
     center_steps,
     extend_tubes,
@@ -35,25 +40,7 @@ from utils.geometry.tubes import (
     last_chunk,
     replicate_boxes,
 )
-from utils.ops import roi_align, roi_pool
 from utils.structures import ClipSpec, StepOutput
-
-
-@dataclass
-class Features:
-    """The features of a batch of windows, with the size of the images that boxes refer to.
-
-    maps: `[B, D, Tw, h, w]`. context: `[B, E, Tw]` or `None`. height, width: of the images.
-    """
-
-    maps: Tensor
-    context: Tensor | None
-    height: int
-    width: int
-
-    def detach(self) -> Features:
-        context = None if self.context is None else self.context.detach()
-        return Features(self.maps.detach(), context, self.height, self.width)
 
 
 class StepDetector(nn.Module):
@@ -61,18 +48,21 @@ class StepDetector(nn.Module):
 
     chunks: the temporal schedule, for each step the clips that its tubes span. clip_steps: T.
     extension: how tubes grow, see `extend_tubes`. pool_mode: "align" or "pool". pool_size: P.
+    activation, regression: what turns a head's raw numbers into probabilities and boxes.
     """
 
     def __init__(
         self,
         backbone: Backbone,
-        context: ContextBranch | None,
-        heads: list[TwoBranchHead],
+        context: nn.Module | None,
+        heads: Sequence[Head],
         chunks: tuple[int, ...],
         clip_steps: int = 3,
         extension: str = "predict",
         pool_mode: str = "align",
         pool_size: int = 7,
+        activation: Activation = several_labels,
+        regression: Regression = shared_boxes,
     ):
         super().__init__()
         assert len(heads) == len(chunks), f"{len(heads)} heads for {len(chunks)} steps"
@@ -82,8 +72,8 @@ class StepDetector(nn.Module):
         self.chunks = chunks
         self.clip_steps = clip_steps
         self.extension = extension
-        self.pool_mode = pool_mode
-        self.pool_size = pool_size
+        self.activation, self.regression = activation, regression
+        self.pool = TubePooling(pool_mode, pool_size, backbone.input_spec.spatial_stride)
         # See `models.step.inference`.
         self.memory_format = torch.contiguous_format
         self.key_frame_only = False
@@ -108,27 +98,43 @@ class StepDetector(nn.Module):
         regressed: only what is handed to the next step is clipped.
         """
         self._check_input(images, proposals)
-        features = self.extract(images)
+        return self.run_steps(self.extract(images), proposals)
+
+    def run_steps(self, features: Features, proposals: list[Tensor]) -> list[StepOutput]:
+        """Algorithm 1 on the features of B windows; `forward` has arguments and result."""
         clip_index = index_clips(proposals)
-        tubes = replicate_boxes(torch.cat(proposals).float(), self.clip_steps)  # [N, T, 4]
+        tubes = self.first_tubes(proposals)  # [N, T, 4]
         outputs: list[StepOutput] = []
         for step in range(len(self.heads)):
             if step > 0:
                 tubes = self.next_tubes(step, outputs[-1], features)  # [N, T', 4]
-            head_output = self.run_head(step, features, tubes, clip_index)
-            outputs.append(self.decode(head_output, tubes))
+            outputs.append(self.run_step(step, features, tubes, clip_index))
         return outputs
+
+    def first_tubes(self, proposals: list[Tensor]) -> Tensor:
+        """The tubes `[N, T', 4]` of the first step: all clips' proposals, replicated over time."""
+        boxes = torch.cat(proposals).float()
+        return replicate_boxes(boxes, self.chunks[0] * self.clip_steps)
+
+    def run_step(
+        self, step: int, features: Features, tubes: Tensor, clip_index: Tensor
+    ) -> StepOutput:
+        """Classify and regress `tubes` `[N, T', 4]` of clips `clip_index` `[N]` at `step`."""
+        return self.decode(self.run_head(step, features, tubes, clip_index), tubes)
 
     def extract(self, images: Tensor) -> Features:
         """Run backbone and context once over `images` `[B, F, C, H, W]`, uint8 or scaled."""
         images = self.backbone.input_spec.normalize(images)
         clips = images.transpose(1, 2)  # [B, C, F, H, W]
+        maps = self.backbone(clips.contiguous(memory_format=self.layout(images)))
+        context = None if self.context is None else self.context(maps)  # [B, E, Tw]
+        return ClipFeatures(maps, context, images.shape[-2], images.shape[-1])
+
+    def layout(self, images: Tensor) -> torch.memory_format:
+        """The memory format in which the backbone is to be run on `images`."""
         # Training on a CPU is a quarter faster channels-last (docs/performance.md).
         trains_on_cpu = self.training and images.device.type == "cpu"
-        layout = torch.channels_last_3d if trains_on_cpu else self.memory_format
-        maps = self.backbone(clips.contiguous(memory_format=layout))  # [B, D, Tw, h, w]
-        context = None if self.context is None else self.context(maps)
-        return Features(maps, context, images.shape[-2], images.shape[-1])
+        return torch.channels_last_3d if trains_on_cpu else self.memory_format
 
     def next_tubes(self, step: int, previous: StepOutput, features: Features) -> Tensor:
         """The tubes `[N, T', 4]` that `step` starts from (Eq. 1): extended if due, then made valid.
@@ -149,33 +155,17 @@ class StepDetector(nn.Module):
     ) -> HeadOutput:
         """Pool `tubes` `[N, T', 4]` of clips `clip_index` `[N]` and run the head of `step`."""
         length = tubes.shape[1]
-        maps = center_steps(features.maps, length, dim=2)  # [B, D, T', h, w]
-        pooled = self.pool(maps, tubes, clip_index)  # [N, D, T', P, P]
-        context = features.context
-        if context is not None:
-            context = center_steps(context, length, dim=2)[clip_index]  # [N, E, T']
-        key = None
+        maps, rows = features.center_maps(length)  # [X, D, h, w], [B, T']
+        pooled = self.pool(maps, rows[clip_index], tubes)  # [N, D, T', P, P]
+        only = None
         if self.key_frame_only and step == len(self.heads) - 1:
-            key = key_box_index(length, self.clip_steps)
-        return self.heads[step](pooled, context, key)
+            only = self.reported(length)
+        return self.heads[step](pooled, features.center_context(length), clip_index, only)
 
-    def pool(self, maps: Tensor, tubes: Tensor, clip_index: Tensor) -> Tensor:
-        """Pool each tube's box in feature step k from map k.
-
-        maps `[B, D, T', h, w]`, tubes `[N, T', 4]`, clip_index `[N]` give `[N, D, T', P, P]`.
-        """
-        steps = maps.shape[2]
-        index = clip_index[:, None] * steps + torch.arange(steps, device=tubes.device)  # [N, T']
-        boxes = torch.cat([index[..., None].to(tubes.dtype), tubes], dim=2)  # [N, T', 5]
-        boxes = boxes.flatten(0, 1)  # [N * T', 5]
-        scale = 1.0 / self.backbone.input_spec.spatial_stride
-        size = (self.pool_size, self.pool_size)
-        if self.pool_mode == "align":
-            # Adaptive sampling and the legacy alignment: what released weights were trained with.
-            pooled = roi_align(fold_steps(maps), boxes, size, scale, 0, False)
-        else:
-            pooled = roi_pool(fold_steps(maps), boxes, size, scale)
-        return unfold_steps(pooled, steps)  # [N, D, T', P, P]
+    def reported(self, length: int) -> slice:
+        """The feature steps that a result is about, of a tube of `length`: the key frame's."""
+        key = key_box_index(length, self.clip_steps)
+        return slice(key, key + 1)
 
     def decode(self, head: HeadOutput, tubes: Tensor) -> StepOutput:
         """Turn a head's output into probabilities and boxes, decoded frame by frame.
@@ -184,13 +174,20 @@ class StepDetector(nn.Module):
         A head without a local branch leaves the tubes where they are.
         """
         t, key = self.clip_steps, key_box_index(tubes.shape[1], self.clip_steps)
-        first, last = first_chunk(tubes, t), last_chunk(tubes, t)  # [N, T, 4]
-        if head.deltas is not None and head.deltas.shape[1] < tubes.shape[1]:
-            tubes, key = tubes[:, key : key + 1], 0  # only the key box was regressed: [N, 1, 4]
-        decoded = tubes if head.deltas is None else decode_boxes(head.deltas, tubes)
-        before = None if head.before is None else decode_boxes(head.before, first)
-        after = None if head.after is None else decode_boxes(head.after, last)
-        return StepOutput(head.logits.float().sigmoid(), decoded, before, after, decoded[:, key])
+        scores = self.activation(head.logits)  # [N, K]
+        ends = (head.before, first_chunk(tubes, t)), (head.after, last_chunk(tubes, t))
+        before, after = (
+            None if deltas is None else self.regression(deltas, chunk, scores)[0]  # [N, T, 4]
+            for deltas, chunk in ends
+        )
+        if head.deltas is None:
+            return StepOutput(scores, tubes, before, after, tubes[:, key])
+        if head.deltas.shape[1] < tubes.shape[1]:  # only some of the boxes were regressed
+            part = self.reported(tubes.shape[1])
+            tubes, key = tubes[:, part], key - part.start
+        decoded, every = self.regression(head.deltas, tubes, scores)  # [N, T', 4], [N, T', K, 4]
+        every = None if every is None else center_steps(every, t)  # [N, T, K, 4]
+        return StepOutput(scores, decoded, before, after, decoded[:, key], every)
 
     def _check_input(self, images: Tensor, proposals: list[Tensor]) -> None:
         """Refuse what would fail deep inside with a message about something else."""

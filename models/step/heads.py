@@ -58,10 +58,12 @@ class Bottleneck(nn.Module):
 
 @dataclass
 class HeadOutput:
-    """A head's raw predictions, before sigmoid and decoding.
+    """A head's raw predictions, before probabilities and decoding.
 
-    logits: `[N, K]`. deltas: `[N, T', 4]`, or `None` without a local branch. before, after:
-    `[N, T, 4]` deltas of the neighbouring clips against the first and last chunk, or `None`.
+    logits: `[N, K]`, with a column for the background in front where there is a softmax. deltas:
+    `[N, T', 4]`, `[N, T', K, 4]` where each class has its own, or `None` without a local branch.
+    before, after: `[N, T, ...]` deltas of the neighbouring clips against the first and last chunk,
+    or `None`.
     """
 
     logits: Tensor
@@ -70,7 +72,86 @@ class HeadOutput:
     after: Tensor | None
 
 
-class TwoBranchHead(nn.Module):
+class Head(nn.Module):
+    """What every step's head has: the local branch, which regresses boxes frame by frame.
+
+    clip_steps: T. box_classes: classes that have a regression of their own; 0: all have the same.
+    """
+
+    def __init__(self, clip_steps: int, dropout: float, box_classes: int = 0):
+        super().__init__()
+        self.clip_steps, self.box_classes = clip_steps, box_classes
+        self.dropout = nn.Dropout(dropout)
+        self.has_local = self.anticipates = False
+
+    def add_local_branch(
+        self, in_channels: int, fc_dim: int, local_dim: int, flat_dim: int, anticipate: bool
+    ) -> list[nn.Module]:
+        """Make the local branch, and return its layers, which are new.
+
+        in_channels: D + R. flat_dim: `R * P * P`. anticipate: adds the regressors of the clips
+        before and after (Eq. 5).
+        """
+        self.has_local, self.anticipates = True, anticipate
+        values = 4 * max(self.box_classes, 1)
+        self.local = nn.Sequential(
+            Bottleneck(in_channels, local_dim),
+            Bottleneck(local_dim, local_dim),
+            Bottleneck(local_dim, local_dim),
+        )
+        self.local_reduce = nn.Conv2d(local_dim, fc_dim, 1)
+        self.regressor = nn.Linear(flat_dim, values)
+        layers: list[nn.Module] = [self.local, self.local_reduce, self.regressor]
+        if anticipate:
+            self.regressor_before = nn.Linear(flat_dim, values)
+            self.regressor_after = nn.Linear(flat_dim, values)
+            layers += [self.regressor_before, self.regressor_after]
+        return layers
+
+    def forward(
+        self, pooled: Tensor, context: Tensor | None, clip_index: Tensor, only: slice | None = None
+    ) -> HeadOutput:
+        """Predict from the pooled tubes and their clips' context.
+
+        pooled: `[N, D, T', P, P]`. context: `[B, E, T', ...]` or `None`. clip_index: `[N]`, the
+        clip of each tube. only: regress boxes on these feature steps alone, and anticipate none.
+        """
+        raise NotImplementedError
+
+    def locate(
+        self, pooled: Tensor, reduced: Tensor, only: slice | None
+    ) -> tuple[Tensor | None, Tensor | None, Tensor | None]:
+        """Deltas of every feature step, and of the clips before and after (Eq. 5).
+
+        pooled: `[N, D, T', P, P]`. reduced: `[N, R, T', P, P]`, of the global branch.
+        """
+        if not self.has_local:
+            return None, None, None
+        if only is not None:
+            deltas, _ = self._regress(pooled[:, :, only], reduced[:, :, only])
+            return self._by_class(deltas), None, None
+        deltas, flat = self._regress(pooled, reduced)  # [N, T', 4], [N, T', R * P * P]
+        if not self.anticipates:
+            return self._by_class(deltas), None, None
+        t = self.clip_steps
+        before = deltas[:, :t] + self.regressor_before(flat[:, :t])  # [N, T, 4]
+        after = deltas[:, -t:] + self.regressor_after(flat[:, -t:])  # [N, T, 4]
+        return self._by_class(deltas), self._by_class(before), self._by_class(after)
+
+    def _by_class(self, deltas: Tensor) -> Tensor:
+        """Deltas `[N, T', 4 K]` as `[N, T', K, 4]` where classes have their own."""
+        return deltas.unflatten(2, (self.box_classes, 4)) if self.box_classes else deltas
+
+    def _regress(self, pooled: Tensor, reduced: Tensor) -> tuple[Tensor, Tensor]:
+        """Deltas `[N, T', 4]` of the given feature steps, and the features behind them."""
+        steps = pooled.shape[2]
+        images = fold_steps(torch.cat([pooled, reduced], dim=1))  # [N * T', D + R, P, P]
+        local = self.local_reduce(self.local(images))  # [N * T', R, P, P]
+        flat = flatten_steps(unfold_steps(self.dropout(local), steps))  # [N, T', R * P * P]
+        return self.regressor(flat), flat
+
+
+class TwoBranchHead(Head):
     """One step's head: classifies a tube (global branch) and regresses its boxes (local branch).
 
     tail: of the backbone. context_channels: 0 without the context branch. anticipate: adds the
@@ -92,48 +173,27 @@ class TwoBranchHead(nn.Module):
         local_branch: bool = True,
         anticipate: bool = True,
     ):
-        super().__init__()
-        self.clip_steps = clip_steps
-        self.flat_dim = fc_dim * pool_size**2
-        self.dropout = nn.Dropout(dropout)
+        super().__init__(clip_steps, dropout)
+        flat_dim = fc_dim * pool_size**2
         self.tail = tail
         self.global_reduce = nn.Conv3d(tail_channels, fc_dim, 1)
-        self.classifier = nn.Linear(self.flat_dim + context_channels, num_classes)
+        self.classifier = nn.Linear(flat_dim + context_channels, num_classes)
         new_layers: list[nn.Module] = [self.global_reduce, self.classifier]
-        self.has_local = local_branch
-        self.anticipates = local_branch and anticipate
-        if self.has_local:
-            self.local = nn.Sequential(
-                Bottleneck(in_channels + fc_dim, local_dim),
-                Bottleneck(local_dim, local_dim),
-                Bottleneck(local_dim, local_dim),
-            )
-            self.local_reduce = nn.Conv2d(local_dim, fc_dim, 1)
-            self.regressor = nn.Linear(self.flat_dim, 4)
-            new_layers += [self.local, self.local_reduce, self.regressor]
-        if self.anticipates:
-            self.regressor_before = nn.Linear(self.flat_dim, 4)
-            self.regressor_after = nn.Linear(self.flat_dim, 4)
-            new_layers += [self.regressor_before, self.regressor_after]
+        if local_branch:
+            channels = in_channels + fc_dim
+            new_layers += self.add_local_branch(channels, fc_dim, local_dim, flat_dim, anticipate)
         for layer in new_layers:
             init_new_layers(layer)
 
     def forward(
-        self, pooled: Tensor, context: Tensor | None, only: int | None = None
+        self, pooled: Tensor, context: Tensor | None, clip_index: Tensor, only: slice | None = None
     ) -> HeadOutput:
-        """Predict from `pooled` `[N, D, T', P, P]` and each tube's `context` `[N, E, T']`.
-
-        only: regress boxes on that feature step alone; deltas are then `[N, 1, 4]`.
-        """
+        """As `Head.forward`, with a context of `[B, E, T']`."""
         reduced = self.global_reduce(self.tail(pooled))  # [N, R, T', P, P]
+        if context is not None:
+            context = context[clip_index]  # [N, E, T']
         logits = self._classify(reduced, context)  # [N, K]
-        if not self.has_local:
-            return HeadOutput(logits, None, None, None)
-        if only is None:
-            return HeadOutput(logits, *self._locate(pooled, reduced))
-        here = slice(only, only + 1)
-        deltas, _ = self._regress(pooled[:, :, here], reduced[:, :, here])
-        return HeadOutput(logits, deltas, None, None)
+        return HeadOutput(logits, *self.locate(pooled, reduced, only))
 
     def _classify(self, reduced: Tensor, context: Tensor | None) -> Tensor:
         """Logits `[N, K]`: one linear classifier on every feature step, averaged over time."""
@@ -141,23 +201,3 @@ class TwoBranchHead(nn.Module):
         if context is not None:
             flat = torch.cat([flat, context.transpose(1, 2)], dim=2)  # [N, T', R * P * P + E]
         return self.classifier(self.dropout(flat)).mean(dim=1)  # [N, K]
-
-    def _locate(
-        self, pooled: Tensor, reduced: Tensor
-    ) -> tuple[Tensor, Tensor | None, Tensor | None]:
-        """Deltas of every feature step, and of the clips before and after (Eq. 5)."""
-        deltas, flat = self._regress(pooled, reduced)  # [N, T', 4], [N, T', R * P * P]
-        if not self.anticipates:
-            return deltas, None, None
-        t = self.clip_steps
-        before = deltas[:, :t] + self.regressor_before(flat[:, :t])  # [N, T, 4]
-        after = deltas[:, -t:] + self.regressor_after(flat[:, -t:])  # [N, T, 4]
-        return deltas, before, after
-
-    def _regress(self, pooled: Tensor, reduced: Tensor) -> tuple[Tensor, Tensor]:
-        """Deltas `[N, T', 4]` of the given feature steps, and the features behind them."""
-        steps = pooled.shape[2]
-        images = fold_steps(torch.cat([pooled, reduced], dim=1))  # [N * T', D + R, P, P]
-        local = self.local_reduce(self.local(images))  # [N * T', R, P, P]
-        flat = flatten_steps(unfold_steps(self.dropout(local), steps))  # [N, T', R * P * P]
-        return self.regressor(flat), flat

@@ -96,14 +96,12 @@ class DetectionPass(nn.Module):
         """The candidates of every step; the heads run in eval mode, with dropout off."""
         detector, counts = self.detector, [len(p) for p in proposals]
         clip_index = index_clips(proposals)
-        tubes = replicate_boxes(torch.cat(proposals).float(), detector.clip_steps)  # [M, T, 4]
+        tubes = detector.first_tubes(proposals)  # [M, T, 4]
         candidates = [Candidates(tubes, None, counts)]
         was_training = detector.heads.training
         detector.heads.eval()
         for step in range(1, len(detector.heads)):
-            output = detector.decode(
-                detector.run_head(step - 1, features, tubes, clip_index), tubes
-            )
+            output = detector.run_step(step - 1, features, tubes, clip_index)
             tubes = detector.next_tubes(step, output, features)  # [M, T', 4]
             candidates.append(Candidates(tubes, output.scores, counts))
         detector.heads.train(was_training)

@@ -30,7 +30,14 @@ SCHEDULES: dict[str, tuple[int, ...]] = {
     "temporal": (1, 1, 3, 3),
     "temporal2": (1, 3, 3, 5),
 }
-EXTENSIONS = ("predict", "extrapolate", "mean")
+# The schedules of UCF101: `progressive` extends at every step, as the paper does; `long` takes the
+# whole window from the first step on, and extends nothing (paper, Figure 5).
+TUBE_SCHEDULES: dict[str, tuple[int, ...]] = {
+    "progressive": (1, 3, 5, 7),
+    "spatial": (1, 1, 1, 1),
+    "long": (5, 5, 5, 5),
+}
+EXTENSIONS = ("predict", "extrapolate", "closed", "mean")
 
 
 def replicate_boxes(boxes: Tensor, length: int) -> Tensor:
@@ -48,6 +55,12 @@ def key_box_index(length: int, clip_steps: int) -> int:
     """Position, in a tube of `length` steps, of the middle feature step of the middle chunk."""
     chunks = length // clip_steps
     return (chunks // 2) * clip_steps + clip_steps // 2
+
+
+def key_chunk(length: int, clip_steps: int) -> slice:
+    """The steps of the middle chunk, in a tube of `length` steps."""
+    start = (length - clip_steps) // 2
+    return slice(start, start + clip_steps)
 
 
 def is_extended_after(step: int, chunks: Sequence[int]) -> bool:
@@ -115,6 +128,23 @@ def _next_box(tubes: Tensor, clip_steps: int) -> Tensor:
     return (clip_steps / step * last - 1 / step * earlier)[:, None]
 
 
+def extrapolate_closed(tubes: Tensor, clip_steps: int, height: int, width: int) -> Tensor:
+    """Extend tubes `[N, L, 4]` as Eq. 4 of the paper is written: `[N, L + 2 T, 4]`.
+
+    In closed form from the last T boxes alone, for k = 1..T: `b[L] + k/(T-1) (b[L] - b[L-T+1])`,
+    and likewise backwards from the first T. Then all boxes are clipped to `[0, width - 1] x
+    [0, height - 1]`. It equals the recursive form for k = 1 and for motion along a line. A clip of
+    one feature step has no direction: its box is repeated.
+    """
+    steps = torch.arange(1, clip_steps + 1, device=tubes.device, dtype=tubes.dtype)
+    shares = (steps / max(clip_steps - 1, 1))[None, :, None]  # [1, T, 1]
+    first, last = tubes[:, :1], tubes[:, -1:]  # [N, 1, 4]
+    ahead = last + shares * (last - tubes[:, -clip_steps, None])  # [N, T, 4]
+    behind = first + shares * (first - tubes[:, clip_steps - 1, None])
+    extended = torch.cat([behind.flip(1), tubes, ahead], dim=1)
+    return clip_boxes(extended, height - 1, width - 1)
+
+
 def extend_tubes(
     tubes: Tensor,
     before: Tensor | None,
@@ -127,8 +157,8 @@ def extend_tubes(
     """Extend tubes `[N, L, 4]` by one clip to either side: `[N, L + 2 T, 4]`.
 
     mode: `predict` joins the anticipated tubes `before` and `after` `[N, T, 4]` in time order (the
-    paper's anticipation, Eq. 5), `extrapolate` follows a line (Eq. 4), `mean` puts the tube's mean
-    box before and after it.
+    paper's anticipation, Eq. 5), `extrapolate` and `closed` follow a line (Eq. 4, as the release
+    computes it and as the paper writes it), `mean` puts the tube's mean box before and after it.
     """
     if mode == "predict":
         assert before is not None, "this head does not anticipate"
@@ -136,6 +166,8 @@ def extend_tubes(
         return torch.cat([before, tubes, after], dim=1)
     if mode == "extrapolate":
         return extrapolate_tubes(tubes, clip_steps, height, width)
+    if mode == "closed":
+        return extrapolate_closed(tubes, clip_steps, height, width)
     assert mode == "mean", f"extension {mode!r}, expected one of {EXTENSIONS}"
     mean = replicate_boxes(tubes.mean(dim=1), clip_steps)  # [N, T, 4]
     return torch.cat([mean, tubes, mean], dim=1)

@@ -1,0 +1,46 @@
+"""A small backbone for single frames with VGG16's stride, to train from scratch on a CPU.
+
+Ours, not the paper's. Group norm in place of batch norm: the frames of a batch are a few clips of
+30 frames that look alike, and their statistics would be noise.
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+
+from torch import nn
+
+from models.backbones.base import Backbone
+from models.backbones.images import RGB, ImageInput
+
+STRIDE = 16
+_GROUPS = 4
+
+
+class Tiny2D(Backbone):
+    """`[B, C, F, H, W]` to `[B, 4 * width, F, H / 16, W / 16]`."""
+
+    def __init__(self, width: int = 16, inputs: ImageInput = RGB) -> None:
+        if width % _GROUPS:
+            raise ValueError(f"model.width: tiny2d has a multiple of {_GROUPS}, got {width}")
+        one, two, four = width, 2 * width, 4 * width
+        super().__init__(
+            OrderedDict(
+                conv1=_unit(inputs.channels, one, 5, 2),
+                conv2=_unit(one, two, 3, 2),
+                conv3=_unit(two, two, 3, 2),
+                conv4=_unit(two, four, 3, 2),
+                conv5=_unit(four, four, 3, 1),
+            )
+        )
+        self.input_spec = inputs.spec(STRIDE)
+        self.channels = self.tail_channels = four
+
+
+def _unit(before: int, channels: int, kernel: int, stride: int) -> nn.Sequential:
+    """A convolution, group norm and ReLU: `[N, before, H, W]` to `[N, channels, H', W']`."""
+    return nn.Sequential(
+        nn.Conv2d(before, channels, kernel, stride, kernel // 2, bias=False),
+        nn.GroupNorm(_GROUPS, channels),
+        nn.ReLU(inplace=True),
+    )
