@@ -9,7 +9,11 @@ from pathlib import Path
 import pytest
 
 from tests.helpers import ROOT
-from utils.config.step import option_fields, sections
+from utils.config.base import options_of
+from utils.config.step import Config, sections
+from utils.config.step_tubes import TubesConfig
+
+OPTIONS = [o for config in (Config, TubesConfig) for o in options_of(config).values()]
 
 PAGES = sorted(
     page.relative_to(ROOT).as_posix()
@@ -95,7 +99,7 @@ def test_the_method_names_many_places():
 
 @pytest.mark.parametrize("page", CURRENT)
 def test_options_exist(page):
-    known = {option.full_name for option in option_fields().values()}
+    known = {option.full_name for option in OPTIONS}
     pattern = rf"`((?:{'|'.join(sections())})\.[a-z_0-9]+)(?:=[^`]*)?`"
     said = {name for name in re.findall(pattern, prose(page)) if not name.endswith(".py")}
     assert said <= known, f"{page}: {sorted(said - known)}"
@@ -117,7 +121,7 @@ def test_commands_name_files_and_options_that_exist(page):
             if flag.startswith("--"):
                 assert f'"{flag}"' in source, f"{page}: {program} {flag}"
             elif program == "train.py" and re.match(r"[a-z_.0-9]+=", argument):
-                assert flag.rpartition(".")[2] in option_fields(), f"{page}: {argument}"
+                assert flag.rpartition(".")[2] in {o.name for o in OPTIONS}, f"{page}: {argument}"
 
 
 def test_citations_in_the_source_lead_somewhere():
