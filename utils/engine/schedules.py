@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+from bisect import bisect_right
+from collections.abc import Sequence
 
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LambdaLR, LRScheduler
@@ -23,3 +25,24 @@ def warmup_cosine(
         return 0.5 * (1 + math.cos(math.pi * min((i - warmup) / max(iterations - warmup, 1), 1)))
 
     return LambdaLR(optimizer, factor)
+
+
+def stepwise(
+    optimizer: Optimizer,
+    drops: Sequence[int],
+    factor: float,
+    warmup_iterations: int = 0,
+    warmup_factor: float = 0.1,
+) -> LRScheduler:
+    """Per iteration: linear from `warmup_factor` to 1, and `factor` times as much from each drop.
+
+    drops: iterations, from 0, ascending or not.
+    """
+    ascending = sorted(drops)
+
+    def rate(i: int) -> float:
+        share = min(i / warmup_iterations, 1.0) if warmup_iterations else 1.0
+        warm = warmup_factor + (1 - warmup_factor) * share
+        return float(warm * factor ** bisect_right(ascending, i))
+
+    return LambdaLR(optimizer, rate)
