@@ -38,6 +38,8 @@ TAUS = [0.2, 0.35, 0.5]
 class Batches:
     """A loader of `count` fixed batches of two clips."""
 
+    batch_size = 2
+
     def __init__(self, detector, count=2):
         self.items = [
             ClipBatch(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any, ClassVar, Protocol
 
@@ -34,8 +34,19 @@ class Batch(Protocol):
         """Name the samples, for an error."""
 
 
+class DivisibleBatch(Batch, Protocol):
+    """A batch that can go through the network in parts."""
+
+    def split(self, parts: int) -> Sequence[Batch]:
+        """Return `parts` batches whose losses add up to those of this one."""
+
+
 class Loader(Protocol):
     """The batches of an epoch; `len` counts those of a whole epoch."""
+
+    @property
+    def batch_size(self) -> int:
+        """Return the samples of a batch, over all processes."""
 
     def set_epoch(self, epoch: int, start_iteration: int = 0) -> None:
         """Let the next iteration yield the batches of `epoch` from `start_iteration` on."""

@@ -47,21 +47,35 @@ class Precision:
         """The context of a forward pass; apex patches functions instead."""
         return nullcontext() if self.apex is not None else autocast(self.device, self.precision)
 
-    def update(self, loss: Tensor, optimizer: Optimizer) -> None:
-        """Gradients of `loss`, scaled where fp16 needs it, and a step of `optimizer`.
-
-        A scaled step whose gradients overflow is left out, and the scale lowered.
-        """
-        optimizer.zero_grad(set_to_none=True)
+    def backward(self, loss: Tensor, optimizer: Optimizer) -> None:
+        """Add the gradients of `loss`, scaled where fp16 needs it, to those that are there."""
         with section("backward"):
             if self.apex is not None:
                 with self.apex.scale_loss(loss, optimizer) as scaled:
                     scaled.backward()
             else:
                 self.scaler.scale(loss).backward()
+
+    def step(self, optimizer: Optimizer, clip_norm: float = 0.0) -> None:
+        """A step of `optimizer` along the gradients.
+
+        clip_norm: the largest norm of all gradients together; longer ones are shortened to it. 0:
+        any. A scaled step whose gradients overflow is left out, and the scale lowered.
+        """
         with section("optimizer"):
+            if clip_norm:
+                if self.apex is None:
+                    self.scaler.unscale_(optimizer)
+                parameters = [p for group in optimizer.param_groups for p in group["params"]]
+                nn.utils.clip_grad_norm_(parameters, clip_norm)
             self.scaler.step(optimizer)
             self.scaler.update()
+
+    def update(self, loss: Tensor, optimizer: Optimizer) -> None:
+        """Gradients of `loss` alone, and a step of `optimizer`; see `backward` and `step`."""
+        optimizer.zero_grad(set_to_none=True)
+        self.backward(loss, optimizer)
+        self.step(optimizer)
 
     def state_dict(self) -> dict[str, Any]:
         return self.scaler.state_dict() if self.apex is None else self.apex.state_dict()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -23,7 +24,7 @@ class RunState:
 
     iteration: int = 0
     validated: int = 0
-    best_score: float = -1.0
+    best_score: float = -math.inf
     metrics: dict[str, Any] = field(default_factory=dict)
     seconds: dict[str, float] = field(default_factory=lambda: dict.fromkeys(STAGES, 0.0))
     memory: dict[str, int] = field(default_factory=lambda: dict.fromkeys(STAGES, 0))

@@ -9,18 +9,20 @@ from __future__ import annotations
 
 import signal
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, cast
 
 import torch
 from torch import nn
+from torch.nn.parallel import DistributedDataParallel
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler
 
 from utils.engine.determinism import seed_iteration
 from utils.engine.faults import describe_fault, write_fault
-from utils.engine.interfaces import Batch, Loader, Losses, Validation
+from utils.engine.interfaces import Batch, DivisibleBatch, Loader, Losses, Validation
 from utils.engine.precision import Precision
 from utils.engine.profiling import Profiler, section
 from utils.engine.progress import TrainingProgress
@@ -50,6 +52,18 @@ class Schedule:
     log_every: int = 20
     max_unreadable: int = 0
     seed: int = 0
+
+
+@dataclass(frozen=True)
+class Update:
+    """How a batch becomes an update.
+
+    parts: into how many a batch is divided; their gradients are added. clip_norm: the largest norm
+    of all gradients together; 0: any.
+    """
+
+    parts: int = 1
+    clip_norm: float = 0.0
 
 
 def mean_losses(losses: Losses) -> dict[str, float]:
@@ -105,14 +119,17 @@ class Trainer:
         schedule: Schedule,
         identity: dict[str, Any],
         profiler: Profiler | None = None,
+        update: Update = Update(),
     ):
         self.model, self.detector, self.criterion = model, detector, criterion
         self.optimizer, self.scheduler, self.precision = optimizer, scheduler, precision
         self.loader, self.validate, self.run = loader, validate, run
         self.schedule, self.identity, self.profiler = schedule, identity, profiler
+        self.update = update
         self.device, self.state, self.stop = precision.device, RunState(), StopSignals()
         # Of this process: where it began, whether it must end, whether the last save succeeded.
         self.begun, self.must_stop, self.is_saved = 0, False, True
+        self.place = rank()  # of what it computes, among all parts of all processes
         self.before = SavedStatistics(detector)
 
     @property
@@ -187,16 +204,41 @@ class Trainer:
 
     def train_step(self, batch: Batch) -> Losses:
         """One update; raises `FloatingPointError` at the first loss that is not finite."""
-        seed_iteration(self.schedule.seed, self.state.iteration, rank())
         broadcast_statistics(self.detector)
+        self.optimizer.zero_grad(set_to_none=True)
+        losses: Losses = {}
+        parts = self._split(batch)
+        for number, part in enumerate(parts):
+            with self._gradients_shared(is_last=number == len(parts) - 1):
+                for name, value in self._add_gradients(part, number).items():
+                    losses[name] = losses[name] + value if name in losses else value
+        self.precision.step(self.optimizer, self.update.clip_norm)
+        self.scheduler.step()
+        return losses
+
+    def _split(self, batch: Batch) -> Sequence[Batch]:
+        """The parts of this process's batch: as many in every process, none of them empty."""
+        parts = min(self.update.parts, max(self.loader.batch_size // world_size(), 1))
+        return [batch] if parts == 1 else cast(DivisibleBatch, batch).split(parts)
+
+    def _gradients_shared(self, is_last: bool) -> AbstractContextManager[object]:
+        """The processes take the mean of their gradients once, after the last part."""
+        if is_last or not isinstance(self.model, DistributedDataParallel):
+            return nullcontext()
+        return self.model.no_sync()
+
+    def _add_gradients(self, batch: Batch, part: int) -> Losses:
+        """Losses of a part of a batch, whose gradients are added to those that are there."""
+        # Each part draws for itself, as each process does.
+        self.place = rank() + part * world_size()
+        seed_iteration(self.schedule.seed, self.state.iteration, self.place)
         self.before = SavedStatistics(self.detector)
         with self.precision.autocast():
             samples = self.model(batch)
         with section("losses"):
             losses = self.criterion(samples)
         self._agree(losses, batch)
-        self.precision.update(losses["total"], self.optimizer)
-        self.scheduler.step()
+        self.precision.backward(losses["total"], self.optimizer)
         return {name: value.detach() for name, value in losses.items()}
 
     def _agree(self, losses: Losses, batch: Batch) -> None:
@@ -219,8 +261,8 @@ class Trainer:
         """Keep what it takes to repeat this iteration; what there is to say, with `hint` in it."""
         text, iteration = describe_fault(losses, batch, self.detector), self.state.iteration
         self.before.restore()
-        path = self.run.path / f"nonfinite_{iteration:07d}_{rank()}.pt"
-        position = {"iteration": iteration, "process": rank()}
+        path = self.run.path / f"nonfinite_{iteration:07d}_{self.place}.pt"
+        position = {"iteration": iteration, "process": self.place}
         model = self.detector.state_dict()
         said = f"iteration {iteration}, process {rank()}: the loss is not finite: {text}{hint}"
         try:

@@ -21,11 +21,17 @@ class AdamEntry(TypedDict):
     exp_avg_sq: Tensor
 
 
+class MomentumEntry(TypedDict):
+    """What gradient descent keeps of a parameter: a buffer of its shape."""
+
+    momentum_buffer: Tensor
+
+
 Rate = Annotated[float, msgspec.Meta(ge=0, le=1e30)]
 Decay = Annotated[float, msgspec.Meta(ge=0, lt=1)]
 
 
-class _Group(TypedDict):
+class _AdamNeeds(TypedDict):
     """What Adam needs of a group of parameters."""
 
     params: list[int]
@@ -35,8 +41,19 @@ class _Group(TypedDict):
     weight_decay: Rate
 
 
-class Group(_Group, total=False):
-    """A group, with what PyTorch's versions add: what is there must be of its type."""
+class _DescentNeeds(TypedDict):
+    """What gradient descent with momentum needs of a group of parameters."""
+
+    params: list[int]
+    lr: Rate
+    momentum: Decay
+    dampening: Rate
+    weight_decay: Rate
+    nesterov: bool
+
+
+class _Extra(TypedDict, total=False):
+    """What PyTorch's versions add to a group: what is there must be of its type."""
 
     initial_lr: Rate
     amsgrad: bool
@@ -48,11 +65,40 @@ class Group(_Group, total=False):
     decoupled_weight_decay: bool
 
 
-class OptimizerState(TypedDict):
+class AdamGroup(_AdamNeeds, _Extra):
+    """A group of Adam's."""
+
+
+class DescentGroup(_DescentNeeds, _Extra):
+    """A group of gradient descent's."""
+
+
+class AdamState(TypedDict):
     """Adam's state by the number of the parameter, and the rates of its groups."""
 
     state: dict[int, AdamEntry]
-    param_groups: list[Group]
+    param_groups: list[AdamGroup]
+
+
+class DescentState(TypedDict):
+    """The same of gradient descent."""
+
+    state: dict[int, MomentumEntry]
+    param_groups: list[DescentGroup]
+
+
+class OptimizerState(TypedDict):
+    """An optimizer's state by the number of the parameter, and the rates of its groups."""
+
+    state: dict[int, dict[str, Any]]
+    param_groups: list[dict[str, Any]]
+
+
+# By an option that the groups of that optimizer alone have.
+_KINDS: dict[str, type[AdamState] | type[DescentState]] = {
+    "betas": AdamState,
+    "momentum": DescentState,
+}
 
 
 class SchedulerState(TypedDict):
@@ -101,24 +147,36 @@ def check_training_state(content: dict[str, Any], path: str | Path) -> None:
     Every entry must be there, of its type, and every weight finite, as what the optimizer keeps of
     it: with an infinite moment the weight stands still, or is lost in the next update.
     """
-    check_shape(content, TrainingState, path, "a checkpoint to go on from")
-    broken = first_not_finite(content["model"]) or first_broken_moment(content["optimizer"])
+    what = "a checkpoint to go on from"
+    check_shape(content, TrainingState, path, what)
+    state = content["optimizer"]
+    check_shape(state, _kind_of(state), path, f"{what}: its optimizer")
+    broken = first_not_finite(content["model"]) or first_broken_moment(state)
     if broken:
         raise ValueError(f"{path}: {broken} is not finite in it")
 
 
+def _kind_of(state: dict[str, Any]) -> type[AdamState] | type[DescentState]:
+    """The shape of an optimizer's state, by the options of its groups; Adam's where none tells."""
+    names = {name for group in state["param_groups"] for name in group}
+    return next((kind for option, kind in _KINDS.items() if option in names), AdamState)
+
+
 def check_optimizer_fits(state: dict[str, Any], optimizer: Optimizer, path: str | Path) -> None:
     """Raise `ValueError` unless `optimizer` can take `state`, the shape of which is right."""
+    if _kind_of(state) is not _kind_of(optimizer.state_dict()):
+        name = type(optimizer).__name__
+        raise ValueError(f"{path}: its optimizer is another one, expected the state of {name}")
     own = [group["params"] for group in optimizer.param_groups]
     sizes = [len(group.get("params", ())) for group in state["param_groups"]]
     if sizes != [len(parameters) for parameters in own]:
         raise ValueError(f"{path}: its optimizer has other groups of parameters: {sizes}")
     parameters = [parameter for group in own for parameter in group]
     for number, entry in state["state"].items():
-        shapes = {tuple(entry[name].shape) for name in ("exp_avg", "exp_avg_sq")}
+        shapes = {tuple(value.shape) for name, value in entry.items() if name != "step"}
         if not 0 <= number < len(parameters) or shapes != {tuple(parameters[number].shape)}:
             raise ValueError(f"{path}: its optimizer has another parameter {number}: {shapes}")
-        if not _is_count(entry["step"]):
+        if "step" in entry and not _is_count(entry["step"]):
             raise ValueError(f"{path}: its optimizer has no number of steps for {number}")
 
 
