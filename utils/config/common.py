@@ -16,7 +16,7 @@ from utils.formats.schema import shown
 _PLAIN_NAME = r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,99}"
 
 
-def _is_plain_name(value: Any) -> bool:
+def is_plain_name(value: Any) -> bool:
     """Return True for the name of a folder in `datasets/`; raise `ValueError` for anything else."""
     if isinstance(value, str) and re.fullmatch(_PLAIN_NAME, value):
         return True
@@ -31,7 +31,7 @@ class CommonData:
         "ava",
         "name of the dataset; its folder is datasets/<name> by default",
         path=True,
-        harmless=_is_plain_name,
+        harmless=is_plain_name,
     )
     root: str = option(
         "",

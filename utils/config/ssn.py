@@ -1,0 +1,119 @@
+"""SSN's options: its network, its data, its training and its detections."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Literal
+
+from utils.config.base import BaseConfig
+from utils.config.options import MOST, option
+from utils.config.segments import (
+    SEGMENTS_MEANT,
+    SegmentData,
+    SegmentModel,
+    SegmentTest,
+    SegmentTrain,
+)
+
+MOST_PARTS = 64
+"""Parts of all levels of a stage."""
+
+
+@dataclass
+class ModelConfig(SegmentModel):
+    """What the detector is built from; saved in every checkpoint and obeyed when it is loaded."""
+
+    # The release trains with single parts; the paper's pyramid has a second level in the course.
+    start_levels: list[int] = option([1], "parts of each pyramid level before a proposal", 1, 16, 1)
+    course_levels: list[int] = option([1], "parts of each level inside it; paper: [1, 2]", 1, 16, 1)
+    end_levels: list[int] = option([1], "parts of each level after it", 1, 16, 1)
+
+    @property
+    def levels(self) -> list[list[int]]:
+        """Of start, course and end."""
+        return [self.start_levels, self.course_levels, self.end_levels]
+
+    def check(self) -> None:
+        """Raise `ValueError` for a pyramid that has no part, or too many."""
+        for name in ("start_levels", "course_levels", "end_levels"):
+            levels = getattr(self, name)
+            if not 1 <= sum(levels) <= MOST_PARTS:
+                raise ValueError(
+                    f"model.{name}: expected one level or more, of at most {MOST_PARTS} parts "
+                    f"together, got {levels}"
+                )
+
+
+@dataclass
+class TrainConfig(SegmentTrain):
+    """One training run: stochastic gradient descent with rates that drop in steps."""
+
+    incomplete_iou: float = option(
+        0.3, "incomplete proposals have a lower overlap", 0, 1, after="foreground_iou"
+    )
+    incomplete_overlap: float = option(
+        0.01, "and more than this share inside the instance; ActivityNet: 0.7", 0, 1
+    )
+    background_coverage: float = option(
+        0.02, "background is longer than this share of the video", 0, 1, after="background_iou"
+    )
+    incomplete: int = option(
+        6, "incomplete proposals of a video in a batch", 1, 1000, 1, after="foreground"
+    )
+    kept_share: float = option(0.17, "share of these that count, the hardest", 0, 1)
+    completeness_weight: float = option(0.1, "of the completeness loss", 0)
+    regression_weight: float = option(0.1, "of the regression loss", 0)
+    detect_every: int = option(
+        0,
+        "epochs between validations with detections and their mAP, which best.pt then goes by; "
+        "0: by the losses only",
+        0,
+        MOST,
+        1,
+        may_change=True,
+        after="validate_every",
+    )
+
+    def check(self) -> None:
+        """Raise `ValueError` for values that do not go together."""
+        super().check()
+        if not int(self.kept_share * self.incomplete):
+            raise ValueError(
+                f"train.kept_share: expected a share of which at least one of train.incomplete="
+                f"{self.incomplete} proposals is left, got {self.kept_share}"
+            )
+        if self.detect_every and self.validate_every and self.detect_every % self.validate_every:
+            raise ValueError(
+                f"train.detect_every: expected a multiple of train.validate_every="
+                f"{self.validate_every}, got {self.detect_every}"
+            )
+
+
+@dataclass
+class TestConfig(SegmentTest):
+    """From the scores of a video to detections, and their evaluation."""
+
+    __test__ = False  # not a test case, whatever its name suggests to pytest
+
+    protocol: Literal["thumos14", "activitynet1.2", "activitynet1.3"] = option(
+        "thumos14", "rules of detections and thresholds of the mAP"
+    )
+
+
+@dataclass
+class SSNConfig(BaseConfig):
+    """SSN's resolved configuration."""
+
+    detector = "ssn"
+    meant = SEGMENTS_MEANT
+
+    model: ModelConfig = field(default_factory=ModelConfig)
+    data: SegmentData = field(default_factory=SegmentData)
+    train: TrainConfig = field(default_factory=TrainConfig)
+    test: TestConfig = field(default_factory=TestConfig)
+
+    def check(self) -> None:
+        """Raise `ValueError`, naming the options, for values that do not go together."""
+        self.model.check()
+        self.data.check()
+        self.train.check()
