@@ -90,11 +90,12 @@ def draw_crop(
 
 @dataclass(frozen=True)
 class TrainingView:
-    """One crop, at the network's side. modality: decides on the scales."""
+    """One crop, at the network's side. modality: decides on the scales. flip: mirror half."""
 
     side: int
     modality: str
     rng: np.random.Generator
+    flip: bool = True
 
     def __call__(self, images: Tensor, flow: bool) -> Tensor:
         """One draw for all images `[U, c, H, W]`: `[1, U, c, side, side]`."""
@@ -102,7 +103,7 @@ class TrainingView:
         draw = draw_crop(width, height, self.side, SCALES[self.modality], self.rng)
         crop = images[..., draw.top : draw.top + draw.height, draw.left : draw.left + draw.width]
         crop = resized(crop, self.side, self.side)
-        return (mirrored(crop, flow) if draw.flipped else crop)[None]
+        return (mirrored(crop, flow) if draw.flipped and self.flip else crop)[None]
 
 
 @dataclass(frozen=True)

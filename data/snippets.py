@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from copy import copy
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
@@ -28,6 +29,9 @@ Image = NDArray[np.uint8]
 
 STORED_SIZE = (340, 256)
 """Width and height to which TSN's extraction stretches every frame."""
+
+NEAR = 8
+"""Frames to either side that may stand for one that cannot be read."""
 
 
 @dataclass(frozen=True)
@@ -62,6 +66,10 @@ class FrameSource(Protocol):
         """Flow images `[H, W, 2]`, x and y, of frames, from 1."""
         ...
 
+    def forgiving(self, unreadable: list[str]) -> FrameSource:
+        """Return the same, but frames that cannot be read are noted, and a neighbour is given."""
+        ...
+
 
 class FrameFolder:
     """A folder of frames.
@@ -82,6 +90,7 @@ class FrameFolder:
     ) -> None:
         self.folder, self.names, self.size = folder, names or FrameNames(), size
         self.name = str(folder)
+        self._unreadable: list[str] | None = None
         if not folder.is_dir():
             raise ValueError(f"{folder}: no such folder of frames")
         present = [entry.name for entry in folder.iterdir()]
@@ -100,14 +109,15 @@ class FrameFolder:
 
     def images(self, frames: Sequence[int]) -> list[Image]:
         """RGB images `[H, W, 3]` of frames, from 1."""
-        return [self._read(self.names.image % frame) for frame in frames]
+        return [self._read(self.names.image, frame, self._count) for frame in frames]
 
     def flow(self, frames: Sequence[int]) -> list[Image]:
         """Flow images `[H, W, 2]` of frames, from 1; past the last one it repeats."""
         pairs = []
         for frame in frames:
             place = min(frame, self._flows)
-            x, y = (self._read(n % place) for n in (self.names.flow_x, self.names.flow_y))
+            both = (self.names.flow_x, self.names.flow_y)
+            x, y = (self._read(pattern, place, self._flows) for pattern in both)
             if x.shape != y.shape:
                 raise ValueError(
                     f"{self.folder / (self.names.flow_y % place)}: is not as large as "
@@ -116,8 +126,34 @@ class FrameFolder:
             pairs.append(np.stack([x[..., 0], y[..., 0]], axis=2))
         return pairs
 
-    def _read(self, name: str) -> Image:
-        return stretched(read_image(self.folder / name), self.size)
+    def forgiving(self, unreadable: list[str]) -> FrameFolder:
+        """Return the same, but images that cannot be read are noted, and a neighbour is given."""
+        found = copy(self)
+        found._unreadable = unreadable
+        return found
+
+    def _read(self, pattern: str, frame: int, last: int) -> Image:
+        """An image; in its place, where that is allowed, the nearest that can be read."""
+        try:
+            return self._read_one(pattern, frame)
+        except ValueError as error:
+            if self._unreadable is None:
+                raise
+            self._unreadable.append(str(self.folder / (pattern % frame)))
+            for step in range(1, NEAR + 1):
+                for near in (frame - step, frame + step):
+                    if 1 <= near <= last and (image := self._try_one(pattern, near)) is not None:
+                        return image
+            raise ValueError(f"{error}; nor can its neighbours be read") from error
+
+    def _try_one(self, pattern: str, frame: int) -> Image | None:
+        try:
+            return self._read_one(pattern, frame)
+        except ValueError:
+            return None
+
+    def _read_one(self, pattern: str, frame: int) -> Image:
+        return stretched(read_image(self.folder / (pattern % frame)), self.size)
 
 
 def _count(folder: Path, present: Sequence[str], pattern: str) -> int:

@@ -1,0 +1,135 @@
+"""The videos of a split with their proposals and frames: `read_segment_set`."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+from data.datasets.ava import dataset_root
+from data.datasets.segment_lists import find_media, media_key
+from data.datasets.segment_proposals import SegmentVideo, check_labels, usable_video
+from data.datasets.segment_sources import is_youtube, open_annotations
+from data.snippets import FrameNames, FrameSource, open_frames
+from utils.config.segments import SegmentData
+from utils.formats.proposal_lists import ListedVideo, concrete, read_proposal_list
+
+
+@dataclass(frozen=True)
+class SegmentSet:
+    """The videos of a split.
+
+    path: the list of proposals. classes: label, from 1, to name. videos: with their proposals, in
+    frames. sources: of the frames of each. note: which videos are missing; empty: none.
+    """
+
+    path: Path
+    classes: dict[int, str]
+    videos: list[SegmentVideo]
+    sources: list[FrameSource]
+    note: str = ""
+
+    def __len__(self) -> int:
+        return len(self.videos)
+
+    def source(self, number: int) -> FrameSource:
+        """The frames of the video `number`."""
+        return self.sources[number]
+
+    def digest(self) -> str:
+        """A short hash of what is annotated and proposed, and of an image of three videos."""
+        digest = hashlib.sha256(repr((self.classes, len(self))).encode())
+        for video in self.videos:
+            digest.update(f"{video.video} {video.frames}".encode())
+            for values in (video.truth, video.truth_labels, video.spans, video.labels):
+                digest.update(values.tobytes())
+        for number in sorted({0, len(self) // 2, len(self) - 1}):
+            with suppress(ValueError):  # loading says what is wrong with it
+                digest.update(self.sources[number].images([1])[0].tobytes())
+        return digest.hexdigest()[:12]
+
+
+def read_segment_set(
+    data: SegmentData,
+    split: str,
+    modality: str,
+    num_classes: int = 0,
+    keep_unannotated: bool = False,
+) -> SegmentSet:
+    """Read a split, "train" or "val".
+
+    Videos without frames are left out, and named in the note. num_classes: how many classes the
+    annotation must have; 0: any number. keep_unannotated: keep videos without ground truth, which
+    nobody trains or is measured on.
+
+    Raises `ValueError` naming file or folder, and the video, for what is missing or malformed, for
+    labels that the annotation does not have, and for a list made for other frames.
+    """
+    assert split in ("train", "val"), f"split {split!r}, expected train or val"
+    root = dataset_root(data.root, data.dataset)
+    annotation = root / data.annotation
+    classes = read_segment_classes(data, num_classes)
+    path = root / (data.train_list if split == "train" else data.val_list)
+    listed = read_proposal_list(path)
+    check_labels(listed, len(classes), path)
+    youtube = is_youtube(annotation)
+    found = find_media(root / data.frames, [media_key(v.video, youtube) for v in listed], youtube)
+    names = FrameNames(data.image_pattern, data.flow_x_pattern, data.flow_y_pattern)
+    size = (data.frame_size[0], data.frame_size[1]) if data.frame_size else None
+    sources = {
+        key: open_frames(place, modality, names, size) for key, place in found.places.items()
+    }
+    videos = _usable(listed, sources, youtube, path, keep_unannotated)
+    kept = [sources[media_key(video.video, youtube)] for video in videos]
+    return SegmentSet(path, classes, videos, kept, found.note(root / data.frames))
+
+
+def read_segment_classes(data: SegmentData, num_classes: int = 0) -> dict[int, str]:
+    """Return the classes of the training videos' annotation: label, from 1, to name.
+
+    Raises `ValueError` naming it unless it has `num_classes`; 0: any number.
+    """
+    path = dataset_root(data.root, data.dataset) / data.annotation
+    names = open_annotations(path, "train").classes
+    if num_classes and num_classes != len(names):
+        raise ValueError(
+            f"model.num_classes is {num_classes}, but {path} has {len(names)} classes "
+            "(0: as many as it has)"
+        )
+    return dict(enumerate(names, start=1))
+
+
+def _usable(
+    listed: list[ListedVideo],
+    sources: Mapping[str, FrameSource],
+    youtube: bool,
+    path: Path,
+    keep_unannotated: bool,
+) -> list[SegmentVideo]:
+    """The videos that have frames and, unless all are kept, ground truth."""
+    videos = []
+    for video in listed:
+        key = media_key(video.video, youtube)
+        if key not in sources:
+            continue
+        usable = usable_video(_in_frames(video, sources[key], path))
+        if keep_unannotated or len(usable.truth):
+            videos.append(usable)
+    if not videos:
+        raise ValueError(f"{path}: no video that has frames has ground truth")
+    return videos
+
+
+def _in_frames(video: ListedVideo, source: FrameSource, path: Path) -> ListedVideo:
+    """The video of a list in the frames that it has."""
+    count = len(source)
+    if video.frames <= 1:
+        return concrete(video, media_key(video.video), count)
+    if video.frames != count:
+        raise ValueError(
+            f"{path}: video {video.video}: made for {video.frames} frames, {source.name} has "
+            f"{count}: make the list anew of the normalised one"
+        )
+    return video
