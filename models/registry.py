@@ -7,16 +7,25 @@ from typing import Any, TypeAlias
 
 import torch
 
+from models.ssn.actionness import ActionnessModel
+from models.ssn.checkpoint import ACTIONNESS, SSN
+from models.ssn.detector import SegmentDetector
 from models.step.build import STEP
 from models.step.detector import StepDetector
 from models.weights.checkpoint import DetectorKind, LoadedCheckpoint
 from models.weights.checkpoint import open_checkpoint as open_as
+from utils.config.actionness import ActionnessConfig
+from utils.config.ssn import SSNConfig
 from utils.config.step import Config
 
-AnyConfig: TypeAlias = Config
-AnyDetector: TypeAlias = StepDetector
+AnyConfig: TypeAlias = Config | SSNConfig | ActionnessConfig
+AnyDetector: TypeAlias = StepDetector | SegmentDetector | ActionnessModel
 
-DETECTORS: dict[str, DetectorKind[Any, Any]] = {"step": STEP}
+DETECTORS: dict[str, DetectorKind[Any, Any]] = {
+    "step": STEP,
+    "ssn": SSN,
+    "actionness": ACTIONNESS,
+}
 """A new detector is a line here. Checkpoints that name no detector are STEP's."""
 
 

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 
-from models import load_segment_detector
+from models import load_segment_detector, open_checkpoint
 from models.backbones.base import InputSpec
 from models.backbones.resnet import scaling_of
 from models.ssn.build import (
@@ -16,11 +16,13 @@ from models.ssn.build import (
     Architecture,
     build_actionness,
     build_segment_detector,
+    detector_of,
 )
-from models.ssn.checkpoint import load_actionness, load_backbone, save_segment_detector
+from models.ssn.checkpoint import load_actionness, load_backbone
 from models.ssn.detector import SegmentDetector
 from models.ssn.stpp import Pyramid
 from tests.test_ssn_release import CASES, FOLDER, detector, images, recorded
+from utils.config.ssn import ModelConfig, SSNConfig
 
 recorded_only = pytest.mark.skipif(not FOLDER.is_dir(), reason=f"no recorded outputs at {FOLDER}")
 STATS = np.array([[0.02, -0.1], [0.3, 0.4]])
@@ -31,7 +33,7 @@ def released(model: SegmentDetector, arch: str, **changes: Any) -> dict[str, Any
     state = {
         f"module.{name}": value
         for name, value in model.state_dict().items()
-        if not name.endswith("num_batches_tracked")
+        if not name.endswith(("num_batches_tracked", "reg_stats"))
     }
     content = {"epoch": 3, "arch": arch, "best_loss": np.float64(1.5), "reg_stats": STATS}
     return content | {"state_dict": state} | changes
@@ -55,7 +57,8 @@ class Tiny(torch.nn.Module):
 @pytest.fixture
 def small(monkeypatch) -> SegmentDetector:
     """A detector on `Tiny`, which goes under the name of a public architecture."""
-    monkeypatch.setitem(ARCHITECTURES, "BNInception", Architecture(Tiny, "conv1_7x7_s2"))
+    tiny = Architecture(lambda channels, width: Tiny(channels), "conv1_7x7_s2")
+    monkeypatch.setitem(ARCHITECTURES, "BNInception", tiny)
     torch.manual_seed(0)
     return build_segment_detector("BNInception", "Flow", 4, Pyramid(course=(1, 2))).eval()
 
@@ -82,7 +85,7 @@ def test_a_released_file_says_all_by_its_shapes(tmp_path, case: str):
     assert (found.pyramid, found.input_side) == (pyramid, 299 if "V3" in case else 224)
     assert not found.training
     for name, value in detector(case).state_dict().items():
-        assert torch.equal(found.state_dict()[name], value), name
+        assert name == "reg_stats" or torch.equal(found.state_dict()[name], value), name
     np.testing.assert_array_equal(found.reg_stats, STATS)
 
 
@@ -119,11 +122,26 @@ def test_batch_norm_of_another_shape_is_squeezed(tmp_path, small):
 
 
 def test_ours_comes_back_with_its_pyramid_and_pools_as_it_was_trained(tmp_path):
-    model = build_segment_detector("resnet50", "RGBDiff", 3, Pyramid((1,), (1, 3), (2,))).eval()
+    settings = ModelConfig(
+        backbone="tiny2d",
+        width=8,
+        side=48,
+        modality="RGBDiff",
+        num_classes=3,
+        course_levels=[1, 3],
+        end_levels=[2],
+    )
+    model = detector_of(settings).eval()
     model.reg_stats.copy_(torch.from_numpy(STATS))
-    save_segment_detector(model, tmp_path / "ours.pt")
+    config, classes = SSNConfig(model=settings), {1: "a", 2: "b", 3: "c"}
+    content = {"model": model.state_dict(), "config": config.to_dict(), "classes": classes}
+    write(tmp_path / "ours.pt", content)
+    checkpoint = open_checkpoint(tmp_path / "ours.pt")
+    assert (checkpoint.classes, checkpoint.is_released) == (classes, False)
+    assert checkpoint.config == config
     found = load_segment_detector(tmp_path / "ours.pt")
-    assert (found.pyramid, found.architecture) == (model.pyramid, "resnet50")
+    assert found.pyramid == model.pyramid == Pyramid((1,), (1, 3), (2,))
+    assert (found.architecture, found.input_side) == ("tiny2d", 48)
     assert (found.modality, found.release_pooling) == ("RGBDiff", False)
     assert torch.equal(found.regressor_fc.weight, model.regressor_fc.weight)
     # 0.3 and 0.4 are the deviations, 0.02 and -0.1 the means.
@@ -189,7 +207,13 @@ def test_actionness_loads_and_the_two_kinds_are_told_apart(tmp_path, small):
     assert torch.equal(found.classifier_fc.weight, model.classifier_fc.weight)
     with pytest.raises(ValueError, match="this is one of actionness"):
         load_segment_detector(tmp_path / "a.pth")
+    opened = open_checkpoint(tmp_path / "a.pth")
+    assert (opened.config.detector, opened.is_released) == ("actionness", True)
+    assert opened.classes == {0: "background", 1: "action"}
     path = write(tmp_path / "s.pth", released(small, "BNInception"))
+    opened = open_checkpoint(path)
+    assert (opened.config.detector, opened.config.model.num_classes) == ("ssn", 4)
+    assert (opened.build().release_pooling, opened.classes) == (True, None)
     with pytest.raises(ValueError, match="this is one of ssn"):
         load_actionness(path)
 

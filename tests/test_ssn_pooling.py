@@ -7,8 +7,13 @@ import pytest
 import torch
 
 from models.backbones.base import InputSpec
-from models.ssn.criterion import SegmentCriterion, completeness_loss, regression_loss
-from models.ssn.detector import SegmentDetector
+from models.ssn.criterion import (
+    SegmentCriterion,
+    SegmentSamples,
+    completeness_sum,
+    regression_sum,
+)
+from models.ssn.detector import SegmentDetector, SegmentOutput
 from models.ssn.stpp import Pyramid, pool_snippets, pool_ticks, stack_heads
 from tests.helpers import SHARED
 
@@ -53,14 +58,17 @@ def test_losses_and_their_gradients_are_the_recorded_ones():
     scores = tensor(part["pred"]).requires_grad_()
     own = scores.gather(1, torch.tensor(part["labels_1based"])[:, None] - 1)[:, 0]
     own = own.reshape(part["videos"], part["group"])
-    loss = completeness_loss(own[:, :1].reshape(-1), own[:, 1:].reshape(-1), part["group"] - 1)
+    complete, incomplete = own[:, :1].reshape(-1), own[:, 1:].reshape(-1)
+    total = completeness_sum(complete, incomplete, part["group"] - 1)
+    loss = total / (len(complete) + int(0.17 * len(incomplete)))
     loss.backward()
     assert float(loss) == pytest.approx(part["loss"], abs=1e-4)
     np.testing.assert_allclose(scores.grad, part["grad"], atol=1e-4)
     part = case["regression"]
     predicted = tensor(part["pred"]).requires_grad_()
     labels = torch.tensor(part["labels_1based"]) - 1
-    loss = regression_loss(predicted[torch.arange(len(labels)), labels], tensor(part["targets"]))
+    own = predicted[torch.arange(len(labels)), labels]
+    loss = 2 * regression_sum(own, tensor(part["targets"])) / own.numel()
     loss.backward()
     assert float(loss) == pytest.approx(part["loss"], abs=1e-4)
     np.testing.assert_allclose(predicted.grad, part["grad"], atol=1e-4)
@@ -147,7 +155,9 @@ def test_background_is_classified_only_and_incomplete_proposals_are_not():
     completeness = torch.zeros(4, 2, requires_grad=True)
     regression = torch.zeros(4, 2, 2, requires_grad=True)
     kinds, labels = torch.tensor([0, 1, 1, 2]), torch.tensor([1, 2, 1, 0])
-    losses = criterion(activity, completeness, regression, kinds, labels, torch.ones(4, 2))
+    output = SegmentOutput(activity, completeness, regression)
+    samples = SegmentSamples(output, kinds, labels, torch.ones(4, 2), kinds.bincount(minlength=3))
+    losses = criterion.losses(samples)
     # Cross-entropy of even scores: ln 3. Hinges: 1 + 1 over 1 + 1. Smooth L1 of 1, doubled: 1.
     assert [float(v) for v in losses] == pytest.approx([np.log(3), 1.0, 1.0])
     losses.total().backward()

@@ -14,7 +14,7 @@ from torch import nn
 from models.backbones.bn_inception import bn_inception
 from models.backbones.branches import BranchedNetwork, Pool, Split, convolutions
 from models.backbones.inception_v3 import inception_v3
-from models.ssn.criterion import SegmentCriterion
+from models.ssn.criterion import SegmentCriterion, SegmentSamples
 from models.ssn.detector import SegmentDetector
 from models.ssn.stpp import Pyramid
 from tests.helpers import SHARED
@@ -58,8 +58,8 @@ def detector(case: str) -> SegmentDetector:
     backbone = NETWORKS[network][0](channels)
     model = SegmentDetector(backbone, backbone.channels, 20, pyramid)
     state = {
-        name: torch.zeros((), dtype=torch.long)
-        if name.endswith("num_batches_tracked")
+        name: value
+        if name.endswith("num_batches_tracked") or name == "reg_stats"
         else seeded(name, tuple(value.shape))
         for name, value in model.state_dict().items()
     }
@@ -126,7 +126,9 @@ def test_layers_are_the_recorded_ones(network: str):
 @pytest.mark.parametrize("case", list(CASES))
 def test_names_and_shapes_are_those_of_the_checkpoints(case: str):
     expected = json.loads((FOLDER / "checkpoint_keys.json").read_text())[case]
-    found = {f"module.{k}": list(v.shape) for k, v in detector(case).state_dict().items()}
+    state = detector(case).state_dict()
+    assert state.pop("reg_stats").shape == (2, 2)  # it stands beside the weights there
+    found = {f"module.{k}": list(v.shape) for k, v in state.items()}
     assert found == expected
 
 
@@ -177,11 +179,15 @@ def test_losses_and_gradients_are_the_recorded_ones(case: str):
     output = model(snippets, torch.from_numpy(expected["scaling"][0]).float())
     for name in ("activity", "completeness", "regression"):
         np.testing.assert_allclose(getattr(output, name).detach(), expected[name], atol=1e-3)
-    losses = SegmentCriterion()(
-        *output,
-        torch.from_numpy(expected["prop_type"][0]).long(),
-        torch.from_numpy(expected["target"][0]).long(),
-        torch.from_numpy(expected["reg_target"][0]).float(),
+    kinds = torch.from_numpy(expected["prop_type"][0]).long()
+    losses = SegmentCriterion().losses(
+        SegmentSamples(
+            output,
+            kinds,
+            torch.from_numpy(expected["target"][0]).long(),
+            torch.from_numpy(expected["reg_target"][0]).float(),
+            kinds.bincount(minlength=3),
+        )
     )
     np.testing.assert_allclose(torch.stack(list(losses)).detach(), expected["losses"], atol=1e-3)
     losses.total().backward()

@@ -1,47 +1,38 @@
 """Checkpoints of SSN and of its actionness classifier: ours and the public release's, by one door.
 
-A released file holds `arch`, `state_dict` with names such as `module.base_model.<layer>.weight`
-and, for SSN, `reg_stats`. All else follows from the shapes: the first convolution's channels say
-what the network sees, the heads say how many classes and parts of the pyramid it has. Ours is the
-same file with `detector`, `modality` and `pyramid` beside it.
+Ours are those of every detector (`models/weights/checkpoint.py`). A released file holds `arch`,
+`state_dict` with names such as `module.base_model.<layer>.weight` and, for SSN, `reg_stats`. All
+else follows from the shapes: the first convolution's channels say what the network sees, the heads
+say how many classes and parts of the pyramid it has.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, NamedTuple, TypeVar
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from models.ssn.actionness import ActionnessModel
-from models.ssn.build import ARCHITECTURES, CHANNELS, build_actionness, build_segment_detector
+from models.ssn.build import ARCHITECTURES, CHANNELS, actionness_of, detector_of
 from models.ssn.detector import SegmentDetector
-from models.ssn.stpp import Pyramid
-from utils.formats.checkpoints import (
-    check_fits,
-    check_weights,
-    load_state,
-    read_checkpoint,
-    save_checkpoint,
-)
+from models.weights.checkpoint import DetectorKind, LoadedCheckpoint, Release
+from utils.config.actionness import ActionnessConfig
+from utils.config.segments import SegmentModel
+from utils.config.ssn import ModelConfig, SSNConfig
+from utils.formats.checkpoints import check_weights, load_state, read_checkpoint
 from utils.formats.numpy_values import plain
 from utils.formats.schema import check_shape, shown
 
-KIND = "ssn"
-"""What our files say in `detector`."""
-
-_PYRAMIDS = {3: Pyramid(), 5: Pyramid(course=(1, 2))}
-"""The pyramid that a released checkpoint of so many parts was trained with."""
+_COURSES = {3: [1], 5: [1, 2]}
+"""Levels of the course in a released checkpoint of so many parts; start and end have one part."""
 
 _HEAD = {"ssn": "activity_fc.weight", "actionness": "classifier_fc.weight"}
 _WRAPPERS = ("module", "model")
 """First components that a data-parallel wrapper puts before every name."""
-
-
-M = TypeVar("M", SegmentDetector, ActionnessModel)
 
 
 class _Network(NamedTuple):
@@ -64,52 +55,120 @@ def load_segment_detector(
     shape.
     """
     content = read_checkpoint(path)
-    network = _network(content, path, "ssn")
-    classes, pyramid = _sizes(content, network, path)
-
-    def build() -> SegmentDetector:
-        return build_segment_detector(network.architecture, network.modality, classes, pyramid)
-
-    detector = _filled(build, network, path)
-    detector.reg_stats.copy_(_statistics(content.get("reg_stats"), path))
-    ours = content.get("detector") == KIND
-    detector.release_pooling = not ours if release_pooling is None else release_pooling
-    return detector.to(device).eval()
+    if not _is_ours(content):
+        _network(content, path, "ssn")  # says what else it is
+    detector = LoadedCheckpoint(content, path, {"ssn": SSN}).build(device)
+    if release_pooling is not None:
+        detector.release_pooling = release_pooling
+    return detector
 
 
 def load_actionness(path: str | Path, device: str | torch.device = "cpu") -> ActionnessModel:
     """Return the actionness classifier of a checkpoint; as `load_segment_detector`."""
-    network = _network(read_checkpoint(path), path, "actionness")
-    model = _filled(lambda: build_actionness(network.architecture, network.modality), network, path)
-    return model.to(device).eval()
+    content = read_checkpoint(path)
+    if not _is_ours(content):
+        _network(content, path, "actionness")
+    return LoadedCheckpoint(content, path, {"actionness": ACTIONNESS}).build(device)
 
 
-def save_segment_detector(detector: SegmentDetector, path: str | Path) -> None:
-    """Write `detector` as a checkpoint of ours, which `load_segment_detector` reads."""
-    content = {
-        "detector": KIND,
-        "arch": detector.architecture,
-        "modality": detector.modality,
-        "pyramid": [list(levels) for levels in detector.pyramid.stages],
-        "reg_stats": detector.reg_stats.cpu(),
-        "state_dict": {name: value.cpu() for name, value in detector.state_dict().items()},
-    }
-    save_checkpoint(content, path)
+def _is_ours(content: Mapping[str, Any]) -> bool:
+    return "model" in content and "config" in content
+
+
+def _is_released(kind: str, content: Mapping[str, Any]) -> bool:
+    """Whether a file is one of the release's of that kind; every other `state_dict` is SSN's."""
+    state = content.get("state_dict")
+    if not isinstance(state, Mapping):
+        return False
+    head = _HEAD["actionness"]
+    has = any(isinstance(name, str) and name.endswith(head) for name in state)
+    return has == (kind == "actionness")
+
+
+def _read_ssn(content: Mapping[str, Any], path: str | Path) -> tuple[SSNConfig, dict[str, Tensor]]:
+    """Settings and weights of a released SSN."""
+    network = _network(content, path, "ssn")
+    classes, course = _sizes(network, path)
+    model = ModelConfig(
+        backbone=network.architecture,
+        modality=network.modality,  # type: ignore[arg-type]
+        num_classes=classes,
+        course_levels=course,
+    )
+    state = network.state | {"reg_stats": _statistics(content.get("reg_stats"), path)}
+    with torch.device("meta"):
+        own = detector_of(model).state_dict()
+    return SSNConfig(model=model), _squeezed(state, own)
+
+
+def _read_actionness(
+    content: Mapping[str, Any], path: str | Path
+) -> tuple[ActionnessConfig, dict[str, Tensor]]:
+    """Settings and weights of a released actionness classifier."""
+    network = _network(content, path, "actionness")
+    model = SegmentModel(
+        backbone=network.architecture,
+        modality=network.modality,  # type: ignore[arg-type]
+        num_classes=len(ACTIONNESS_CLASSES),
+    )
+    with torch.device("meta"):
+        own = actionness_of(model).state_dict()
+    return ActionnessConfig(model=model), _squeezed(network.state, own)
+
+
+def _released_detector(config: ModelConfig) -> SegmentDetector:
+    detector = detector_of(config)
+    detector.release_pooling = True
+    return detector
+
+
+ACTIONNESS_CLASSES = {0: "background", 1: "action"}
+"""What the actionness classifier tells apart."""
+
+SSN: DetectorKind[SSNConfig, SegmentDetector] = DetectorKind(
+    SSNConfig,
+    detector_of,
+    Release(
+        lambda content: _is_released("ssn", content),
+        _read_ssn,
+        lambda count: None,
+        _released_detector,
+    ),
+)
+"""What it takes to open a checkpoint of SSN, ours or the public release's."""
+
+ACTIONNESS: DetectorKind[ActionnessConfig, ActionnessModel] = DetectorKind(
+    ActionnessConfig,
+    actionness_of,
+    Release(
+        lambda content: _is_released("actionness", content),
+        _read_actionness,
+        lambda count: ACTIONNESS_CLASSES,
+        actionness_of,
+    ),
+)
+"""The same for its actionness classifier."""
 
 
 def load_backbone(model: SegmentDetector | ActionnessModel, path: str | Path) -> None:
     """Start `model`'s backbone from a local file of ImageNet, Kinetics or flow weights.
 
-    The file is a state dict, alone or under `state_dict`; a classifier in it is left out. A file
-    for RGB in a network of another modality gives its first convolution the mean over the colours,
-    in each channel.
+    The file is a state dict, alone or under `state_dict`, or a checkpoint of ours; classifiers in
+    it are left out. A file for RGB in a network of another modality gives its first convolution the
+    mean over the colours, in each channel.
 
     Raises `ValueError` naming the file, and the entries that are missing, left over or of another
     shape.
     """
     content = read_checkpoint(path)
-    state = check_weights(content.get("state_dict", content), path)
-    state = _without_prefix(_without_wrapper(state), "base_model.")
+    weights = content.get("state_dict", content.get("model", content))
+    state = _without_wrapper(check_weights(weights, path))
+    if any(name.startswith("base_model.") for name in state):  # a whole detector's: less its heads
+        state = {
+            name.removeprefix("base_model."): value
+            for name, value in state.items()
+            if name.startswith("base_model.")
+        }
     classifiers = ("fc.", "last_linear.", "top_cls_fc.", "classifier.")
     state = {name: v for name, v in state.items() if not name.startswith(classifiers)}
     own = model.base_model.state_dict()
@@ -155,8 +214,8 @@ def _architecture(name: Any, state: Mapping[str, Tensor], path: str | Path) -> s
     return found
 
 
-def _sizes(content: Mapping[str, Any], network: _Network, path: str | Path) -> tuple[int, Pyramid]:
-    """K and the pyramid, by the heads' shapes."""
+def _sizes(network: _Network, path: str | Path) -> tuple[int, list[int]]:
+    """K and the levels of the course, by the heads' shapes."""
     state = network.state
     activity, complete = state[_HEAD["ssn"]], state.get("completeness_fc.weight")
     if complete is None:
@@ -167,28 +226,12 @@ def _sizes(content: Mapping[str, Any], network: _Network, path: str | Path) -> t
             "[classes + 1, features]"
         )
     parts, rest = divmod(complete.shape[1], activity.shape[1])
-    if "pyramid" in content:
-        entries = check_shape(content["pyramid"], list[list[int]], path, "a pyramid of parts")
-        pyramid = Pyramid.of(entries)
-    elif not rest and parts in _PYRAMIDS:
-        pyramid = _PYRAMIDS[parts]
-    else:
+    if rest or parts not in _COURSES:
         raise ValueError(
             f"{path}: completeness_fc.weight is {list(complete.shape)}, expected 3 or 5 times "
             f"{activity.shape[1]} columns"
         )
-    return len(activity) - 1, pyramid
-
-
-def _filled(build: Callable[[], M], network: _Network, path: str | Path) -> M:
-    """What `build` makes, with the weights of a file."""
-    with torch.device("meta"):  # weights that do not fit are refused before memory is taken
-        own = build().state_dict()
-    state = _squeezed(network.state, own)
-    check_fits(state, own, path)
-    model = build()
-    load_state(model, state, path)
-    return model
+    return len(activity) - 1, _COURSES[parts]
 
 
 def _squeezed(state: Mapping[str, Tensor], own: Mapping[str, Tensor]) -> dict[str, Tensor]:

@@ -71,7 +71,7 @@ class SegmentDetector(nn.Module):
             nn.init.normal_(layer.weight, 0, 0.001)
             nn.init.zeros_(layer.bias)
         stats = torch.tensor([[0.0, 0.0], [1.0, 1.0]], dtype=torch.float64)
-        self.register_buffer("reg_stats", stats, persistent=False)
+        self.register_buffer("reg_stats", stats)
 
     def features(self, snippets: Tensor) -> Tensor:
         """Features of snippets `[n, C, H, W]`, `[n, D]`; uint8 is scaled as the backbone wants."""
