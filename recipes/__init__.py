@@ -8,10 +8,12 @@ from __future__ import annotations
 
 from typing import Any
 
+from recipes.actionness import ACTIONNESS
 from recipes.base import Recipe
+from recipes.ssn import SSN
 from recipes.step_ava import STEP_AVA
 
-RECIPES: dict[str, Recipe[Any]] = {"step": STEP_AVA}
+RECIPES: dict[str, Recipe[Any]] = {"step": STEP_AVA, "ssn": SSN, "actionness": ACTIONNESS}
 """Every recipe by the name that `detector:` has in configuration files and checkpoints."""
 
 CONFIGS: dict[str, type[Any]] = {name: recipe.config for name, recipe in RECIPES.items()}

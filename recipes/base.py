@@ -10,12 +10,15 @@ from typing import Any, Generic, Protocol, TypeVar
 import torch
 from torch import Tensor, nn
 from torch.optim import Optimizer
+from torch.optim.lr_scheduler import LRScheduler
 
 from data.video.inputs import Sources
 from models.weights.checkpoint import LoadedCheckpoint
 from recipes.annotate import Annotator
 from utils.config.base import BaseConfig
 from utils.engine.interfaces import Batch, Validation
+from utils.engine.schedules import warmup_cosine
+from utils.engine.trainer import Update
 from utils.runs.results import Table
 
 C = TypeVar("C", bound=BaseConfig)
@@ -66,6 +69,14 @@ class DetectorTest(Protocol):
         """Judge what was detected, in the main process."""
 
 
+def build_warmup_cosine(
+    config: BaseConfig, optimizer: Optimizer, iterations: int, per_epoch: int
+) -> LRScheduler:
+    """The rates warm up and follow one cosine to the run's end, as the common options say."""
+    train = config.train
+    return warmup_cosine(optimizer, iterations, train.warmup_iterations, train.warmup_factor)
+
+
 @dataclass(frozen=True)
 class Recipe(Generic[C]):
     """How a detector is built, trained and tested from its configuration.
@@ -85,6 +96,11 @@ class Recipe(Generic[C]):
     and boxes that overlap by more than the second are one person. own_videos: the folder of
     held-out videos of the dataset that a checkpoint was trained on. demo_notes: what the user
     should know before these videos are shown, a line each.
+
+    build_scheduler: the learning rates of a run of so many iterations, of which so many make an
+    epoch. build_update: how a batch becomes an update. adopt: gives a detector what it must know of
+    its training set, and returns a line on that. unit: what a sample of the dataset is called, in
+    the plural.
     """
 
     config: type[C]
@@ -101,3 +117,7 @@ class Recipe(Generic[C]):
     open_annotator: Callable[[LoadedCheckpoint[C, Any], str, float, float], Annotator]
     own_videos: Callable[[LoadedCheckpoint[C, Any]], Path]
     demo_notes: Callable[[LoadedCheckpoint[C, Any], Sources], Sequence[str]]
+    build_scheduler: Callable[[C, Optimizer, int, int], LRScheduler] = build_warmup_cosine
+    build_update: Callable[[C], Update] = lambda config: Update()
+    adopt: Callable[[Any, Any], str] = lambda detector, dataset: ""
+    unit: str = "clips"

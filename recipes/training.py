@@ -21,7 +21,6 @@ from utils.engine.determinism import seed_iteration, set_deterministic
 from utils.engine.faults import describe_fault, read_fault
 from utils.engine.precision import Precision
 from utils.engine.profiling import Profiler
-from utils.engine.schedules import warmup_cosine
 from utils.engine.trainer import Schedule, Trainer
 from utils.formats.checkpoints import check_fits
 from utils.runs.folder import RunFolder, run_path
@@ -77,12 +76,14 @@ def build_trainer(recipe: Recipe[Any], config: BaseConfig, device: torch.device)
     config.model.num_classes = len(dataset.classes)
     loader = on_all(lambda: build_training_loader(config, dataset))
     schedule = build_schedule(config, len(loader))
-    say(describe_start(config, device, loader, schedule.iterations))
+    say(describe_start(config, device, loader, schedule.iterations, recipe.unit))
     detector = on_all(lambda: recipe.build_model(config, say)).to(device)
+    if line := recipe.adopt(detector, dataset):
+        say(line)
     validate = on_all(lambda: recipe.build_validator(config, detector, device))
     if world_size() > 1:
         data = {"the training set": dataset.digest(), "the validation set": validate.digest()}
-        check_same({"training clips": len(dataset), **data, **weights_facts(config)})
+        check_same({f"training {recipe.unit}": len(dataset), **data, **weights_facts(config)})
     optimizer = recipe.build_optimizer(config, detector, loader.batch_size)
 
     def fits(content: dict[str, Any], path: Path) -> None:
@@ -98,9 +99,7 @@ def build_trainer(recipe: Recipe[Any], config: BaseConfig, device: torch.device)
         detector,
         recipe.build_criterion(config),
         optimizer,
-        warmup_cosine(
-            optimizer, schedule.iterations, options.warmup_iterations, options.warmup_factor
-        ),
+        recipe.build_scheduler(config, optimizer, schedule.iterations, len(loader)),
         precision,
         loader,
         validate,
@@ -108,6 +107,7 @@ def build_trainer(recipe: Recipe[Any], config: BaseConfig, device: torch.device)
         schedule,
         identity={"config": config.to_dict(), "classes": dataset.classes},
         profiler=Profiler(device) if options.profile else None,
+        update=recipe.build_update(config),
     )
     if run.checkpoint is not None:
         trainer.resume(run.checkpoint)
@@ -149,7 +149,7 @@ def build_schedule(config: BaseConfig, per_epoch: int) -> Schedule:
 
 
 def describe_start(
-    config: BaseConfig, device: torch.device, loader: ClipLoader, iterations: int
+    config: BaseConfig, device: torch.device, loader: ClipLoader, iterations: int, unit: str
 ) -> str:
     """Return on what, with how much, and for how long the training runs."""
     clips, per_epoch, batch = len(loader.dataset), len(loader), loader.batch_size
@@ -158,7 +158,7 @@ def describe_start(
     processes = f", {world_size()} processes" if world_size() > 1 else ""
     limit = config.data.batch_timeout
     return (
-        f"device: {device}{processes}, {config.train.precision}; {clips} training clips, "
+        f"device: {device}{processes}, {config.train.precision}; {clips} training {unit}, "
         f"{batch} in a batch{fewer}; {per_epoch} iterations an epoch, {iterations} in all; "
         + (f"a batch may take {limit} s to come" if limit else "no time limit for a batch")
     )

@@ -1,0 +1,83 @@
+"""What the recipes of SSN and of its actionness classifier have in common."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from torch import nn
+from torch.optim import Optimizer
+from torch.optim.lr_scheduler import LRScheduler
+
+from models.ssn.actionness import ActionnessModel
+from models.ssn.checkpoint import load_backbone
+from models.ssn.detector import SegmentDetector
+from models.ssn.training import build_optimizer
+from recipes.base import Say
+from utils.config.segments import SegmentTrain
+from utils.engine.schedules import stepwise
+from utils.engine.trainer import Update
+from utils.formats.proposal_batches import check_proposal_batch, read_proposal_batch
+from utils.segment_structures import ProposalBatch
+from utils.system.distributed import world_size
+
+
+def started(
+    detector: SegmentDetector | ActionnessModel, init: str, say: Say
+) -> SegmentDetector | ActionnessModel:
+    """Return `detector` with the weights that its training starts from; says where they are from.
+
+    init: a file of weights for the backbone; empty: it begins with random ones.
+    """
+    count = len(detector.base_model.state_dict())
+    if init:
+        load_backbone(detector, init)
+        say(f"the backbone starts from {init} ({count} entries), the heads from random weights")
+    else:
+        say("all weights are random: train.init names a file for the backbone")
+    return detector
+
+
+def build_descent(config: Any, detector: nn.Module, batch_size: int) -> Optimizer:
+    """Gradient descent; the configured rate holds for every batch."""
+    return build_optimizer(config.train, detector)
+
+
+def build_stepwise(
+    config: Any, optimizer: Optimizer, iterations: int, per_epoch: int
+) -> LRScheduler:
+    """The rate drops at the configured epochs."""
+    train: SegmentTrain = config.train
+    return stepwise(
+        optimizer,
+        [epoch * per_epoch for epoch in train.lr_steps],
+        train.lr_factor,
+        train.warmup_iterations,
+        train.warmup_factor,
+    )
+
+
+def update_of(config: Any) -> Update:
+    """The configured parts of a batch, and the limit of its gradients.
+
+    Raises `ValueError` where a batch cannot be divided into equal parts.
+    """
+    train: SegmentTrain = config.train
+    if train.batch_size % (train.accumulate * world_size()):
+        raise ValueError(
+            f"train.batch_size: expected a multiple of train.accumulate={train.accumulate} times "
+            f"{world_size()} processes, got {train.batch_size}"
+        )
+    return Update(train.accumulate, train.clip_norm)
+
+
+def read_batch(
+    config: Any,
+    detector: SegmentDetector | ActionnessModel,
+    parts: dict[str, Any],
+    path: Path,
+) -> ProposalBatch:
+    """Return the batch in a fault file; raises `ValueError` naming `path` if it does not fit."""
+    batch = read_proposal_batch(parts, f"{path}: batch")
+    check_proposal_batch(batch, config.model.modality, config.model.num_classes, path)
+    return batch
