@@ -15,8 +15,9 @@ import argparse
 import sys
 from pathlib import Path
 
-from recipes.annotate_files import RATE
-from recipes.demo import DemoOptions, run_demo
+from recipes.demo import run_demo
+from recipes.demo_options import DemoOptions
+from recipes.person_results import MERGE_THRESHOLD, RATE
 from utils.system.cli import default_checkpoint, default_output, run_main
 from utils.system.devices import add_device_option
 from utils.system.stall import STEP_LIMIT
@@ -67,9 +68,9 @@ def parse_arguments() -> argparse.Namespace:
     add(
         "--global-thresh",
         type=float,
-        default=DemoOptions.merge_threshold,
         metavar="X",
-        help=f"IoU above which boxes become one person ({DemoOptions.merge_threshold:g})",
+        help=f"IoU above which detections become one; default: {MERGE_THRESHOLD:g} for boxes of "
+        "persons, that of the test for segments",
     )
     add_device_option(parser)
     arguments = parser.parse_args()
@@ -81,7 +82,7 @@ def check_ranges(parser: argparse.ArgumentParser, arguments: argparse.Namespace)
     """End the program with a line that names the option whose number is out of range."""
     for name in ("conf_thresh", "global_thresh"):
         value = getattr(arguments, name)
-        if not 0 <= value <= 1:
+        if value is not None and not 0 <= value <= 1:
             parser.error(f"--{name.replace('_', '-')}: expected a number in [0, 1], got {value}")
     if arguments.stride is not None and arguments.stride < 1:
         parser.error(f"--stride: expected 1 or more, got {arguments.stride}")

@@ -36,8 +36,8 @@ from data.video.stream import StreamTimes
 from data.video.windows import VideoFile, iter_windows
 from models import StepDetector, build_detector, open_checkpoint
 from recipes.annotate import annotate_video
-from recipes.annotate_files import RATE
 from recipes.person_detector import build_person_detector
+from recipes.person_results import RATE
 from utils.config.step import Config, load_config
 from utils.geometry.grid import grid_proposals
 from utils.system.allocator import keep_freed_memory

@@ -1,98 +1,35 @@
-"""The results of annotating several videos, as files in one folder."""
+"""The results of annotating several videos, as files in one folder: what every detector shares."""
 
 from __future__ import annotations
 
 import sys
-from dataclasses import dataclass
 from pathlib import Path
+from typing import Protocol
 
 from data.video.inputs import Sources
-from data.video.stream import StreamTimes
-from data.video.windows import FrameFolder, VideoFile, key_times
-from recipes.annotate import Annotator, annotate_video
-from utils.reporting.drawing import short_names
-from utils.reporting.person_files import (
-    VideoPersons,
-    describe_persons,
-    is_whole,
-    result_names,
-    write_csv,
-    write_json,
-)
+from data.video.windows import FrameFolder, VideoFile
 from utils.system.interrupt import Interrupted, StopSignals
 from utils.system.outputs import check_apart, check_replaceable
-from utils.system.staging import staged_results
 from utils.system.terminal import printable
 
-RATE = 4
-"""Detections a second where no stride is given: between them boxes are interpolated."""
 
-
-@dataclass
-class FolderOfResults:
-    """A folder of annotated videos, and what they share.
-
-    annotator: detects. classes: id to name. settings: what the JSON files say of how they were
-    made, besides the stride. stride: frames between detections, `None` for `RATE` a second.
-    step_limit: seconds that reading a frame may take.
-    """
+class VideoResults(Protocol):
+    """What a detector makes of videos: files in the folder `path`."""
 
     path: Path
-    annotator: Annotator
-    classes: dict[int, str]
-    settings: dict[str, float]
-    stride: int | None
-    step_limit: float
+
+    def names(self, video: str) -> list[str]:
+        """Return the names of the files that a video's results are."""
 
     def annotate(self, name: str, source: FrameFolder | VideoFile, stop: StopSignals) -> str:
         """Write a video's results; return what was found, in a line.
 
         Raises:
-            Interrupted: A signal came. What is detected so far is on disk, except where the whole
-                results of an earlier call are.
+            Interrupted: A signal came; the message says what is on disk.
         """
-        stride = self.stride or key_times(source.times, RATE)
-        names = short_names(list(self.classes.values()))
-        path, drawn = self.path, f"{name}_detected.mp4"
-        with staged_results(path, "demo") as folder:
-            stop.at_once = True
-            video, times, note = annotate_video(
-                annotator=self.annotator,
-                name=name,
-                source=source,
-                stride=stride,
-                names=names,
-                path=folder / drawn,
-                step_limit=self.step_limit,
-            )
-            stop.at_once = False  # what is detected is to be written
-            if video.partial and is_whole(path / f"{name}.json"):
-                raise Interrupted(stop.signum, f"interrupted; earlier results of {name} stay")
-            self._write_tables(video, folder)
-        self._tell(video, times, stop)
-        if note:
-            print(printable(f"{name}: {note}"), file=sys.stderr)
-        return describe_persons(video)
-
-    def _write_tables(self, video: VideoPersons, folder: Path) -> None:
-        every = {"stride": self.stride} if self.stride else {"key_frames_per_second": RATE}
-        write_csv(video, self.classes, folder / f"{video.name}.csv")
-        settings = {**every, **self.settings}
-        write_json(video, self.classes, settings, folder / f"{video.name}.json")
-
-    def _tell(self, video: VideoPersons, times: StreamTimes | None, stop: StopSignals) -> None:
-        """Print what was found and where it is; raise `Interrupted` with that if a signal came."""
-        name = video.name
-        line = f"{describe_persons(video)}: {self.path / name}_detected.mp4, .csv, .json"
-        if times is None:
-            until = video.key_frames[-1].time
-            line = f"interrupted; partial results of {name}, to {until:.1f} s: {line}"
-        if stop.signum:
-            raise Interrupted(stop.signum, printable(line))
-        print(printable(f"{name}: {line} ({times})"), flush=True)
 
 
-def annotate_all(results: FolderOfResults, found: Sources) -> bool:
+def annotate_all(results: VideoResults, found: Sources) -> bool:
     """Annotate all videos, one after another; return whether all went well.
 
     One that fails does not stop the others; the only one is an error.
@@ -126,10 +63,11 @@ def _print_table(outcomes: dict[str, str]) -> None:
         print(f"{printable(name):{width}}  {printable(outcome)}")
 
 
-def check_output(output: Path, sources: dict[str, FrameFolder | VideoFile]) -> None:
+def check_output(results: VideoResults, sources: dict[str, FrameFolder | VideoFile]) -> None:
     """Raise `ValueError` where results would take the place of something of the user's."""
+    output = results.path
     if output.exists() and not output.is_dir():
         raise ValueError(f"{output}: expected a folder for results, a file is there")
-    names = [file for name in sources for file in result_names(name)]
+    names = [file for name in sources for file in results.names(name)]
     check_apart([output / name for name in names], [source.path for source in sources.values()])
     check_replaceable(output, names)

@@ -14,7 +14,8 @@ from torch.optim.lr_scheduler import LRScheduler
 
 from data.video.inputs import Sources
 from models.weights.checkpoint import LoadedCheckpoint
-from recipes.annotate import Annotator
+from recipes.annotate_files import VideoResults
+from recipes.demo_options import DemoOptions
 from utils.config.base import BaseConfig
 from utils.engine.interfaces import Batch, Validation
 from utils.engine.schedules import warmup_cosine
@@ -91,11 +92,10 @@ class Recipe(Generic[C]):
     build_validator: judges a detector in training. read_batch: the batch, of these parts, in a file
     that `utils.engine.faults` wrote, checked against the detector; the path is for errors.
     format_metrics: a validation's metrics for a terminal. tables: the same for `results.md`.
-    build_test: the test of a checkpoint with this configuration. open_annotator: what finds the
-    persons of videos with a checkpoint, on a device; persons have a score above the first number,
-    and boxes that overlap by more than the second are one person. own_videos: the folder of
-    held-out videos of the dataset that a checkpoint was trained on. demo_notes: what the user
-    should know before these videos are shown, a line each.
+    build_test: the test of a checkpoint with this configuration. open_results: what detects in
+    videos with a checkpoint, and writes what is found. own_videos: the folder of held-out videos of
+    the dataset that a checkpoint was trained on. demo_notes: what the user should know before these
+    videos are shown, a line each.
 
     build_scheduler: the learning rates of a run of so many iterations, of which so many make an
     epoch. build_update: how a batch becomes an update. adopt: gives a detector what it must know of
@@ -114,7 +114,7 @@ class Recipe(Generic[C]):
     format_metrics: Callable[[Mapping[str, Any]], str]
     tables: Callable[[Mapping[str, Any]], Sequence[Table]]
     build_test: Callable[[LoadedCheckpoint[C, Any], C], DetectorTest]
-    open_annotator: Callable[[LoadedCheckpoint[C, Any], str, float, float], Annotator]
+    open_results: Callable[[LoadedCheckpoint[C, Any], DemoOptions], VideoResults]
     own_videos: Callable[[LoadedCheckpoint[C, Any]], Path]
     demo_notes: Callable[[LoadedCheckpoint[C, Any], Sources], Sequence[str]]
     build_scheduler: Callable[[C, Optimizer, int, int], LRScheduler] = build_warmup_cosine

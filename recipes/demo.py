@@ -3,43 +3,16 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
-
-import torch
 
 from data.video.inputs import Sources, describe_joins, find_sources
 from external.files import check_regular
 from models import open_checkpoint
 from recipes import RECIPES
-from recipes.annotate_files import FolderOfResults, annotate_all, check_output
+from recipes.annotate_files import annotate_all, check_output
+from recipes.demo_options import DemoOptions
 from utils.system.locks import folder_lock
-from utils.system.stall import STEP_LIMIT
 from utils.system.terminal import printable
-
-
-@dataclass(frozen=True)
-class DemoOptions:
-    """What the demo is asked for.
-
-    checkpoint: a detector's. output: folder of the results. inputs: video files, folders of frames,
-    folders of either; none: the videos of the dataset that the checkpoint was trained on.
-    source_fps: rate of folders of frames. stride: frames between detections, `None` for some each
-    second. step_limit: seconds that reading a frame may take. score_threshold: scores shown are
-    above it. merge_threshold: IoU above which boxes become one person. device: `None` is a GPU
-    where there is one.
-    """
-
-    checkpoint: Path
-    output: Path
-    inputs: Sequence[Path] = ()
-    source_fps: float = 30
-    stride: int | None = None
-    step_limit: float = STEP_LIMIT
-    score_threshold: float = 0.4
-    merge_threshold: float = 0.5
-    device: str | None = None
 
 
 def run_demo(options: DemoOptions) -> bool:
@@ -51,19 +24,10 @@ def run_demo(options: DemoOptions) -> bool:
     """
     path = check_regular(options.checkpoint, "checkpoint")
     checkpoint = open_checkpoint(path)
-    config = checkpoint.config
-    device = options.device or ("cuda" if torch.cuda.is_available() else "cpu")
-    score, merge = options.score_threshold, options.merge_threshold
-    recipe = RECIPES[config.detector]
-    annotator = recipe.open_annotator(checkpoint, device, score, merge)
-    count = config.model.num_classes
-    classes = checkpoint.classes or {i: f"class {i}" for i in range(1, count + 1)}
+    recipe = RECIPES[checkpoint.config.detector]
+    results = recipe.open_results(checkpoint, options)
     found = find_inputs(options, recipe.own_videos(checkpoint))
-    check_output(options.output, found.opened)
-    settings = {"score_threshold": score, "merge_threshold": merge}
-    results = FolderOfResults(
-        options.output, annotator, classes, settings, options.stride, options.step_limit
-    )
+    check_output(results, found.opened)
     with folder_lock(options.output, "demo.py"):
         print(printable(f"detecting with {path} in {', '.join(found.opened)}"), flush=True)
         for note in recipe.demo_notes(checkpoint, found):

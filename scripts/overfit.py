@@ -27,7 +27,8 @@ import torch  # noqa: E402, ROOT must be on the path first
 
 from data.prepare.one_video import prepare_video_dataset  # noqa: E402, ROOT must be on the path first
 from external.files import real_path  # noqa: E402
-from recipes.demo import DemoOptions, run_demo  # noqa: E402
+from recipes.demo import run_demo  # noqa: E402
+from recipes.demo_options import DemoOptions  # noqa: E402
 from recipes.testing import TestRequest, run_test  # noqa: E402
 from recipes.training import train  # noqa: E402
 from utils.config.step import Config, load_config  # noqa: E402

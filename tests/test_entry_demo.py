@@ -165,7 +165,7 @@ def test_what_ends_a_video_halfway_leaves_earlier_results(
     elif what == "full disk":
         monkeypatch.setattr("recipes.annotate.write_timed", full)
     elif what == "full disk later":
-        monkeypatch.setattr("recipes.annotate_files.write_json", full)
+        monkeypatch.setattr("recipes.person_results.write_json", full)
     else:
         interrupt = partial(signal.raise_signal, signal.SIGINT)
         monkeypatch.setattr(StepDetector, "forward", lambda *_: interrupt())

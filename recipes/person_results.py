@@ -1,0 +1,118 @@
+"""STEP's demo: the persons of a video drawn on it, and as tables."""
+
+from __future__ import annotations
+
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+from data.video.stream import StreamTimes
+from data.video.windows import FrameFolder, VideoFile, key_times
+from models import StepDetector
+from models.weights.checkpoint import LoadedCheckpoint
+from recipes.annotate import Annotator, annotate_video
+from recipes.demo_options import DemoOptions
+from recipes.person_detector import open_person_detector
+from utils.config.step import Config
+from utils.reporting.drawing import short_names
+from utils.reporting.person_files import (
+    VideoPersons,
+    describe_persons,
+    is_whole,
+    result_names,
+    write_csv,
+    write_json,
+)
+from utils.system.interrupt import Interrupted, StopSignals
+from utils.system.staging import staged_results
+from utils.system.terminal import printable
+
+RATE = 4
+"""Detections a second where no stride is given: between them boxes are interpolated."""
+
+
+@dataclass
+class PersonResults:
+    """A folder of annotated videos, and what they share.
+
+    annotator: detects. classes: id to name. settings: what the JSON files say of how they were
+    made, besides the stride. stride: frames between detections, `None` for `RATE` a second.
+    step_limit: seconds that reading a frame may take.
+    """
+
+    path: Path
+    annotator: Annotator
+    classes: dict[int, str]
+    settings: dict[str, float]
+    stride: int | None
+    step_limit: float
+
+    def names(self, video: str) -> list[str]:
+        """Return the names of the files that a video's results are."""
+        return result_names(video)
+
+    def annotate(self, name: str, source: FrameFolder | VideoFile, stop: StopSignals) -> str:
+        """Write a video's results; return what was found, in a line.
+
+        Raises:
+            Interrupted: A signal came. What is detected so far is on disk, except where the whole
+                results of an earlier call are.
+        """
+        stride = self.stride or key_times(source.times, RATE)
+        names = short_names(list(self.classes.values()))
+        path, drawn = self.path, f"{name}_detected.mp4"
+        with staged_results(path, "demo") as folder:
+            stop.at_once = True
+            video, times, note = annotate_video(
+                annotator=self.annotator,
+                name=name,
+                source=source,
+                stride=stride,
+                names=names,
+                path=folder / drawn,
+                step_limit=self.step_limit,
+            )
+            stop.at_once = False  # what is detected is to be written
+            if video.partial and is_whole(path / f"{name}.json"):
+                raise Interrupted(stop.signum, f"interrupted; earlier results of {name} stay")
+            self._write_tables(video, folder)
+        self._tell(video, times, stop)
+        if note:
+            print(printable(f"{name}: {note}"), file=sys.stderr)
+        return describe_persons(video)
+
+    def _write_tables(self, video: VideoPersons, folder: Path) -> None:
+        every = {"stride": self.stride} if self.stride else {"key_frames_per_second": RATE}
+        write_csv(video, self.classes, folder / f"{video.name}.csv")
+        settings = {**every, **self.settings}
+        write_json(video, self.classes, settings, folder / f"{video.name}.json")
+
+    def _tell(self, video: VideoPersons, times: StreamTimes | None, stop: StopSignals) -> None:
+        """Print what was found and where it is; raise `Interrupted` with that if a signal came."""
+        name = video.name
+        line = f"{describe_persons(video)}: {self.path / name}_detected.mp4, .csv, .json"
+        if times is None:
+            until = video.key_frames[-1].time
+            line = f"interrupted; partial results of {name}, to {until:.1f} s: {line}"
+        if stop.signum:
+            raise Interrupted(stop.signum, printable(line))
+        print(printable(f"{name}: {line} ({times})"), flush=True)
+
+
+MERGE_THRESHOLD = 0.5
+"""IoU above which boxes become one person, where no other is given."""
+
+
+def open_person_results(
+    checkpoint: LoadedCheckpoint[Config, StepDetector], options: DemoOptions
+) -> PersonResults:
+    """Return what finds persons with a checkpoint, and writes them as `options` say."""
+    score, merge = options.score_threshold, options.merge_threshold
+    merge = MERGE_THRESHOLD if merge is None else merge
+    annotator = open_person_detector(checkpoint, options.chosen_device(), score, merge)
+    count = checkpoint.config.model.num_classes
+    classes = checkpoint.classes or {i: f"class {i}" for i in range(1, count + 1)}
+    settings = {"score_threshold": score, "merge_threshold": merge}
+    return PersonResults(
+        options.output, annotator, classes, settings, options.stride, options.step_limit
+    )
