@@ -26,8 +26,10 @@ build: $(READY)
 quickstart: $(READY)
 	PYTHON=$(abspath $(BIN))/python bash scripts/quickstart.sh
 
+# Each of the workers computes with one thread.
+TEST_WORKERS ?= 2
 test: $(READY)
-	$(BIN)/python -m pytest tests
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest tests -n $(TEST_WORKERS) --dist worksteal
 
 # What takes minutes: whole networks against recorded outputs.
 test-slow: $(READY)

@@ -189,7 +189,7 @@ setup(
         "analysis": ["matplotlib"],
         "weights": ["gdown"],
         "matlab": ["scipy"],
-        "dev": ["matplotlib", "pytest", "ruff", "mypy", "types-PyYAML", "types-tqdm"],
+        "dev": ["matplotlib", "pytest", "pytest-xdist", "ruff", "mypy", "types-PyYAML", "types-tqdm"],
     },
     zip_safe=False,
     **extension_arguments(),
