@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from data.datasets.ava import AvaClips, build_dataset
-from data.loading.validation import ValidationSet
+from data.datasets.ava_validation import ValidationSet
 from models.step.build import clips_of
 from utils.config.step import Config
 

@@ -29,7 +29,7 @@ MOVED = {
     "data.sound": "data.video.sound",
     "data.stream": "data.video.stream",
     "data.timeline": "data.video.timeline",
-    "data.validation": "data.loading.validation",
+    "data.validation": "data.datasets.ava_validation",
     "data.video_file": "data.video.file",
     "data.video_writer": "data.video.writer",
     "models.backbone": "models.backbones.base",
