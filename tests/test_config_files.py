@@ -8,9 +8,10 @@ from pathlib import Path
 import pytest
 import yaml
 
+from recipes import CONFIGS
 from tests.helpers import ROOT
 from utils.config.base import differences, names_of
-from utils.config.loading import new_place
+from utils.config.loading import load, new_place
 from utils.config.step import Config, load_config
 from utils.engine.agreement import weights_facts
 
@@ -20,7 +21,7 @@ FILES = sorted((ROOT / "configs").rglob("*.yaml"))
 
 @pytest.mark.parametrize("file", FILES, ids=lambda f: f.stem)
 def test_every_configuration_file_loads(file: Path) -> None:
-    assert load_config(file).train.name == file.stem
+    assert load(CONFIGS, file).train.name == file.stem
 
 
 @pytest.mark.parametrize("name", RECORDED["files"])

@@ -226,6 +226,16 @@ def _npz_arrays(path: str | Path) -> Iterator[tuple[str, Floats]]:
             yield entry.filename.removesuffix(".npy"), found
 
 
+def write_actionness(scores: Mapping[str, Floats], path: str | Path) -> None:
+    """Write actionness of videos `[T, crops, 2]`, as the public release does, whole or not at all.
+
+    Arrays of float32 in a pickled dict; `read_actionness` reads it, and runs nothing.
+    """
+    content = {video: np.asarray(values, np.float32) for video, values in scores.items()}
+    with whole_file(path) as file:
+        pickle.dump(content, file, protocol=2)
+
+
 def read_actionness(path: str | Path) -> dict[str, Floats]:
     """Read actionness of videos, `[T, 2]` raw scores of background and action, crops averaged.
 
