@@ -141,6 +141,16 @@ def test_the_same_seed_gives_the_same_losses(script: Script, data: Path, tmp_pat
         ("val_labels=annotations/none.csv", "none.csv"),
         ("num_classes=5", "model.num_classes is 5"),
         ("last_second=950", "seconds tested: data.first_second to data.last_second"),
+        ("init=.", "this is a folder (train.init)"),
+        ("kinetics=.", "this is a folder (train.kinetics)"),
+        ("label_map=.", "(data.label_map)"),
+        ("train_labels=.", ".csv or .pkl (data.train_labels)"),
+        ("val_labels=.", ".csv or .pkl (data.val_labels)"),
+        ("frames=absent", "absent/toy_train_000: no such folder of frames (data.frames)"),
+        ("proposals=absent.csv", "(data.proposals)"),
+        ("train_exclusions=.", "(data.train_exclusions)"),
+        ("val_exclusions=.", "(data.val_exclusions)"),
+        ("root=absent", "(data.label_map)"),
     ],
 )
 def test_mistakes_are_said_before_training(

@@ -20,6 +20,7 @@ from data.augment import NO_AUGMENTATION, Augmentation, draw_color, draw_patches
 from data.datasets.ava_annotations import Annotations, read_annotations, read_exclusions
 from data.transforms import View, cover, render
 from data.windows import SecondFolders, read_images
+from utils.config.options import named_option
 from utils.config.step import DataConfig
 from utils.formats.labels import read_label_map
 from utils.geometry.grid import grid_proposals, is_grid, read_proposals
@@ -90,7 +91,8 @@ class AvaClips(Dataset[ClipSample]):
         self.replace_unreadable = replace_unreadable
         self.seed, self.epoch = seed, 0
         videos = sorted({key.video for key in keys})
-        self.folders = {video: SecondFolders(Path(frames) / video) for video in videos}
+        with named_option("data.frames"):
+            self.folders = {video: SecondFolders(Path(frames) / video) for video in videos}
         self._check_folders()
 
     def _check_folders(self) -> None:
@@ -104,7 +106,7 @@ class AvaClips(Dataset[ClipSample]):
         if missing:
             raise ValueError(
                 f"{next(iter(missing))}: no such folder of frames "
-                f"({len(missing)} missing for {len(self.keys)} key frames)"
+                f"({len(missing)} missing for {len(self.keys)} key frames; data.frames)"
             )
 
     def __len__(self) -> int:
@@ -213,9 +215,12 @@ def build_dataset(
     root = dataset_root(data.root, data.dataset)
     classes = _read_classes(root / data.label_map, num_classes)
     labels = root / (data.train_labels if training else data.val_labels)
-    annotations = read_annotations(labels, classes)
-    exclusions = root / data.train_exclusions if training and data.train_exclusions else None
-    excluded = read_exclusions(exclusions) if exclusions else frozenset()
+    with named_option("data.train_labels" if training else "data.val_labels"):
+        annotations = read_annotations(labels, classes)
+    excluded: frozenset[ClipKey] = frozenset()
+    if training and data.train_exclusions:
+        with named_option("data.train_exclusions"):
+            excluded = read_exclusions(root / data.train_exclusions)
     proposals = _load_proposals(data.proposals, data.proposal_threshold, root)
     augmentation = Augmentation(data.color, data.crop, data.flip, data.erase)
     try:
@@ -277,7 +282,8 @@ def tested_seconds(folder: Path, first: int, last: int) -> range:
     -1 stands for the first, or the last, second that there is a folder of frames for.
     """
     if min(first, last) < 0:
-        there = SecondFolders(folder)
+        with named_option("data.frames"):
+            there = SecondFolders(folder)
         first = there.first if first < 0 else first
         last = there.last if last < 0 else last
     if last - first >= MOST_SECONDS:
@@ -289,9 +295,8 @@ def tested_seconds(folder: Path, first: int, last: int) -> range:
 
 
 def _read_classes(path: Path, num_classes: int) -> dict[int, str]:
-    if not path.is_file():
-        raise ValueError(f"{path}: no such label map (data.label_map)")
-    classes = read_label_map(path)
+    with named_option("data.label_map"):
+        classes = read_label_map(path)
     if num_classes and num_classes != len(classes):
         raise ValueError(
             f"model.num_classes is {num_classes}, but {path} lists {len(classes)} classes "
@@ -306,4 +311,5 @@ def _load_proposals(
     """A grid, where `proposals` is a number; else the boxes of that file."""
     if is_grid(proposals):
         return grid_proposals(proposals).numpy()
-    return read_proposals(root / proposals, threshold)
+    with named_option("data.proposals"):
+        return read_proposals(root / proposals, threshold)

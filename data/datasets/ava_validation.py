@@ -7,6 +7,7 @@ import hashlib
 from data.datasets.ava import AvaClips, dataset_root
 from data.datasets.ava_annotations import read_exclusions
 from data.loading.loader import build_loader
+from utils.config.options import named_option
 from utils.config.step import DataConfig
 from utils.evaluation.groundtruth import read_groundtruth
 from utils.evaluation.judging import check_judgeable
@@ -29,7 +30,10 @@ class ValidationSet:
         self.exclusions = root / data.val_exclusions if data.val_exclusions else None
         self.dataset, self.classes = dataset, dataset.classes
         self.groundtruth = read_groundtruth(self.labels, dataset.annotations)
-        self.excluded = read_exclusions(self.exclusions) if self.exclusions is not None else None
+        self.excluded = None
+        if self.exclusions is not None:
+            with named_option("data.val_exclusions"):
+                self.excluded = read_exclusions(self.exclusions)
         check_judgeable(self.groundtruth, self.classes, self.excluded, protocol)
         self.loader = build_loader(
             self.dataset,

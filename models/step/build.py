@@ -21,6 +21,7 @@ from models.weights.checkpoint import (
 )
 from models.weights.origin import describe_fresh, describe_origin
 from models.weights.released import is_released, read_released_config, released_classes
+from utils.config.options import named_option
 from utils.config.step import Config, ModelConfig
 from utils.formats.checkpoints import load_state, read_checkpoint
 from utils.formats.schema import shown
@@ -125,7 +126,7 @@ def build_for_training(
 
     Raises:
         ValueError: For sizes of which no machine could train the detector, and naming a file that
-            does not fit.
+            does not fit, and the option that gives it.
     """
     with torch.device("meta"):
         count = sum(p.numel() for p in build_detector(config).parameters())
@@ -136,9 +137,13 @@ def build_for_training(
         )
     detector = build_detector(config)
     if kinetics:
-        say(describe_origin(detector, load_kinetics(detector, kinetics), kinetics))
+        with named_option("train.kinetics"):
+            taken = load_kinetics(detector, kinetics)
+        say(describe_origin(detector, taken, kinetics))
     if init:
-        say(describe_origin(detector, initialize_from(detector, init), init))
+        with named_option("train.init"):
+            taken = initialize_from(detector, init)
+        say(describe_origin(detector, taken, init))
     if not kinetics and not init:
         say(describe_fresh(detector))
     detector.backbone.recompute = recompute

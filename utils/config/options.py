@@ -5,7 +5,8 @@ from __future__ import annotations
 import math
 import types
 import typing
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
@@ -112,6 +113,22 @@ def option(
     if isinstance(default, list):
         return field(default_factory=lambda: list(default), metadata=metadata)
     return field(default=default, metadata=metadata)
+
+
+@contextmanager
+def named_option(name: str) -> Iterator[None]:
+    """Add `name`, such as "train.init", to the message of a refusal that the block raises.
+
+    The block reads the file that the option gives: whoever gave `.` by a slip knows the option,
+    not the file.
+
+    Raises:
+        ValueError: In place of the block's `ValueError` or `OSError`.
+    """
+    try:
+        yield
+    except (ValueError, OSError) as error:
+        raise ValueError(f"{error} ({name})") from error
 
 
 def check_range(value: Any, limits: Range | None, where: str) -> None:
