@@ -47,6 +47,7 @@ from data.datasets.tube_files import check_tube_suffix, read_tube_file
 from data.datasets.tubes_from_ava import AvaTubes, VideoClock, read_ava_tubes
 from data.datasets.ucf101_24 import read_video_list
 from data.datasets.ucf101_24_writing import check_ucf101_24, write_final_annots, write_pyannot
+from utils.config.options import named_option
 from utils.formats.labels import read_label_map
 from utils.system.cli import run_main, staged_results
 from utils.system.outputs import check_apart, check_new_file, is_unedited, note_content
@@ -177,7 +178,8 @@ def with_splits(
 ) -> ActCache:
     """The annotation with its splits. Raises `ValueError` where these are not known."""
     if arguments.test_list:
-        lists = [read_video_list(path) for path in arguments.test_list]
+        with named_option("--test-list"):
+            lists = [read_video_list(path) for path in arguments.test_list]
         names = " and ".join(map(str, arguments.test_list))
         return splits_from_lists(annotations, lists, names)
     if cache is None:

@@ -53,6 +53,32 @@ def test_a_file_cut_anywhere_is_refused(tmp_path: Path, name: str, codec: str, o
             list(VideoFile(path).frames(strict=True))
 
 
+@pytest.mark.parametrize("codec", ["libx264", "mpeg2video"])
+def test_a_transport_stream_cut_between_packets(tmp_path: Path, codec: str) -> None:
+    """Within a frame that frame is damaged; after a frame's last packet nothing tells of a cut."""
+    if codec not in av.codecs_available:
+        pytest.skip(f"this FFmpeg has no encoder {codec}")
+    path = tmp_path / "v.ts"
+    noise = np.random.default_rng(0).integers(0, 256, (8, 96, 128, 3), dtype=np.uint8)
+    with av.open(str(path), "w") as container:
+        stream = container.add_stream(codec, rate=25, options={"bf": "0"})
+        stream.width, stream.height, stream.pix_fmt = 128, 96, "yuv420p"
+        for image in noise:
+            container.mux(stream.encode(av.VideoFrame.from_ndarray(image, format="rgb24")))
+        container.mux(stream.encode())
+    content = path.read_bytes()
+    packets = [content[i : i + 188] for i in range(0, len(content), 188)]
+    # The first packet of a frame has the mark that a unit of the video begins; 256 is the stream.
+    of_video = [k for k, p in enumerate(packets) if (p[1] & 0x1F) << 8 | p[2] == 256]
+    first = [k for k in of_video if packets[k][1] & 0x40][5]
+    assert set(range(first, first + 4)) <= set(of_video)
+    path.write_bytes(content[: 188 * (first + 4)])
+    with pytest.raises(ValueError, match=r"v\.ts: damaged at 0\.200 s"):
+        list(VideoFile(path).frames(strict=True))
+    path.write_bytes(content[: 188 * first])
+    assert len(list(VideoFile(path).frames(strict=True))) == 5
+
+
 @pytest.mark.parametrize("name", ["v.mp4", "v.mkv", "v.avi", "v.flv", "v.wmv"])
 def test_a_second_video_behind_the_first_is_not_lost_silently(tmp_path: Path, name: str) -> None:
     codec = {"v.flv": "flv", "v.wmv": "wmv2"}.get(name, "mpeg4")

@@ -1,6 +1,8 @@
 """Two gloo processes train and validate as one does, on one machine and on two."""
 
 import json
+import re
+import shutil
 import signal
 import socket
 import subprocess
@@ -11,6 +13,7 @@ from pathlib import Path
 import pytest
 import torch
 
+from tests.entries import write_checkpoint
 from tests.helpers import ROOT
 from tests.runs import arguments, losses_of, start, train_lines, wait_for, write_data
 
@@ -85,15 +88,28 @@ def free_port() -> int:
 
 
 @contextmanager
-def two_processes(options: list[str], *second: str) -> Iterator[list[subprocess.Popen]]:
-    """Processes that no launcher looks after; the second has options of its own, too."""
+def two_processes(
+    options: list[str], *second: str, code: Path = ROOT
+) -> Iterator[list[subprocess.Popen]]:
+    """Processes that no launcher looks after.
+
+    The second has options of its own, too, and runs the code that is in the folder `code`.
+    """
     place = {"WORLD_SIZE": "2", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(free_port())}
     with ExitStack() as started:
         yield [
             started.enter_context(
-                start("train.py", *options, *more, RANK=str(rank), LOCAL_RANK=str(rank), **place)
+                start(
+                    source / "train.py",
+                    *options,
+                    *more,
+                    RANK=str(rank),
+                    LOCAL_RANK=str(rank),
+                    PYTHONPATH=str(source),
+                    **place,
+                )
             )
-            for rank, more in enumerate(((), second))
+            for rank, (source, more) in enumerate(((ROOT, ()), (code, second)))
         ]
 
 
@@ -107,6 +123,48 @@ def test_processes_that_differ_are_refused_with_both_values(data: Path, tmp_path
             assert "train.det_lr is 0.002 in process 0, 1.0 in process 1" in err
             assert "train.validate_every is 0 in process 0, 2 in process 1" in err
     assert not (tmp_path / "toy_step").exists()
+
+
+def test_a_process_with_other_code_is_refused(data: Path, tmp_path: Path):
+    """As on a second machine whose checkout is older."""
+    code = tmp_path / "code"
+    for name in ("configs", "data", "external", "models", "recipes", "utils"):
+        ignored = shutil.ignore_patterns("__pycache__")
+        shutil.copytree(ROOT / name, code / name, ignore=ignored)
+    shutil.copy(ROOT / "train.py", code)
+    with open(code / "models/step/criterion.py", "a") as file:
+        file.write("# older\n")
+    options = arguments("step", data, tmp_path / "runs", *FROZEN)
+    with two_processes(options, code=code) as processes:
+        for process in processes:
+            _, err = process.communicate(timeout=300)
+            assert process.returncode == 2, err
+            assert "Traceback" not in err
+            found = re.search(r"the code is '(\w+)' in process 0, '(\w+)' in process 1", err)
+            assert found is not None, err
+            assert found[1] != found[2]
+    assert not (tmp_path / "runs").exists()
+
+
+def test_a_process_with_other_weights_is_refused(data: Path, tmp_path: Path):
+    """Files of one name that hold other weights, as a download that was repeated."""
+    paths = [tmp_path / name / "cls.pt" for name in ("one", "two")]
+    for path in paths:
+        path.parent.mkdir()
+        write_checkpoint(path, task="cls")
+    content = torch.load(paths[1], weights_only=True)
+    next(iter(content["model"].values())).view(-1)[0] += 0.5
+    torch.save(content, paths[1])
+    options = arguments("step", data, tmp_path / "runs", *FROZEN[1:], f"init={paths[0]}")
+    with two_processes(options, f"init={paths[1]}") as processes:
+        for process in processes:
+            _, err = process.communicate(timeout=300)
+            assert process.returncode == 2, err
+            assert "Traceback" not in err
+            found = re.search(r"file train\.init is '(\w+)' in process 0, '(\w+)' in", err)
+            assert found is not None, err
+            assert found[1] != found[2]
+    assert not (tmp_path / "runs").exists()
 
 
 @pytest.mark.parametrize(

@@ -8,6 +8,7 @@ import time
 from collections.abc import Iterator
 from fractions import Fraction
 from pathlib import Path
+from typing import Any
 
 import av
 import numpy as np
@@ -55,6 +56,23 @@ def test_a_folder_of_something_else_is_left_alone(video: Path, extract_clips: Sc
     assert "videos/a: has no extraction.json, so it was not made by this command" in message
     assert extract_clips(*arguments).code == 0  # kept, and said so
     assert everything(video.parent).items() >= before.items()
+
+
+@pytest.mark.parametrize("script", ["extract_clips", "extract_frames"])
+def test_a_name_too_long_for_a_hidden_folder_is_refused_before_work(
+    video: Path, monkeypatch: pytest.MonkeyPatch, capsys: Any, script: str
+) -> None:
+    """A name of 243 bytes leaves room for `.unfinished-`; letters may have several bytes."""
+    command = Script(f"scripts/{script}", monkeypatch, capsys)
+    more = OPTIONS if script == "extract_clips" else ("--flat", "--workers", 1)
+    longest = video.with_name("é" * 100 + "a" * 43 + ".mp4")
+    video.rename(longest)
+    assert command(longest, "--output", video.parent / "out", *more).code == 0
+    longer = longest.with_name("a" + longest.name)
+    longest.rename(longer)
+    message = command.refuses(longer, "--output", video.parent / "other", *more)
+    assert "expected a name of at most 243 bytes for its folder of frames, got 244" in message
+    assert not list(video.parent.glob("other/*a"))
 
 
 @pytest.mark.parametrize(

@@ -20,6 +20,9 @@ from utils.system.outputs import MARKER
 
 UNFINISHED, REPLACED = ".unfinished-", ".replaced-"
 
+LONGEST_NAME = 255 - len(UNFINISHED)
+"""Bytes of a video's name: file systems allow 255 for that of its hidden folder."""
+
 
 def folder_of(video: Path, output: Path) -> Path:
     """The folder of a video's frames."""
@@ -30,7 +33,7 @@ def check_places(videos: Iterable[Path], output: Path) -> None:
     """Check, before any work, that the frames of no video would hit an input or leave `output`.
 
     Raises `ValueError` naming the video: its folder would be hidden, one of our own files, no
-    folder, or would hold one of `videos`.
+    folder, would hold one of `videos`, or have a name that is too long.
     """
     videos = list(videos)
     inputs = {real_path(video): video for video in videos}
@@ -38,6 +41,11 @@ def check_places(videos: Iterable[Path], output: Path) -> None:
         name, folder = name_of(video), folder_of(video, output)
         if name.startswith(".") or name in (MANIFEST, LOCK, MARKER):
             raise ValueError(f"{video}: {name!r} cannot be its folder of frames; rename the video")
+        if (size := len(os.fsencode(name))) > LONGEST_NAME:
+            raise ValueError(
+                f"{video}: expected a name of at most {LONGEST_NAME} bytes for its folder of "
+                f"frames, got {size}; rename the video"
+            )
         place = real_path(folder)
         hit = next((inputs[p] for p in inputs if p == place or place in p.parents), None)
         if hit is not None:

@@ -9,6 +9,7 @@ from pathlib import Path
 from data.datasets.ucf101_24 import read_video_list
 from data.prepare.numbered import Job
 from data.prepare.numbered_inputs import chosen, find_jobs
+from utils.config.options import named_option
 from utils.system.arguments import at_least_one, positive
 from utils.system.stall import STEP_LIMIT
 
@@ -41,4 +42,6 @@ def jobs_of(arguments: argparse.Namespace, frames: bool) -> list[Job]:
     jobs = find_jobs(arguments.inputs, arguments.output, frames, arguments.flat)
     if arguments.list is None:
         return jobs
-    return chosen(jobs, read_video_list(arguments.list), str(arguments.list))
+    with named_option("--list"):
+        listed = read_video_list(arguments.list)
+    return chosen(jobs, listed, str(arguments.list))

@@ -10,6 +10,7 @@ import numpy as np
 
 from data.datasets.thumos14 import read_thumos14
 from data.datasets.ucf101_24 import read_pyannot, read_video_list
+from data.flow import FlowFolder
 from utils.formats.proposal_lists import read_proposal_list, write_proposal_list
 from utils.system.cli import run_main
 
@@ -31,10 +32,20 @@ def _read_proposal_list(path: str) -> str:
     return write_proposal_list(read_proposal_list(path))
 
 
+def _read_flow(folder: str, frames: str, height: str, width: str) -> str:
+    found = FlowFolder(folder)
+    found.check(int(frames), int(height), int(width))
+    fields = [found.read(number) for number in range(1, found.count + 1)]
+    assert all(np.isfinite(field).all() for field in fields), "motions that are not finite"
+    assert {field.dtype for field in fields} == {np.dtype(np.float32)}
+    return f"{found.kind} {found.count}\n{[field.tolist() for field in fields]}"
+
+
 READERS: dict[str, Callable[..., str]] = {
     "ucf101_24": _read_ucf101_24,
     "thumos14": _read_thumos14,
     "proposal_list": _read_proposal_list,
+    "flow": _read_flow,
 }
 
 

@@ -21,6 +21,9 @@ SCRIPTS = (
     "train.py", "test.py", "demo.py", "scripts/analyze.py", "scripts/check_data.py",
     "scripts/convert_labels.py", "scripts/extract_clips.py", "scripts/generate_label.py",
     "scripts/get_weights.py", "scripts/make_toy_dataset.py", "scripts/overfit.py",
+    "scripts/convert_tubes.py", "scripts/extract_frames.py", "scripts/extract_flow.py",
+    "scripts/ssn/convert_lists.py", "scripts/ssn/evaluate.py", "scripts/ssn/proposals.py",
+    "scripts/ssn/sanity.py",
 )  # fmt: skip
 
 

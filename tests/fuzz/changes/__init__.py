@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 
+from tests.fuzz.changes.arrays import FLO, MAT, NPY, NPZ
 from tests.fuzz.changes.bytes import BYTES
 from tests.fuzz.changes.checkpoint import CHECKPOINT, checkpoint_old_format
 from tests.fuzz.changes.csv import CSV
@@ -33,6 +34,10 @@ FORMATS: dict[str, list[Change]] = {
     "film": FILM,
     "words": WORDS,
     "frame": BYTES,
+    "npy": NPY,
+    "flo": FLO,
+    "mat": MAT,
+    "npz": NPZ,
 }
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from tests.fuzz.scenario import Scenario
-from tests.fuzz.scenarios import files, networks, readers, steps
+from tests.fuzz.scenarios import files, networks, readers, segments, steps, tubes
 
 
 def all_scenarios() -> dict[str, Scenario]:
@@ -11,6 +11,7 @@ def all_scenarios() -> dict[str, Scenario]:
     groups = (
         networks.training, networks.detection, steps.weights, steps.overfitting, files.extraction,
         files.checking, files.analysis, files.converters, files.evaluations, files.labels,
-        files.toys, readers.benchmarks, readers.datasets,
+        files.toys, readers.benchmarks, readers.datasets, tubes.extraction, tubes.conversions,
+        tubes.flow_files, segments.evaluation, segments.proposals, segments.lists,
     )  # fmt: skip
     return {scenario.name: scenario for group in groups for scenario in group()}
