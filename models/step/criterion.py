@@ -8,7 +8,8 @@ Letters: n sampled tubes of a batch, K classes.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, field
 
 import torch
 import torch.nn.functional as F
@@ -21,10 +22,14 @@ from utils.system.distributed import all_sum, world_size
 class StepSamples:
     """One step's predictions for the n sampled tubes of a batch, and their targets.
 
-    logits, labels: `[n, K]`; a negative's labels are zero.
-    deltas, delta_targets: `[n, 4]` coded boxes on the key frame; delta_mask: `[n]` bool.
+    logits, labels: `[n, K]`; a negative's labels are zero. With a softmax logits are `[n, K + 1]`
+    and labels `[n]` int64, 0 for the background.
+    deltas, delta_targets: `[n, 4]` coded boxes on the key frame; delta_mask: `[n]` bool. Or
+    `[n, L, 4]` and `[n, L]`, where boxes on several frames count.
     neighbor_deltas, neighbor_targets: `[n, 2, 4]` coded boxes of the clip before and after;
-    neighbor_mask: `[n, 2]` bool. `None` where the step does not regress them.
+    neighbor_mask: `[n, 2]` bool; or `[n, 2, T, 4]` and `[n, 2, T]`. `None` where the step does not
+    regress them.
+    statistics: what is logged beside the losses, each a sum and how many it sums.
     """
 
     logits: Tensor
@@ -35,6 +40,23 @@ class StepSamples:
     neighbor_deltas: Tensor | None = None
     neighbor_targets: Tensor | None = None
     neighbor_mask: Tensor | None = None
+    statistics: dict[str, tuple[Tensor, Tensor]] = field(default_factory=dict)
+
+
+def several_labels_loss(logits: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
+    """Binary cross-entropy over all tubes and classes: its sum, and how many it sums."""
+    loss = F.binary_cross_entropy_with_logits(logits.float(), labels, reduction="sum")
+    return loss, loss.new_tensor(labels.numel())
+
+
+def one_action_loss(logits: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
+    """Cross-entropy of a softmax over all tubes: its sum, and how many it sums."""
+    loss = F.cross_entropy(logits.float(), labels, reduction="sum")
+    return loss, loss.new_tensor(labels.numel())
+
+
+ClassLoss = Callable[[Tensor, Tensor], tuple[Tensor, Tensor]]
+"""Of logits and labels: the sum of a loss, and how many values it sums."""
 
 
 class StepCriterion(nn.Module):
@@ -45,8 +67,14 @@ class StepCriterion(nn.Module):
     one process with the whole batch, also where processes have different numbers of tubes.
     """
 
-    def __init__(self, location_weight: float = 5.0, neighbor_weight: float = 1.0):
+    def __init__(
+        self,
+        location_weight: float = 5.0,
+        neighbor_weight: float = 1.0,
+        class_loss: ClassLoss = several_labels_loss,
+    ):
         super().__init__()
+        self.class_loss = class_loss
         self.weights = {
             "classification": 1.0,
             "location": location_weight,
@@ -54,7 +82,10 @@ class StepCriterion(nn.Module):
         }
 
     def forward(self, samples: list[StepSamples]) -> dict[str, Tensor]:
-        """Every step's parts, `step<i>/<part>`, and `total`, their weighted sum (Eq. 2)."""
+        """Every step's parts, `step<i>/<part>`, and `total`, their weighted sum (Eq. 2).
+
+        A step's statistics stand beside its parts, averaged alike, and count nothing in the sum.
+        """
         parts: dict[str, tuple[Tensor, Tensor]] = {}
         for i, step in enumerate(samples, start=1):
             parts[f"step{i}/classification"] = self.classification(step)
@@ -62,19 +93,23 @@ class StepCriterion(nn.Module):
                 parts[f"step{i}/location"] = self.location(step)
             if step.neighbor_deltas is not None:
                 parts[f"step{i}/neighbors"] = self.neighbors(step)
+            parts |= {f"step{i}/{name}": value for name, value in step.statistics.items()}
         counts = all_sum(torch.stack([count for _, count in parts.values()]))
         scale = world_size() / counts.clamp(min=1)
         losses = {name: total * scale[i] for i, (name, (total, _)) in enumerate(parts.items())}
         losses["total"] = sum(
-            (self.weights[name.split("/")[1]] * loss for name, loss in losses.items()),
+            (
+                self.weights[part] * loss
+                for name, loss in losses.items()
+                if (part := name.split("/")[1]) in self.weights
+            ),
             start=counts.new_zeros(()),
         )
         return losses
 
     def classification(self, step: StepSamples) -> tuple[Tensor, Tensor]:
-        """Binary cross-entropy over all tubes and classes: its sum, and how many it sums."""
-        loss = F.binary_cross_entropy_with_logits(step.logits.float(), step.labels, reduction="sum")
-        return loss, loss.new_tensor(step.labels.numel())
+        """The loss of the classes: its sum, and how many values it sums."""
+        return self.class_loss(step.logits, step.labels)
 
     def location(self, step: StepSamples) -> tuple[Tensor, Tensor]:
         """Smooth L1 (beta 1) of the key box (Eq. 3): its sum, and how many coordinates it sums."""

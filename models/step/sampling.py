@@ -9,13 +9,15 @@ Letters: M candidates, G annotated persons, n samples, K classes.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from utils.structures import ClipTargets
+from utils.tube_structures import TubeTargets
 
 
 @dataclass
@@ -86,29 +88,91 @@ def sample_candidates(
     softmax(score): hard-aware sampling; uniform where `hard` is false.
     """
     if iou.size == 0:
-        none = np.zeros(0, dtype=np.int64)
-        return Sample(none, none, none.astype(bool), none.astype(bool))
-    best_person = iou.argmax(axis=1)
-    best_iou = iou.max(axis=1)
+        return _no_sample()
+    best = iou.max(axis=1) if scores is None else scores
+    rule = Rule(None, best if hard else np.zeros(len(iou)))
+    counts = (max_positives, negatives_per_positive)
+    sample = _draw(iou, rule, threshold, counts, generator)
+    near = iou[sample.index].max(axis=1) >= threshold
+    return replace(sample, has_box=sample.is_positive | near)
+
+
+def sample_tubes(
+    iou: np.ndarray,
+    scores: np.ndarray | None,
+    threshold: float,
+    max_positives: int,
+    negatives_per_positive: int,
+    generator: torch.Generator,
+    hard: bool = True,
+) -> Sample:
+    """Draw as `sample_candidates`, by the rules of the paper's section on training.
+
+    Positives beyond one per tube and negatives are both drawn with a probability proportional to
+    the score, uniformly where `hard` is false. Only positives carry a box.
+    """
+    if iou.size == 0:
+        return _no_sample()
+    best = iou.max(axis=1) if scores is None else scores
+    with np.errstate(divide="ignore"):
+        # Of score 0 only where nothing else is left.
+        weights = np.maximum(np.log(best.astype(np.float64)), -1e6)
+    rule = Rule(weights, weights) if hard else Rule(None, 0 * weights)
+    counts = (max_positives, negatives_per_positive)
+    return _draw(iou, rule, threshold, counts, generator)
+
+
+@dataclass(frozen=True)
+class Rule:
+    """With which probabilities candidates are drawn: softmax of these values `[M]`.
+
+    positives: `None` draws them uniformly.
+    """
+
+    positives: np.ndarray | None
+    negatives: np.ndarray
+
+
+def _no_sample() -> Sample:
+    none = np.zeros(0, dtype=np.int64)
+    return Sample(none, none, none.astype(bool), none.astype(bool))
+
+
+def _draw(
+    iou: np.ndarray,
+    rule: Rule,
+    threshold: float,
+    counts: tuple[int, int],
+    generator: torch.Generator,
+) -> Sample:
+    """Rules (i) to (iii) of `sample_candidates`; only positives have a box.
+
+    counts: positives at most, and negatives per positive.
+    """
+    best_person, best_iou = iou.argmax(axis=1), iou.max(axis=1)
     first, first_person = _one_per_person(iou)
     free = np.ones(len(iou), dtype=bool)
     free[first] = False
-    more = _shuffled(np.flatnonzero(free & (best_iou > threshold)), generator)
-    more = more[: max(max_positives - len(first), 0)]
+    more = np.flatnonzero(free & (best_iou > threshold))
+    wanted = max(counts[0] - len(first), 0)
+    if rule.positives is None:
+        more = _shuffled(more, generator)[:wanted]
+    else:
+        more = more[_draw_softmax(rule.positives[more], wanted, generator)]
     free[more] = False
     rest = np.flatnonzero(free)
-    weights = best_iou if scores is None else scores
-    count = negatives_per_positive * (len(first) + len(more))
-    negatives = rest[_draw_softmax(weights[rest] if hard else 0 * rest, count, generator)]
+    count = counts[1] * (len(first) + len(more))
+    negatives = rest[_draw_softmax(rule.negatives[rest], count, generator)]
 
     index = np.concatenate([first, more, negatives])
     person = np.concatenate([first_person, best_person[more], best_person[negatives]])
     is_positive = np.arange(len(index)) < len(first) + len(more)
-    has_box = is_positive | (best_iou[index] >= threshold)
-    return Sample(index, person, is_positive, has_box)
+    return Sample(index, person, is_positive, is_positive)
 
 
-def join_samples(samples: list[Sample], counts: list[int], targets: list[ClipTargets]) -> Drawn:
+def join_samples(
+    samples: list[Sample], counts: list[int], targets: Sequence[ClipTargets | TubeTargets]
+) -> Drawn:
     """Join the samples of the clips. counts: candidates of each clip."""
     persons = [len(target.boxes) for target in targets]
     joined = np.concatenate(

@@ -17,19 +17,19 @@ import torch
 from torch import Tensor, nn
 
 from models.step.criterion import StepSamples
-from models.step.detector import Features, StepDetector, index_clips
+from models.step.detector import StepDetector
 from models.step.heads import HeadOutput
+from models.step.progressive import Candidates, ProgressivePass, encode_where, sample_generator
 from models.step.sampling import (
     Drawn,
     Sample,
-    clip_slices,
     cut_candidates,
     join_samples,
     sample_candidates,
 )
 from utils.config.step import TrainConfig
 from utils.engine.profiling import section
-from utils.geometry.boxes import box_iou, encode_boxes
+from utils.geometry.boxes import box_iou
 from utils.geometry.jitter import jitter_boxes
 from utils.geometry.tubes import (
     anticipated_clip,
@@ -43,25 +43,8 @@ from utils.geometry.tubes import (
 from utils.structures import ClipBatch, ClipTargets
 
 
-@dataclass
-class Candidates:
-    """The tubes that a step's samples are drawn from, clip after clip.
-
-    tubes: `[M, T', 4]`. scores: `[M, K]`, class probabilities of the step before; `None` for the
-    first step. counts: candidates of each clip.
-    """
-
-    tubes: Tensor
-    scores: Tensor | None
-    counts: list[int]
-
-
-class DetectionPass(nn.Module):
-    """Stage *step*: every step trains on tubes sampled from what the steps before it make.
-
-    A pass without gradients runs steps 1 to S - 1 on all proposals. Each step's output makes the
-    next step's candidates. Then each head runs with gradients, on its samples only.
-    """
+class DetectionPass(ProgressivePass[ClipTargets]):
+    """Stage *step*: every step trains on tubes sampled from what the steps before it make."""
 
     def __init__(
         self,
@@ -72,93 +55,53 @@ class DetectionPass(nn.Module):
         max_candidates: int = 300,
         hard_sampling: bool = True,
     ):
-        super().__init__()
-        self.detector = detector
-        self.thresholds = thresholds
+        super().__init__(detector, thresholds)
         self.max_positives = max_positives
         self.negatives_per_positive = negatives_per_positive
         self.max_candidates = max_candidates
         self.hard_sampling = hard_sampling
 
-    def forward(self, batch: ClipBatch) -> list[StepSamples]:
-        """Predictions and targets of every step for a batch."""
-        with section("backbone"):
-            features = self.detector.extract(batch.images)
-        with section("candidate pass"):
-            candidates = self.make_candidates(features.detach(), batch.proposals)
-        return [
-            self._run_step(step, features, own, batch.targets, batch.seeds)
-            for step, own in enumerate(candidates)
-        ]
+    def proposals(self, batch: ClipBatch) -> list[Tensor]:
+        """As `ProgressivePass.proposals`: those of the dataset."""
+        return batch.proposals
 
-    @torch.no_grad()
-    def make_candidates(self, features: Features, proposals: list[Tensor]) -> list[Candidates]:
-        """The candidates of every step; the heads run in eval mode, with dropout off."""
-        detector, counts = self.detector, [len(p) for p in proposals]
-        clip_index = index_clips(proposals)
-        tubes = detector.first_tubes(proposals)  # [M, T, 4]
-        candidates = [Candidates(tubes, None, counts)]
-        was_training = detector.heads.training
-        detector.heads.eval()
-        for step in range(1, len(detector.heads)):
-            output = detector.run_step(step - 1, features, tubes, clip_index)
-            tubes = detector.next_tubes(step, output, features)  # [M, T', 4]
-            candidates.append(Candidates(tubes, output.scores, counts))
-        detector.heads.train(was_training)
-        # Autocast caches the weights that it casts. Before torch 2.10 it also caches those cast
-        # without gradients, and the heads would then get no gradient.
-        torch.clear_autocast_cache()
-        return candidates
+    def overlaps(self, tubes: Tensor, targets: list[ClipTargets]) -> Tensor:
+        """As `ProgressivePass.overlaps`: the IoU on the key frame."""
+        persons = torch.cat([target.boxes for target in targets])
+        return box_iou(key_box(tubes, self.detector.clip_steps), persons)
 
-    def _run_step(
+    def draw(
+        self, step: int, iou: np.ndarray, scores: np.ndarray | None, generator: torch.Generator
+    ) -> Sample:
+        """As `ProgressivePass.draw`; the candidates of later steps are cut first."""
+        best, kept = None, None
+        if scores is not None:
+            kept, best = cut_candidates(scores, self.max_candidates)
+            iou = iou[kept]
+        sample = sample_candidates(
+            iou,
+            best,
+            self.thresholds[step],
+            self.max_positives,
+            self.negatives_per_positive,
+            generator,
+            self.hard_sampling,
+        )
+        if kept is not None:
+            sample.index = kept[sample.index]
+        return sample
+
+    def compare(
         self,
         step: int,
-        features: Features,
+        head: HeadOutput,
+        drawn: Drawn,
         candidates: Candidates,
         targets: list[ClipTargets],
-        seeds: list[int],
     ) -> StepSamples:
-        """Sample the candidates of `step`, run its head on them, and look up their targets."""
-        with section("sampling"):
-            drawn = self._sample(step, candidates, targets, seeds)
-            tubes = candidates.tubes[drawn.index]  # [n, T', 4]
-            matched = match_targets(drawn, targets)
-        with section("heads"):
-            head = self.detector.run_head(step, features, tubes, drawn.clip)
-            return self._compare(step, head, tubes, matched)
-
-    def _sample(
-        self, step: int, candidates: Candidates, targets: list[ClipTargets], seeds: list[int]
-    ) -> Drawn:
-        """Draw every clip's samples on the host, with one copy from a GPU and one back."""
-        boxes = key_box(candidates.tubes, self.detector.clip_steps)  # [M, 4]
-        persons = torch.cat([target.boxes for target in targets])
-        overlaps = box_iou(boxes, persons).cpu().numpy()
-        scores = None if candidates.scores is None else candidates.scores.float().cpu().numpy()
-        samples = []
-        for seed, own, annotated in zip(
-            seeds,
-            clip_slices(candidates.counts),
-            clip_slices([len(target.boxes) for target in targets]),
-            strict=True,
-        ):
-            iou, best, kept = overlaps[own, annotated], None, None
-            if scores is not None:
-                kept, best = cut_candidates(scores[own], self.max_candidates)
-                iou = iou[kept]
-            sample = sample_candidates(
-                iou,
-                best,
-                self.thresholds[step],
-                self.max_positives,
-                self.negatives_per_positive,
-                _generator(seed, step),
-                self.hard_sampling,
-            )
-            if kept is not None:
-                sample.index = kept[sample.index]
-            samples.append(sample)
-        return join_samples(samples, candidates.counts, targets)
+        """As `ProgressivePass.compare`."""
+        tubes = candidates.tubes[drawn.index]  # [n, T', 4]
+        return self._compare(step, head, tubes, match_targets(drawn, targets))
 
     def _compare(
         self, step: int, head: HeadOutput, tubes: Tensor, matched: MatchedTargets
@@ -174,7 +117,7 @@ class DetectionPass(nn.Module):
             head.logits,  # [n, K]
             matched.labels,  # [n, K]
             key_box(head.deltas, t),  # [n, 4]
-            _encode_where(matched.has_box, matched.boxes, key_box(tubes, t)),  # [n, 4]
+            encode_where(matched.has_box, matched.boxes, key_box(tubes, t)),  # [n, 4]
             matched.has_box,  # [n]
         )
         chunks = self.detector.chunks
@@ -205,7 +148,7 @@ class DetectionPass(nn.Module):
         distance = anticipated_clip(chunks) - 1  # neighbors[:, 0] are one clip away
         valid = matched.neighbor_valid[:, distance]  # [n, 2]
         samples.neighbor_mask = valid
-        samples.neighbor_targets = _encode_where(valid, matched.neighbors[:, distance], references)
+        samples.neighbor_targets = encode_where(valid, matched.neighbors[:, distance], references)
 
 
 class ClassificationPass(nn.Module):
@@ -234,7 +177,9 @@ class ClassificationPass(nn.Module):
         """Jittered boxes `[n, 4]` of all clips, and the annotated person that each belongs to."""
         boxes, samples = [], []
         for target, seed in zip(targets, seeds, strict=True):
-            jittered, owner = jitter_boxes(target.boxes.cpu(), height, width, _generator(seed, 0))
+            jittered, owner = jitter_boxes(
+                target.boxes.cpu(), height, width, sample_generator(seed, 0)
+            )
             boxes.append(jittered)
             person = owner.numpy()
             positive = person >= 0
@@ -287,13 +232,3 @@ def match_targets(drawn: Drawn, targets: list[ClipTargets]) -> MatchedTargets:
         joined("neighbors"),
         joined("neighbor_valid") & drawn.is_positive[:, None, None],
     )
-
-
-def _encode_where(mask: Tensor, boxes: Tensor, references: Tensor) -> Tensor:
-    """Encode `boxes` `[..., 4]` where `mask` `[...]`; zeros elsewhere, even for a NaN."""
-    return encode_boxes(torch.where(mask[..., None], boxes, references), references)
-
-
-def _generator(seed: int, step: int) -> torch.Generator:
-    """The generator of one clip at one step: the same in every batch, worker and process."""
-    return torch.Generator().manual_seed((seed * 8 + step) % 2**63)

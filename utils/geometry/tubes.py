@@ -95,13 +95,18 @@ def key_box(tubes: Tensor, clip_steps: int) -> Tensor:
 
 def tube_iou(a: Tensor, b: Tensor) -> Tensor:
     """Mean of the per-frame IoUs of every pair: `[N, T, 4]`, `[M, T, 4]` give `[N, M]`."""
-    top_left = torch.maximum(a[:, None, :, :2], b[None, :, :, :2])  # [N, M, T, 2]
-    bottom_right = torch.minimum(a[:, None, :, 2:], b[None, :, :, 2:])  # [N, M, T, 2]
-    intersection = (bottom_right - top_left).clamp(min=0).prod(dim=-1)  # [N, M, T]
+    return paired_iou(a[:, None], b[None])  # [N, M]
+
+
+def paired_iou(a: Tensor, b: Tensor) -> Tensor:
+    """Mean of the per-frame IoUs of tubes `[..., T, 4]` beside each other: `[...]`."""
+    top_left = torch.maximum(a[..., :2], b[..., :2])  # [..., T, 2]
+    bottom_right = torch.minimum(a[..., 2:], b[..., 2:])
+    intersection = (bottom_right - top_left).clamp(min=0).prod(dim=-1)  # [..., T]
     areas = [(t[..., 2:] - t[..., :2]).clamp(min=0).prod(dim=-1) for t in (a, b)]
-    union = areas[0][:, None] + areas[1][None] - intersection
+    union = areas[0] + areas[1] - intersection
     per_frame = torch.where(union > 0, intersection / union.clamp(min=1e-12), 0.0)
-    return per_frame.mean(dim=-1)  # [N, M]
+    return per_frame.mean(dim=-1)
 
 
 def extrapolate_tubes(tubes: Tensor, clip_steps: int, height: int, width: int) -> Tensor:
