@@ -71,6 +71,15 @@ class TubeClipBatch:
     def __len__(self) -> int:
         return len(self.keys)
 
+    @property
+    def unreadable(self) -> list[str]:
+        """Files that could not be read and were replaced: none, such a file is an error."""
+        return []
+
+    def describe(self) -> str:
+        """Name the clips, for an error."""
+        return "clips: " + ", ".join(f"{key.video} frame {key.start}" for key in self.keys)
+
     def to(self, device: torch.device) -> TubeClipBatch:
         """Return a copy on `device`."""
         targets = [target.to(device) for target in self.targets]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from dataclasses import replace
 from pathlib import Path
 
@@ -19,7 +20,12 @@ from data.tube_augment import draw_tube_view, kept_tubes
 from data.video.folders import image_names
 from data.windows import read_images
 from utils import tube_structures
-from utils.tube_structures import TubeClipKey, TubeClipSample
+from utils.tube_structures import (
+    TubeClipBatch,
+    TubeClipKey,
+    TubeClipSample,
+    collate_tube_clips,
+)
 
 INPUTS = ("rgb", "flow", "early")
 """What a network sees: frames, stacks of flow, or both, frames first."""
@@ -75,8 +81,33 @@ class TubeClips(Dataset[TubeClipSample]):
         """Channels of a frame's images."""
         return 3 * (self.frames is not None) + DEPTH * self.flow_channels * (self.flow is not None)
 
+    @property
+    def classes(self) -> dict[int, str]:
+        """Id to name, ids from 1 as in label maps: the label of a tube is one less."""
+        return dict(enumerate(self.annotations.classes, start=1))
+
     def __len__(self) -> int:
         return len(self.clips)
+
+    def digest(self) -> str:
+        """Return a short hash of the clips and of all that is annotated."""
+        notes, clips = self.annotations, self.clips
+        digest = hashlib.sha256(repr((notes.classes, notes.videos, self.inputs)).encode())
+        tubes = notes.tubes
+        for values in (notes.frame_counts, notes.sizes, clips.video, clips.start):
+            digest.update(values.tobytes())
+        for values in (tubes.video, tubes.label, tubes.start, tubes.ends, tubes.boxes):
+            digest.update(values.tobytes())
+        return digest.hexdigest()[:12]
+
+    def describe(self, index: int) -> str:
+        """Return what sample `index` is, for an error."""
+        video = self.annotations.videos[int(self.clips.video[index])]
+        return f"video {video}, frame {int(self.clips.start[index])}"
+
+    def collate(self, samples: list[TubeClipSample]) -> TubeClipBatch:
+        """Join the samples of a batch."""
+        return collate_tube_clips(samples)
 
     def _check_video(self, video: int) -> None:
         name, count = self.annotations.videos[video], int(self.annotations.frame_counts[video])

@@ -145,7 +145,7 @@ class TubesTrain(CommonTrain):
         1,
     )
     weight_decay: float = option(1e-7, "decay of weights; biases have none and twice the rate", 0)
-    schedule_kind: Literal["steps", "cosine"] = option(
+    rates: Literal["steps", "cosine"] = option(
         "steps", "rates fall at the milestones, or along a cosine to 0"
     )
     milestones: list[float] = option([20.0, 30.0], "epochs after which the rates fall", 0)

@@ -66,7 +66,7 @@ def read_clip_batch(parts: dict[str, Any], where: str) -> ClipBatch:
 def _check_parts(clips: dict[str, Any], where: str) -> None:
     """Raise `ValueError` unless the batch's parts have the shapes of `ClipBatch`."""
     images, count = clips["images"], len(clips["keys"])
-    _check_tensor(images, (count, None, None, None, None), f"{where}.images")
+    check_tensor(images, (count, None, None, None, None), f"{where}.images")
     for name in ("proposals", "targets", "seeds"):
         if len(clips[name]) != count or not count:
             raise ValueError(
@@ -76,21 +76,21 @@ def _check_parts(clips: dict[str, Any], where: str) -> None:
     for i, (proposals, targets) in enumerate(
         zip(clips["proposals"], clips["targets"], strict=True)
     ):
-        _check_tensor(proposals, (None, 4), f"{where}.proposals[{i}]")
+        check_tensor(proposals, (None, 4), f"{where}.proposals[{i}]")
         extra = targets.keys() - TargetsPart.__annotations__.keys()
         if extra:
             raise ValueError(f"{where}.targets[{i}]: unknown entry {shown(extra.pop())}")
         persons, reach = len(targets["boxes"]) if targets["boxes"].ndim else 0, None
-        _check_tensor(targets["boxes"], (persons, 4), f"{where}.targets[{i}].boxes")
-        _check_tensor(targets["labels"], (persons, None), f"{where}.targets[{i}].labels")
+        check_tensor(targets["boxes"], (persons, 4), f"{where}.targets[{i}].boxes")
+        check_tensor(targets["labels"], (persons, None), f"{where}.targets[{i}].labels")
         around = targets["neighbors"]
-        _check_tensor(around, (persons, reach, 2, 4), f"{where}.targets[{i}].neighbors")
+        check_tensor(around, (persons, reach, 2, 4), f"{where}.targets[{i}].neighbors")
         shape = (persons, around.shape[1], 2)
         valid = targets["neighbor_valid"]
-        _check_tensor(valid, shape, f"{where}.targets[{i}].neighbor_valid", torch.bool)
+        check_tensor(valid, shape, f"{where}.targets[{i}].neighbor_valid", torch.bool)
 
 
-def _check_tensor(
+def check_tensor(
     value: Tensor, shape: tuple[int | None, ...], where: str, kind: torch.dtype | None = None
 ) -> None:
     """Raise `ValueError` unless `value` has this shape (`None`: any length) and kind of numbers."""
