@@ -11,18 +11,21 @@ from models.ssn.actionness import ActionnessModel
 from models.ssn.checkpoint import ACTIONNESS, SSN
 from models.ssn.detector import SegmentDetector
 from models.step.build import STEP
+from models.step.build_tubes import STEP_TUBES
 from models.step.detector import StepDetector
 from models.weights.checkpoint import DetectorKind, LoadedCheckpoint
 from models.weights.checkpoint import open_checkpoint as open_as
 from utils.config.actionness import ActionnessConfig
 from utils.config.ssn import SSNConfig
 from utils.config.step import Config
+from utils.config.step_tubes import TubesConfig
 
-AnyConfig: TypeAlias = Config | SSNConfig | ActionnessConfig
+AnyConfig: TypeAlias = Config | TubesConfig | SSNConfig | ActionnessConfig
 AnyDetector: TypeAlias = StepDetector | SegmentDetector | ActionnessModel
 
 DETECTORS: dict[str, DetectorKind[Any, Any]] = {
     "step": STEP,
+    "step_tubes": STEP_TUBES,
     "ssn": SSN,
     "actionness": ACTIONNESS,
 }

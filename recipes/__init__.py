@@ -12,8 +12,14 @@ from recipes.actionness import ACTIONNESS
 from recipes.base import Recipe
 from recipes.ssn import SSN
 from recipes.step_ava import STEP_AVA
+from recipes.step_tubes import STEP_TUBES
 
-RECIPES: dict[str, Recipe[Any]] = {"step": STEP_AVA, "ssn": SSN, "actionness": ACTIONNESS}
+RECIPES: dict[str, Recipe[Any]] = {
+    "step": STEP_AVA,
+    "step_tubes": STEP_TUBES,
+    "ssn": SSN,
+    "actionness": ACTIONNESS,
+}
 """Every recipe by the name that `detector:` has in configuration files and checkpoints."""
 
 CONFIGS: dict[str, type[Any]] = {name: recipe.config for name, recipe in RECIPES.items()}

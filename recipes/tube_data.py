@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+
 from torch import Tensor
 
 from data.augment import Augmentation
@@ -90,4 +91,3 @@ def _augmentation(data: TubesData) -> Augmentation:
 def detector_proposals(preset: str | int, side: int) -> Tensor:
     """Return the proposals `[M, 4]` of a clip whose images have this side, in pixels."""
     return scale_boxes(grid_proposals(preset), side, side)
-

@@ -11,9 +11,9 @@ from data.datasets.ava import dataset_root
 from data.datasets.tube_clips import all_clips
 from data.datasets.tube_dataset import TubeClips
 from data.loading.loader import build_loader
+from models.step.build_tubes import tube_clips_of
 from models.step.frame_detector import FrameDetector
 from models.step.inference import prepare_for_inference
-from models.step.build_tubes import tube_clips_of
 from recipes.tube_data import detector_proposals, read_annotations
 from utils.config.step_tubes import TubesConfig
 from utils.engine.interfaces import Validation

@@ -8,18 +8,12 @@ from pathlib import Path
 
 import pytest
 
+from recipes import CONFIGS
 from tests.helpers import ROOT
-from utils.config.actionness import ActionnessConfig
 from utils.config.base import options_of
-from utils.config.ssn import SSNConfig
-from utils.config.step import Config, sections
-from utils.config.step_tubes import TubesConfig
+from utils.config.step import sections
 
-OPTIONS = [
-    o
-    for config in (Config, TubesConfig, SSNConfig, ActionnessConfig)
-    for o in options_of(config).values()
-]
+OPTIONS = [o for config in CONFIGS.values() for o in options_of(config).values()]
 
 PAGES = sorted(
     page.relative_to(ROOT).as_posix()

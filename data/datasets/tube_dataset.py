@@ -92,7 +92,7 @@ class TubeClips(Dataset[TubeClipSample]):
     def digest(self) -> str:
         """Return a short hash of the clips and of all that is annotated."""
         notes, clips = self.annotations, self.clips
-        digest = hashlib.sha256(repr((notes.classes, notes.videos, self.inputs)).encode())
+        digest = hashlib.sha256(repr((notes.classes, notes.videos, self.channels)).encode())
         tubes = notes.tubes
         for values in (notes.frame_counts, notes.sizes, clips.video, clips.start):
             digest.update(values.tobytes())

@@ -25,7 +25,9 @@ class StepQuality:
         self.overlaps: list[list[Overlap]] = [[] for _ in range(steps + 1)]
         self.right = np.zeros(steps, np.int64)
 
-    def add(self, truth: Tensor, labels: Tensor, stages: Sequence[Tensor], scores: Sequence[Tensor]) -> None:
+    def add(
+        self, truth: Tensor, labels: Tensor, stages: Sequence[Tensor], scores: Sequence[Tensor]
+    ) -> None:
         """Count one clip.
 
         truth: `[G, T, 4]`. labels: `[G]`. stages: the proposals, then each step's tubes, `[M, T,
