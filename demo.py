@@ -4,6 +4,9 @@ Writes for each input an annotated video, `<name>_detected.mp4`, with the times 
 source, and what was detected: `<name>.csv` (AVA's columns: video, seconds, box in fractions, class
 id, score) and `<name>.json`. Stopped (Ctrl-C, SIGTERM), it keeps what is detected so far, marked as
 partial. Exit code 1: some of several inputs failed.
+
+A live stream, such as `0` (a camera), `rtsp://...` or `-` (standard input), gives a line of JSON
+for each key frame on the standard output, as they come.
 """
 
 from __future__ import annotations
@@ -16,7 +19,7 @@ import sys
 from pathlib import Path
 
 from recipes.demo import run_demo
-from recipes.demo_options import DemoOptions
+from recipes.demo_options import DemoOptions, add_live_options, live_options
 from recipes.person_results import MERGE_THRESHOLD, RATE
 from utils.system.cli import default_checkpoint, default_output, run_main
 from utils.system.devices import add_device_option
@@ -73,6 +76,7 @@ def parse_arguments() -> argparse.Namespace:
         "persons, that of the test for segments",
     )
     add_device_option(parser)
+    add_live_options(parser)
     arguments = parser.parse_args()
     check_ranges(parser, arguments)
     return arguments
@@ -105,6 +109,7 @@ def main() -> None:
         score_threshold=arguments.conf_thresh,
         merge_threshold=arguments.global_thresh,
         device=arguments.device,
+        live=live_options(arguments),
     )
     if not run_demo(options):
         sys.exit(1)

@@ -14,6 +14,7 @@ from torch.optim.lr_scheduler import LRScheduler
 
 from data.video.inputs import Sources
 from models.weights.checkpoint import LoadedCheckpoint
+from recipes.annotate import Annotator
 from recipes.annotate_files import VideoResults
 from recipes.demo_options import DemoOptions
 from utils.config.base import BaseConfig
@@ -100,7 +101,8 @@ class Recipe(Generic[C]):
     build_scheduler: the learning rates of a run of so many iterations, of which so many make an
     epoch. build_update: how a batch becomes an update. adopt: gives a detector what it must know of
     its training set, and returns a line on that. unit: what a sample of the dataset is called, in
-    the plural.
+    the plural. open_live: what finds persons in a live stream; `None` for a detector that needs
+    whole videos.
     """
 
     config: type[C]
@@ -121,3 +123,4 @@ class Recipe(Generic[C]):
     build_update: Callable[[C], Update] = lambda config: Update()
     adopt: Callable[[Any, Any], str] = lambda detector, dataset: ""
     unit: str = "clips"
+    open_live: Callable[[LoadedCheckpoint[C, Any], DemoOptions], Annotator] | None = None

@@ -11,6 +11,7 @@ from models import open_checkpoint
 from recipes import RECIPES
 from recipes.annotate_files import annotate_all, check_output
 from recipes.demo_options import DemoOptions
+from recipes.live import live_address, run_live
 from utils.system.locks import folder_lock
 from utils.system.terminal import printable
 
@@ -23,6 +24,9 @@ def run_demo(options: DemoOptions) -> bool:
         Interrupted: A signal came; the message says what is on disk.
     """
     path = check_regular(options.checkpoint, "checkpoint")
+    if address := live_address(options):
+        run_live(options, address)
+        return True
     checkpoint = open_checkpoint(path)
     recipe = RECIPES[checkpoint.config.detector]
     results = recipe.open_results(checkpoint, options)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,6 +10,21 @@ from pathlib import Path
 import torch
 
 from utils.system.stall import STEP_LIMIT
+
+
+@dataclass(frozen=True)
+class LiveOptions:
+    """What is asked of a live stream.
+
+    Attributes:
+        lines: A new file for the detections; `None`: the standard output.
+        watch: Port of a page that shows them; `None`: no page.
+        lookahead: Seconds that a detection waits for later frames; `None`: half a window.
+    """
+
+    lines: Path | None = None
+    watch: int | None = None
+    lookahead: float | None = None
 
 
 @dataclass(frozen=True)
@@ -20,7 +36,7 @@ class DemoOptions:
     source_fps: rate of folders of frames. stride: frames between detections, `None` for some each
     second. step_limit: seconds that reading a frame may take. score_threshold: scores shown are
     above it. merge_threshold: IoU above which detections become one; `None`: the detector's own.
-    device: `None` is a GPU where there is one.
+    device: `None` is a GPU where there is one. live: what holds for a live stream alone.
     """
 
     checkpoint: Path
@@ -32,7 +48,42 @@ class DemoOptions:
     score_threshold: float = 0.4
     merge_threshold: float | None = None
     device: str | None = None
+    live: LiveOptions = LiveOptions()
 
     def chosen_device(self) -> str:
         """Return the device to run on."""
         return self.device or ("cuda" if torch.cuda.is_available() else "cpu")
+
+
+def add_live_options(parser: argparse.ArgumentParser) -> None:
+    """Add the options of live streams."""
+    add = parser.add_argument_group("live streams").add_argument
+    add("--lines", type=Path, metavar="FILE", help="write the lines to a new file")
+    add(
+        "--watch", type=_port, metavar="PORT", help="show it on a page of this machine; 0: any port"
+    )
+    add(
+        "--lookahead",
+        type=_lookahead,
+        metavar="S",
+        help="seconds that a detection waits for later frames; default: half a window, as in "
+        "training. Less is sooner and less exact",
+    )
+
+
+def live_options(arguments: argparse.Namespace) -> LiveOptions:
+    """Return the options that `add_live_options` added."""
+    return LiveOptions(arguments.lines, arguments.watch, arguments.lookahead)
+
+
+def _port(text: str) -> int:
+    if not (text.isascii() and text.isdecimal() and len(text) < 6 and int(text) < 65536):
+        raise argparse.ArgumentTypeError(f"expected a port from 0 to 65535, got {text!r}")
+    return int(text)
+
+
+def _lookahead(text: str) -> float:
+    value = float(text)
+    if not 0 <= value <= 60:
+        raise argparse.ArgumentTypeError(f"expected seconds from 0 to 60, got {text!r}")
+    return value

@@ -12,7 +12,7 @@ from models import StepDetector
 from models.weights.checkpoint import LoadedCheckpoint
 from recipes.annotate import Annotator, annotate_video
 from recipes.demo_options import DemoOptions
-from recipes.person_detector import open_person_detector
+from recipes.person_detector import PersonDetector, open_person_detector
 from utils.config.step import Config
 from utils.reporting.drawing import short_names
 from utils.reporting.person_files import (
@@ -107,12 +107,25 @@ def open_person_results(
     checkpoint: LoadedCheckpoint[Config, StepDetector], options: DemoOptions
 ) -> PersonResults:
     """Return what finds persons with a checkpoint, and writes them as `options` say."""
-    score, merge = options.score_threshold, options.merge_threshold
-    merge = MERGE_THRESHOLD if merge is None else merge
-    annotator = open_person_detector(checkpoint, options.chosen_device(), score, merge)
+    annotator = open_finder(checkpoint, options)
+    score, merge = options.score_threshold, merging(options)
     count = checkpoint.config.model.num_classes
     classes = checkpoint.classes or {i: f"class {i}" for i in range(1, count + 1)}
     settings = {"score_threshold": score, "merge_threshold": merge}
     return PersonResults(
         options.output, annotator, classes, settings, options.stride, options.step_limit
     )
+
+
+def open_finder(
+    checkpoint: LoadedCheckpoint[Config, StepDetector], options: DemoOptions
+) -> PersonDetector:
+    """Return what finds persons with a checkpoint, as `options` say."""
+    return open_person_detector(
+        checkpoint, options.chosen_device(), options.score_threshold, merging(options)
+    )
+
+
+def merging(options: DemoOptions) -> float:
+    """Return the IoU above which boxes become one person."""
+    return MERGE_THRESHOLD if options.merge_threshold is None else options.merge_threshold

@@ -14,7 +14,7 @@ from models.step.criterion import StepCriterion
 from models.step.rates import build_optimizer
 from models.step.training import build_pass
 from recipes.base import Recipe, Say
-from recipes.person_results import open_person_results
+from recipes.person_results import open_finder, open_person_results
 from recipes.step_data import build_clips
 from recipes.step_demo import demo_notes, own_videos
 from recipes.step_testing import StepTest
@@ -79,4 +79,5 @@ STEP_AVA = Recipe(
     open_results=open_person_results,
     own_videos=own_videos,
     demo_notes=demo_notes,
+    open_live=open_finder,
 )

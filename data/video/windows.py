@@ -27,6 +27,7 @@ from utils.system.stall import each_within
 
 __all__ = [
     "FrameFolder",
+    "RecentFrames",
     "VideoFile",
     "Window",
     "iter_windows",
@@ -135,7 +136,7 @@ def iter_windows(
     is_key = _KeyFrames(stride)
     opened = open_source(source, source_fps) if isinstance(source, str | Path) else source
     around = window_times(Fraction(0), frames, fps)
-    seen = _RecentFrames(image_size)
+    seen = RecentFrames(image_size)
     pending: deque[tuple[int, TimedFrame]] = deque()
     read = opened.frames()
     if step_limit is not None:
@@ -195,7 +196,7 @@ class _KeyFrames:
         return self._coming > before
 
 
-class _RecentFrames:
+class RecentFrames:
     """A ring buffer of a stream's last frames, each resized once to the network's size."""
 
     def __init__(self, image_size: int) -> None:

@@ -60,7 +60,9 @@ def write_csv(video: VideoPersons, classes: Mapping[int, str], path: Path) -> No
     rows = []
     for key in video.key_frames:
         for person in key.persons:
-            box = ",".join(f"{value:.6f}" for value in _fractions(person.box, video))
+            box = ",".join(
+                f"{value:.6f}" for value in _fractions(person.box, video.height, video.width)
+            )
             for label, score in person.labels:
                 rows.append(f"{name},{key.time:.3f},{box},{ids[label]},{score:.6f}\n")
     path.write_text("".join(rows), encoding="utf-8")
@@ -82,7 +84,6 @@ def write_json(
     `partial` is true if the demo was stopped before the video's end. A person has `box` in pixels,
     `box_fraction`, and `actions`, each with `id`, `name`, `score`.
     """
-    items = list(classes.items())
     document = {
         "video": as_text(video.name),
         "partial": video.partial,
@@ -91,23 +92,37 @@ def write_json(
         "fps": round(video.fps, 6),
         **settings,
         "key_frames": [
-            {
-                "frame": key.frame,
-                "time": round(key.time, 6),
-                "persons": [_person(person, video, items) for person in key.persons],
-            }
-            for key in video.key_frames
+            key_frame_record(key, video.height, video.width, classes) for key in video.key_frames
         ],
     }
     path.write_text(json.dumps(document, indent=1, allow_nan=False) + "\n", encoding="utf-8")
 
 
+def key_frame_record(
+    key: KeyFrame, height: int, width: int, classes: Mapping[int, str]
+) -> dict[str, Any]:
+    """Return a key frame as JSON has it.
+
+    Args:
+        key: The key frame, with boxes in pixels.
+        height: Of the frame [pixels].
+        width: Of the frame [pixels].
+        classes: Id to name, ascending ids.
+    """
+    items = list(classes.items())
+    return {
+        "frame": key.frame,
+        "time": round(key.time, 6),
+        "persons": [_person(person, height, width, items) for person in key.persons],
+    }
+
+
 def _person(
-    person: Person, video: VideoPersons, items: Sequence[tuple[int, str]]
+    person: Person, height: int, width: int, items: Sequence[tuple[int, str]]
 ) -> dict[str, Any]:
     return {
         "box": [round(value, 2) for value in person.box],
-        "box_fraction": [round(value, 6) for value in _fractions(person.box, video)],
+        "box_fraction": [round(value, 6) for value in _fractions(person.box, height, width)],
         "actions": [
             {"id": items[label][0], "name": items[label][1], "score": round(score, 6)}
             for label, score in person.labels
@@ -115,5 +130,5 @@ def _person(
     }
 
 
-def _fractions(box: Sequence[float], video: VideoPersons) -> list[float]:
-    return [v / size for v, size in zip(box, (video.width, video.height) * 2, strict=True)]
+def _fractions(box: Sequence[float], height: int, width: int) -> list[float]:
+    return [v / size for v, size in zip(box, (width, height) * 2, strict=True)]
