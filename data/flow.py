@@ -183,7 +183,8 @@ class FlowFolder:
             raise ValueError(f"{self.path}: flow begins with number {numbers[0]}, expected 1")
         for before, after in pairwise(numbers):
             if after != before + 1:
-                raise ValueError(f"{self.path}: flow number {before + 1} is missing")
+                name = field_names(before + 1, self.kind)[0]
+                raise ValueError(f"{self.path}: flow number {before + 1} is missing ({name})")
 
     def check(self, frames: int, height: int, width: int) -> None:
         """Raise `ValueError` naming the folder unless it fits the video's frames.

@@ -42,6 +42,7 @@ from data.check.tubes import (  # noqa: E402
 from data.datasets.tube_files import read_tube_file  # noqa: E402
 from data.datasets.ucf101_24 import read_video_list  # noqa: E402
 from models.step.build import clips_of  # noqa: E402
+from utils.config.options import named_option  # noqa: E402
 from utils.config.step import load_config  # noqa: E402
 from utils.system.cli import run_main  # noqa: E402
 
@@ -55,7 +56,7 @@ def parse_arguments() -> argparse.Namespace:
     add("--config", type=Path, help="a configuration, such as configs/step/ava_step.yaml")
     add("--limit", type=int, default=20, help="lines printed of each kind of problem (20)")
     add("--images", type=int, default=500, help="images opened, spread over all videos (500)")
-    add("--all-images", action="store_true", help="open every image that is needed")
+    add("--all-images", action="store_true", help="open every image, and flow, that is needed")
     add("--workers", type=int, default=4, help="threads that open images (4)")
     add("--pictures", type=Path, metavar="DIR", help="draw key frames with boxes and labels there")
     add("--picture-count", type=int, default=24, help="how many, half of each split (24)")
@@ -70,6 +71,8 @@ def parse_arguments() -> argparse.Namespace:
         parser.error("--limit, --images, --picture-count: expected positive numbers")
     if arguments.tubes is None and (arguments.frames or arguments.flow or arguments.list):
         parser.error("--frames, --flow and --list go with --tubes")
+    if arguments.tubes is not None and (arguments.config or arguments.overrides):
+        parser.error("--tubes: options of train.py do not go with it")
     if arguments.tubes is not None and arguments.pictures and not arguments.frames:
         parser.error("--pictures of --tubes: --frames names no folder to take them from")
     return arguments
@@ -79,20 +82,22 @@ def check_tube_annotation(arguments: argparse.Namespace) -> None:
     """Check an annotation of tubes, and its frames and flow where they are named."""
     annotations, _ = read_tube_file(arguments.tubes)
     if arguments.list is not None:
-        annotations = annotations.subset(read_video_list(arguments.list), str(arguments.list))
+        with named_option("--list"):
+            listed = read_video_list(arguments.list)
+        annotations = annotations.subset(listed, str(arguments.list))
     problems = Problems()
     check_tubes(annotations, problems)
-    for folder, check in (
-        (arguments.frames, check_frame_folders),
-        (arguments.flow, check_flow_folders),
+    for option, folder, check in (
+        ("--frames", arguments.frames, check_frame_folders),
+        ("--flow", arguments.flow, check_flow_folders),
     ):
         if folder is None:
             continue
         if not folder.is_dir():
-            raise ValueError(f"{folder}: no such folder")
+            raise ValueError(f"{folder}: no such folder ({option})")
         count = len(annotations.videos)
         with tqdm(desc=folder.name, total=count, unit="video", disable=None, leave=False) as bar:
-            check(annotations, folder, problems, bar.update)
+            check(annotations, folder, problems, bar.update, arguments.all_images)
     print(annotations.counts())
     if (annotations.frame_counts > 0).all():
         print(clip_counts(annotations))

@@ -168,7 +168,7 @@ def test_frames_that_do_not_fit_are_named(tmp_path: Path) -> None:
     assert problems.errors == {
         "fewer frames than annotated": [f"{folder / 'v1'}: 29 frames, annotated are 30"],
         "frames of another size than annotated": [
-            f"{folder / 'v1'}: 32 x 24 pixels, annotated are 32 x 25"
+            f"{folder / 'v1' / '00001.jpg'}: 32 x 24 pixels, annotated are 32 x 25"
         ],
         "folders of frames missing": [str(folder / "v2")],
     }
@@ -184,6 +184,21 @@ def test_flow_that_does_not_fit_is_named(tmp_path: Path) -> None:
             f"{root / 'flow' / 'C' / 'v1'}: 28 flow fields, the video has 30 frames"
         ],
     }
+
+
+def test_a_damaged_image_in_the_midst_is_found_where_all_are_opened(tmp_path: Path) -> None:
+    root, notes = write_set(tmp_path), annotation([])
+    for kind in ("rgb", "flow"):
+        path = root / kind / "C/v1/00003.jpg"
+        path.write_bytes(path.read_bytes()[:200])
+    few, every = Problems(), Problems()
+    for problems, all_images in ((few, False), (every, True)):
+        check_frame_folders(notes, root / "rgb", problems, every=all_images)
+        check_flow_folders(notes, root / "flow", problems, every=all_images)
+    assert few.errors.keys() == {"folders of flow missing"}
+    for kind, problem in (("rgb", "unreadable images"), ("flow", "flow that does not fit")):
+        (line,) = every.errors[problem]
+        assert line.startswith(str(root / kind / "C/v1/00003.jpg"))
 
 
 def test_the_command_says_all_of_it(

@@ -153,7 +153,7 @@ def test_damaged_files_are_named(tmp_path: Path, kind: str, content: bytes, mess
     [
         ([], r"expected one kind of flow .*found none"),
         (["00001.jpg", "00001.flo"], "found brox and flo"),
-        (["00001.jpg", "00003.jpg"], "flow number 2 is missing"),
+        (["00001.jpg", "00003.jpg"], r"flow number 2 is missing \(00002\.jpg\)"),
         (["00002.jpg"], "flow begins with number 2"),
         (["flow_x_00001.jpg"], r"flow_y_00001\.jpg: is missing"),
     ],

@@ -108,32 +108,39 @@ def check_frame_folders(
     frames: Path,
     problems: Problems,
     step: Callable[[], object] = lambda: None,
+    every: bool = False,
 ) -> None:
     """Add to `problems` which folders `<frames>/<video>` are missing, or are not as annotated.
 
-    step: called after each video.
+    step: called after each video. every: open all frames, not the first of each video only.
     """
     for number, video in enumerate(annotations.videos):
         folder, count = frames / video, int(annotations.frame_counts[number])
         if not folder.is_dir():
             problems.error("folders of frames missing", str(folder))
         else:
-            _check_frame_folder(folder, count, annotations.sizes[number], problems)
+            names = image_names(folder)
+            _check_frame_count(folder, names, count, problems)
+            for name in names if every else names[:1]:
+                _check_frame(folder / name, annotations.sizes[number].tolist(), problems)
         step()
 
 
-def _check_frame_folder(folder: Path, count: int, size: np.ndarray, problems: Problems) -> None:
-    names = image_names(folder)
+def _check_frame_count(folder: Path, names: list[str], count: int, problems: Problems) -> None:
     if len(names) < count:
         text = f"{folder}: {len(names)} frames, annotated are {count}"
         problems.error("fewer frames than annotated", text)
     elif len(names) > count > 0:
         text = f"{folder}: {len(names)} frames, annotated are {count}"
         problems.warn("more frames than annotated; the rest is left out", text)
-    image = problems.attempt("unreadable images", read_image, folder / names[0]) if names else None
-    if image is not None and (size > 0).all() and image.shape[:2] != tuple(size.tolist()):
+
+
+def _check_frame(path: Path, size: list[int], problems: Problems) -> None:
+    """size: annotated height and width, 0 where they are not known."""
+    image = problems.attempt("unreadable images", read_image, path)
+    if image is not None and min(size) > 0 and list(image.shape[:2]) != size:
         text = (
-            f"{folder}: {image.shape[1]} x {image.shape[0]} pixels, annotated are {size[1]} x "
+            f"{path}: {image.shape[1]} x {image.shape[0]} pixels, annotated are {size[1]} x "
             f"{size[0]}"
         )
         problems.error("frames of another size than annotated", text)
@@ -144,17 +151,24 @@ def check_flow_folders(
     flow: Path,
     problems: Problems,
     step: Callable[[], object] = lambda: None,
+    every: bool = False,
 ) -> None:
-    """Add to `problems` which folders `<flow>/<video>` are missing or do not fit the annotation."""
+    """Add to `problems` which folders `<flow>/<video>` are missing or do not fit the annotation.
+
+    step: called after each video. every: read all fields, not the first of each video only.
+    """
     for number, video in enumerate(annotations.videos):
         folder = flow / video
         if not folder.is_dir():
             problems.error("folders of flow missing", str(folder))
         else:
             count, size = int(annotations.frame_counts[number]), annotations.sizes[number].tolist()
-            problems.attempt("flow that does not fit", _check_flow, folder, count, size)
+            problems.attempt("flow that does not fit", _check_flow, folder, count, size, every)
         step()
 
 
-def _check_flow(folder: Path, frames: int, size: list[int]) -> None:
-    FlowFolder(folder).check(frames, *size)
+def _check_flow(folder: Path, frames: int, size: list[int], every: bool) -> None:
+    flow = FlowFolder(folder)
+    flow.check(frames, *size)
+    for number in range(2, flow.count + 1) if every else ():
+        flow.read(number)

@@ -21,6 +21,7 @@ import utils.system.early_signals  # noqa: F401, before what takes long to impor
 # isort: split
 from data.datasets.segment_lists import concrete_list, find_media
 from data.snippets import FrameNames, open_frames
+from utils.config.options import named_option
 from utils.formats.proposal_lists import read_proposal_list, write_proposal_list
 from utils.system.cli import run_main
 from utils.system.outputs import check_apart, check_new_file, write_whole
@@ -49,7 +50,8 @@ def main() -> None:
     listed = read_proposal_list(arguments.list)
     if concrete := [video.video for video in listed if video.frames != 1]:
         raise ValueError(f"{arguments.list}: video {concrete[0]} is listed in frames already")
-    names = FrameNames(image=arguments.image)
+    with named_option("--image"):
+        names = FrameNames(image=arguments.image)
     found = find_media(arguments.frames, [v.video for v in listed], arguments.youtube)
     if found.missing and arguments.strict:
         raise ValueError(found.note(arguments.frames))

@@ -10,24 +10,33 @@ import numpy as np
 
 from tests.fuzz.materials import benchmarks, write_lines
 from tests.fuzz.tubes import snippets
+from utils.formats.proposal_lists import (
+    ListedVideo,
+    TrueSegment,
+    name_proposal,
+    write_proposal_list,
+)
 from utils.formats.segment_scores import read_scores, write_scores
 
-# Start and end as fractions of each video's 10 seconds.
-SPANS = np.array([[0.1, 0.3], [0.4, 0.9], [0.0, 0.5]])
+SECONDS = 2.0
+"""Duration of each video, which has 12 frames."""
+
+# Start and end as fractions of each video. Of v1 they are foreground, background and incomplete.
+SPANS = np.array([[0.1, 0.3], [0.4, 0.9], [0.15, 0.2]])
 CLASSES = ("Diving", "Jumping")
 
 
 def segments(folder: Path) -> None:
-    """Two videos of 10 seconds with one segment each, and all that SSN's scripts read of them."""
-    truth = [("v1", 1.0, 3.0, "Diving"), ("v2", 4.0, 9.0, "Jumping")]
-    rows = [",".join(map(str, (*row, 10))) for row in truth]
+    """Two videos of two seconds with one segment each, and all that SSN's scripts read of them."""
+    truth = [("v1", 0.2, 0.6, "Diving"), ("v2", 0.8, 1.8, "Jumping")]
+    rows = [",".join(map(str, (*row, SECONDS))) for row in truth]
     write_lines(folder / "own.csv", ["video,start,end,label,duration", *rows])
     nodes = [{"nodeName": "Root", "parentName": None}]
     nodes += [{"nodeName": name, "parentName": "Root"} for name in CLASSES]
     database = {
         video: {
             "subset": "validation",
-            "duration": 10.0,
+            "duration": SECONDS,
             "annotations": [{"segment": [start, end], "label": label}],
         }
         for video, start, end, label in truth
@@ -43,12 +52,11 @@ def segments(folder: Path) -> None:
 
 def _lists(folder: Path) -> None:
     """A normalised list of the proposals whose scores `_scores` gives."""
-    lines = []
-    for number, (video, label, truth) in enumerate((("v1", 1, "0.1 0.3"), ("v2", 2, "0.4 0.9"))):
-        proposals = [f"{label} 0.5 1.0 {start} {end}" for start, end in SPANS.tolist()]
-        listed = [video, "1", "1", "1", f"{label} {truth}", str(len(proposals)), *proposals]
-        lines += [f"# {number + 1}", *listed]
-    write_lines(folder / "list.txt", lines)
+    listed = []
+    for video, label, start, end in (("v1", 1, 0.1, 0.3), ("v2", 2, 0.4, 0.9)):
+        truth = [TrueSegment(label, start, end)]
+        listed.append(ListedVideo(video, 1, truth, [name_proposal(a, b, truth) for a, b in SPANS]))
+    (folder / "list.txt").write_text(write_proposal_list(listed))
 
 
 def _scores(folder: Path) -> None:

@@ -38,6 +38,18 @@ def annotations(folder: Path) -> None:
     (folder / "classes.pbtxt").write_text(MAPS["pbtxt"])
 
 
+def checked(folder: Path) -> None:
+    """Two videos of six frames with tubes, frames and flow."""
+    notes = _jhmdb()
+    write_act_cache(ActCache(notes, [["run/a"]], [["run/b"]]), folder / "JHMDB-GT.pkl")
+    for video in notes.videos:
+        for kind in ("rgb", "flow"):
+            (folder / kind / video).mkdir(parents=True)
+            for number in range(1, 7):
+                image = np.full((240, 320, 3), 100 + 3 * number, np.uint8)
+                assert cv2.imwrite(str(folder / kind / video / f"{number:05d}.jpg"), image)
+
+
 def _jhmdb() -> TubeAnnotations:
     run, names = JHMDB.index("run"), ["run/a", "run/b"]
     parts = [

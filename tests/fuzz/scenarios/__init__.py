@@ -12,6 +12,6 @@ def all_scenarios() -> dict[str, Scenario]:
         networks.training, networks.detection, steps.weights, steps.overfitting, files.extraction,
         files.checking, files.analysis, files.converters, files.evaluations, files.labels,
         files.toys, readers.benchmarks, readers.datasets, tubes.extraction, tubes.conversions,
-        tubes.flow_files, segments.evaluation, segments.proposals, segments.lists,
+        tubes.checking, tubes.flow_files, segments.evaluation, segments.proposals, segments.lists,
     )  # fmt: skip
     return {scenario.name: scenario for group in groups for scenario in group()}

@@ -38,6 +38,33 @@ def conversions() -> list[Scenario]:
     ]
 
 
+def checking() -> list[Scenario]:
+    """check_data.py on tubes with their frames and flow."""
+    return [
+        Scenario(
+            "check_tubes",
+            tubes.checked,
+            "scripts/check_data.py",
+            (
+                "--tubes",
+                "in/JHMDB-GT.pkl",
+                "--frames",
+                "in/rgb",
+                "--flow",
+                "in/flow",
+                "--all-images",
+            ),
+            {
+                "JHMDB-GT.pkl": "pickle",
+                "rgb/run/a/00003.jpg": "frame",
+                "flow/run/a/00003.jpg": "frame",
+            },
+            ("--limit", "--images", "--list", "--frames", "--flow"),
+            problems=1,
+        )
+    ]
+
+
 def extraction() -> list[Scenario]:
     """extract_frames.py and extract_flow.py, also over their earlier output."""
     frames, flow = "scripts/extract_frames.py", "scripts/extract_flow.py"
@@ -61,6 +88,7 @@ def extraction() -> list[Scenario]:
             {"UCF-101/Biking/a.avi": "film", "list.txt": "words"},
             ("--quality", "--short-side", "--workers", "--list", "--step-limit"),
             problems=1,
+            weight=0.5,
         ),
         Scenario(
             "frames_again",
@@ -70,6 +98,7 @@ def extraction() -> list[Scenario]:
             {"made/manifest.json": "json"},
             problems=1,
             owned=("made/*",),
+            weight=0.5,
         ),
         Scenario(
             "flow_of_frames",
@@ -79,6 +108,7 @@ def extraction() -> list[Scenario]:
             {"rgb/Biking/b/frame0003.jpg": "frame"},
             ("--quality", "--method", "--preset", "--storage", "--workers", "--weights"),
             problems=1,
+            weight=0.5,
         ),
         Scenario(
             "flow_of_a_film",
@@ -87,7 +117,7 @@ def extraction() -> list[Scenario]:
             ("in/UCF-101/Biking/a.avi", "--output", "out", *few),
             {"UCF-101/Biking/a.avi": "film"},
             problems=1,
-            weight=0.5,
+            weight=0.3,
         ),
     ]
 
