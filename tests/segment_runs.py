@@ -7,10 +7,14 @@ from pathlib import Path
 
 import cv2
 import numpy as np
+import torch
 
 from data.datasets.segment_annotations import SegmentAnnotations
 from data.datasets.segment_lists import annotated_list, window_proposals
 from data.datasets.segment_table import read_segment_table
+from recipes import CONFIGS
+from recipes.training import train
+from utils.config.loading import load
 from utils.formats.proposal_lists import write_proposal_list
 
 FPS, SECONDS = 6, 20
@@ -86,3 +90,11 @@ def arguments(detector: str, data: Path, output: Path, *more: str) -> list[str]:
     where = [f"root={data}", "annotation=segments_train.csv", "val_annotation=segments_test.csv"]
     start = ["--config", str(config), "--device", "cpu", *where, f"output={output}", *SMALL]
     return [*start, "lr=0.01", "dropout=0.2", "batch_size=2", *more]
+
+
+def trained(detector: str, data: Path, output: Path, *more: str) -> Path:
+    """Train in this process; the run's folder."""
+    _, file, _, _, *overrides = arguments(detector, data, output, *more)
+    config = load(CONFIGS, file, overrides)
+    train(config, torch.device("cpu"))
+    return output / detector
