@@ -1,10 +1,12 @@
-"""Frame-mAP of a checkpoint: `python test.py [--checkpoint F] [--data-root D] [--output D]`.
+"""mAP of a checkpoint: `python test.py [--checkpoint F ...] [--data-root D] [--output D]`.
 
 Detects on every key frame of the validation set and writes `metrics.json`, `proposals.json` (how
 well each step's proposals cover the persons) and one `detections_step<s>.csv` per step, which
-`scripts/analyze.py` explains. Settings come from the checkpoint, the dataset's place
-from the checkpoint's run; `key=value` overrides those of the sections data and test. Under
-`torchrun` the key frames are shared by all processes.
+`scripts/analyze.py` explains. A detector of tubes writes `metrics.json`, `frames_step<s>.csv`,
+`linked.csv` and `tubes.csv` (trimmed), which `python -m external.act_evaluation` reads; several of
+its checkpoints are tested as one with `--fusion`. Settings come from the checkpoint, the dataset's
+place from the checkpoint's run; `key=value` overrides those of the sections data and test. Under
+`torchrun` the key frames, or the videos, are shared by all processes.
 """
 
 from __future__ import annotations
@@ -13,10 +15,12 @@ import utils.system.early_signals  # noqa: F401, before what takes long to impor
 
 # isort: split
 import argparse
+import math
 from pathlib import Path
 
 from recipes.options_help import options_help
 from recipes.testing import TestRequest, run_test
+from recipes.tube_streaming import FUSIONS
 from utils.system.cli import run_main
 from utils.system.devices import add_device_option
 from utils.system.distributed import losses_explained, start_process, stop_process
@@ -29,7 +33,22 @@ def parse_arguments() -> argparse.Namespace:
         epilog=options_help(("data", "test")),
     )
     add = parser.add_argument
-    add("--checkpoint", type=Path, help="default: runs/ava_step/best.pt, else runs/toy_step's")
+    add(
+        "--checkpoint",
+        type=Path,
+        nargs="+",
+        metavar="F",
+        help="default: runs/ava_step/best.pt, else runs/toy_step's; several are fused",
+    )
+    add("--fusion", choices=FUSIONS, default="", help="how several checkpoints of tubes are fused")
+    add(
+        "--weights",
+        type=positive,
+        nargs="+",
+        default=[],
+        metavar="W",
+        help="of the checkpoints that are fused, in their order; default: equal ones",
+    )
     add(
         "--data-root",
         metavar="D",
@@ -43,14 +62,29 @@ def parse_arguments() -> argparse.Namespace:
     return parser.parse_args()
 
 
+def positive(text: str) -> float:
+    """A finite number above 0: the type of an argument."""
+    try:
+        value = float(text)
+    except ValueError:
+        value = math.nan
+    if not 0 < value < math.inf:
+        raise argparse.ArgumentTypeError(f"expected a number above 0, got {text[:40]!r}")
+    return value
+
+
 def main() -> None:
     arguments = parse_arguments()
+    first, *others = arguments.checkpoint or [None]
     request = TestRequest(
-        arguments.checkpoint,
+        first,
         arguments.output,
         arguments.data_root,
         arguments.config,
         arguments.overrides,
+        others,
+        arguments.fusion,
+        arguments.weights,
     )
     device = start_process(arguments.device)
     try:

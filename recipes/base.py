@@ -47,6 +47,17 @@ class Judgement:
     text: str
 
 
+@dataclass(frozen=True)
+class FusionRequest:
+    """How several checkpoints are tested as one.
+
+    kind: a name that the detector knows. weights: of each checkpoint, in their order.
+    """
+
+    kind: str
+    weights: Sequence[float]
+
+
 class DetectorTest(Protocol):
     """A checkpoint's detector, tested on the validation set.
 
@@ -102,7 +113,8 @@ class Recipe(Generic[C]):
     epoch. build_update: how a batch becomes an update. adopt: gives a detector what it must know of
     its training set, and returns a line on that. unit: what a sample of the dataset is called, in
     the plural. open_live: what finds persons in a live stream; `None` for a detector that needs
-    whole videos.
+    whole videos. build_fused_test: the test of several checkpoints, each with its configuration,
+    which are fused; `None` where there is no way.
     """
 
     config: type[C]
@@ -124,3 +136,6 @@ class Recipe(Generic[C]):
     adopt: Callable[[Any, Any], str] = lambda detector, dataset: ""
     unit: str = "clips"
     open_live: Callable[[LoadedCheckpoint[C, Any], DemoOptions], Annotator] | None = None
+    build_fused_test: (
+        Callable[[Sequence[tuple[LoadedCheckpoint[C, Any], C]], FusionRequest], DetectorTest] | None
+    ) = None

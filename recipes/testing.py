@@ -15,7 +15,7 @@ import torch
 from data.loading.workers import deaths_explained
 from models import open_checkpoint
 from recipes import RECIPES
-from recipes.base import DetectorTest
+from recipes.base import DetectorTest, FusionRequest
 from utils.config.loading import load
 from utils.runs.settings import with_run_data
 from utils.system.cli import default_checkpoint, default_output
@@ -31,6 +31,8 @@ class TestRequest:
 
     checkpoint: the file. output: folder of the results. data_root: the dataset's folder.
     config: a YAML file, and overrides: `key=value`, with options of the sections data and test.
+    fused: further checkpoints, which are tested together with the first. fusion: how; weights: of
+    all of them, none: equal ones.
     """
 
     __test__ = False  # not a test case, whatever its name suggests to pytest
@@ -40,6 +42,9 @@ class TestRequest:
     data_root: str = ""
     config: Path | None = None
     overrides: Sequence[str] = ()
+    fused: Sequence[Path] = ()
+    fusion: str = ""
+    weights: Sequence[float] = ()
 
 
 def run_test(request: TestRequest, device: torch.device) -> None:
@@ -49,20 +54,47 @@ def run_test(request: TestRequest, device: torch.device) -> None:
     the option for a user's mistake.
     """
     path = request.checkpoint or default_checkpoint()
-    checkpoint = open_checkpoint(path)
-    config = resolve_config(with_run_data(checkpoint.config, path), request)
-    tested = RECIPES[config.detector].build_test(checkpoint, config)
+    tested = build_test(request, [path, *request.fused])
     output = request.output or default_output(path, "test")
     if is_main():
         check_output(output, [*tested.judged_files, *tested.detection_files])
     subject = tested.prepare(device)
     if is_main():
-        print(f"testing {path} on {subject}", flush=True)
+        together = ", ".join(map(str, [path, *request.fused]))
+        print(f"testing {together} on {subject}", flush=True)
     with folder_lock(output, "testing") if is_main() else nullcontext():
         with deaths_explained():
             tested.detect()
         if is_main():
             write_results(tested, output)
+
+
+def build_test(request: TestRequest, paths: Sequence[Path]) -> DetectorTest:
+    """Return the test of a checkpoint, or of several together.
+
+    Raises `ValueError` for checkpoints that do not go together.
+    """
+    checkpoints = [open_checkpoint(path) for path in paths]
+    configs = [
+        resolve_config(with_run_data(checkpoint.config, path), request)
+        for checkpoint, path in zip(checkpoints, paths, strict=True)
+    ]
+    recipe = RECIPES[configs[0].detector]
+    if len(paths) == 1 and not request.fusion:
+        return recipe.build_test(checkpoints[0], configs[0])
+    for path, config in zip(paths, configs, strict=True):
+        if config.detector != configs[0].detector:
+            raise ValueError(
+                f"{path}: cannot be fused with {paths[0]}: expected a checkpoint of "
+                f"{configs[0].detector}, got one of {config.detector}"
+            )
+    if recipe.build_fused_test is None:
+        raise ValueError(f"{paths[0]}: {configs[0].detector}: test.py fuses no such checkpoints")
+    if not request.fusion or len(paths) < 2:
+        raise ValueError("fusion takes --fusion KIND and two checkpoints or more")
+    weights = list(request.weights) or [1.0] * len(paths)
+    members = list(zip(checkpoints, configs, strict=True))
+    return recipe.build_fused_test(members, FusionRequest(request.fusion, weights))
 
 
 def resolve_config(saved: Any, request: TestRequest) -> Any:

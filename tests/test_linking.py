@@ -80,7 +80,7 @@ def averaged(found: Tubelets, tube: list[int], rules: LinkRules) -> dict | None:
 
 
 def check_same(linked: LinkedTubes, video: int, label: int, expected: list[dict], atol: float):
-    tubes, scores = linked
+    tubes, scores, _ = linked
     own = np.flatnonzero((tubes.video == video) & (tubes.label == label))
     assert len(own) == len(expected)
     for tube, reference in zip(own, expected, strict=True):

@@ -28,7 +28,7 @@ def test_two_labels_are_the_recorded_ones(alpha: str):
     ends = np.array([0, len(scores)])
     shown = label_frames(scores, ends, np.array([float(alpha)]))
     assert shown.astype(int).tolist() == expected["labels"]
-    tubes, _ = trim_tubes(linked(scores), TrimRules(float(alpha)))
+    tubes, *_ = trim_tubes(linked(scores), TrimRules(float(alpha)))
     runs = [[int(s) - 1, int(e) - 1] for s, e in zip(tubes.start, tubes.last, strict=True)]
     assert runs == expected["kept_len_gt_8"]
     kept = [expected["segments_0based_inclusive"].index(run) for run in runs]
@@ -69,7 +69,7 @@ def test_no_other_labels_are_better(seed: int):
 def test_a_part_keeps_its_frames_and_boxes():
     scores = np.concatenate([np.zeros(20), np.full(12, 0.9), np.zeros(20)])
     before = linked(scores, start=101)
-    tubes, row_scores = trim_tubes(before, TrimRules(alpha=1.0))
+    tubes, row_scores, _ = trim_tubes(before, TrimRules(alpha=1.0))
     assert tubes.start.tolist() == [121]
     assert tubes.lengths.tolist() == [12]
     np.testing.assert_array_equal(tubes.boxes, before.tubes.boxes[20:32])
@@ -80,7 +80,7 @@ def test_a_part_keeps_its_frames_and_boxes():
 def test_runs_of_two_tubes_that_touch_stay_apart():
     boxes = np.ones((10, 4))
     tubes = make_tubes([(0, 0, 1.0, 1, boxes), (0, 1, 1.0, 1, boxes)])
-    parts, _ = trim_tubes(LinkedTubes(tubes, np.ones(20)))
+    parts, *_ = trim_tubes(LinkedTubes(tubes, np.ones(20)))
     assert parts.label.tolist() == [0, 1]
     assert parts.lengths.tolist() == [10, 10]
 

@@ -15,7 +15,7 @@ from data.datasets.tube_annotations import TubeAnnotations
 from data.datasets.tube_clips import CLIP, Clips, TubeTargets, clip_window
 from data.flow import DEPTH, FlowFolder, read_flow_stacks
 from data.images import read_image
-from data.transforms import UNCHANGED, ColorChange, View, render
+from data.transforms import UNCHANGED, ColorChange, Crop, View, render
 from data.tube_augment import draw_tube_view, kept_tubes
 from data.video.folders import image_names
 from data.windows import read_images
@@ -168,6 +168,18 @@ class TubeClips(Dataset[TubeClipSample]):
         numbers = clip_window(key.start, count, self.window, self.clips.length).frames
         images = torch.from_numpy(self._images(key.video, numbers, view, color))
         return TubeClipSample(images, targets, key, (height, width), seed)
+
+    def read_frames(self, video: int, numbers: np.ndarray) -> np.ndarray:
+        """Return what the network sees of frames of a video, unchanged: `[n, C, S, S]` uint8.
+
+        video: its number in the annotation. numbers: `[n]`, from 1. Raises `ValueError` naming it.
+        """
+        name, (height, width) = self.annotations.videos[video], self.annotations.sizes[video]
+        view = View(Crop(0, 0, int(width), int(height)), self.image_size)
+        try:
+            return self._images(name, numbers, view, UNCHANGED)
+        except ValueError as error:
+            raise ValueError(f"video {name}, frames from {numbers[0]}: {error}") from error
 
     def _images(
         self, video: str, numbers: np.ndarray, view: View, color: ColorChange

@@ -13,7 +13,13 @@ from external.act_evaluation.frames import (
 from external.act_evaluation.precision import average_precision
 from external.act_evaluation.protocol import PROTOCOLS, Protocol
 from external.act_evaluation.structures import FrameBoxes, Tubelets, Tubes, make_tubes
-from external.act_evaluation.tubelets import classification_accuracy, mean_best_overlap
+from external.act_evaluation.tubelets import (
+    best_overlaps,
+    classification_accuracy,
+    mean_best_overlap,
+    mean_by_class,
+    score_sums,
+)
 from external.act_evaluation.videos import (
     STRICT_RANGE,
     THRESHOLDS,
@@ -33,12 +39,15 @@ __all__ = [
     "Tubelets",
     "Tubes",
     "average_precision",
+    "best_overlaps",
     "classification_accuracy",
     "error_analysis",
     "frame_ap",
     "make_tubes",
     "mean_ap",
     "mean_best_overlap",
+    "mean_by_class",
+    "score_sums",
     "suppress_frames",
     "suppress_tubes",
     "tube_overlaps",

@@ -121,6 +121,15 @@ class Tubelets:
     score: Floats
     boxes: Floats
 
+    def __len__(self) -> int:
+        return len(self.video)
+
+    def __getitem__(self, rows: NDArray) -> Tubelets:
+        """The tubelets of an index array or a mask."""
+        return Tubelets(
+            self.video[rows], self.start[rows], self.label[rows], self.score[rows], self.boxes[rows]
+        )
+
     def frame_boxes(self) -> FrameBoxes:
         """Every tubelet's boxes, K for each, in the order of the tubelets."""
         count, length = self.boxes.shape[:2]

@@ -31,7 +31,7 @@ def mean_best_overlap(tubelets: Tubelets, truth: Tubes, frame_counts: Ints, clas
     """
     boxes = frames_of_videos(truth, frame_counts)
     best = best_overlaps(tubelets.frame_boxes(), boxes)
-    return _mean_by_class(best, boxes.label, classes)
+    return mean_by_class(best, boxes.label, classes)
 
 
 def classification_accuracy(
@@ -49,21 +49,26 @@ def classification_accuracy(
     where there is none, class 0 is taken, as ACT does. nan for a class without ground truth.
     """
     boxes = frames_of_videos(truth, frame_counts)
+    sums = score_sums(tubelets, scores, boxes, threshold)
+    return mean_by_class(sums.argmax(axis=1) == boxes.label, boxes.label, classes)
+
+
+def score_sums(
+    tubelets: Tubelets, scores: Floats, truth: FrameBoxes, threshold: float = 0.7
+) -> Floats:
+    """Return for each box of `truth` the summed `scores` `[N, C]` of the tubelets on it, `[G, C]`.
+
+    On it are those that overlap it by `threshold` or more on its frame.
+    """
     found = tubelets.frame_boxes()
-    first, second = pair_up(image_keys(boxes), image_keys(found))
-    near = box_overlaps(boxes.boxes[first], found.boxes[second]) >= threshold
+    first, second = pair_up(image_keys(truth), image_keys(found))
+    near = box_overlaps(truth.boxes[first], found.boxes[second]) >= threshold
     first, tubelet = first[near], second[near] // tubelets.boxes.shape[1]
-    sums = np.stack(
-        [
-            np.bincount(first, weights=scores[tubelet, c], minlength=len(boxes))
-            for c in range(classes)
-        ],
-        axis=1,
-    )
-    return _mean_by_class(sums.argmax(axis=1) == boxes.label, boxes.label, classes)
+    columns = [np.bincount(first, column[tubelet], len(truth)) for column in scores.T]
+    return np.stack(columns, axis=1)
 
 
-def _mean_by_class(values: Floats, labels: Ints, classes: int) -> Floats:
+def mean_by_class(values: Floats, labels: Ints, classes: int) -> Floats:
     """Return the mean of `values` `[N]` over each label, `[classes]`; nan where there is none."""
     counts = np.bincount(labels, minlength=classes)
     sums = np.bincount(labels, weights=values, minlength=classes)

@@ -47,20 +47,29 @@ class LinkRules:
 
 
 class LinkedTubes(NamedTuple):
-    """Tubes, and the score of each row of their boxes, `[R]`."""
+    """Tubes, and the score of each row of their boxes, `[R]`.
+
+    row_vectors: `[R, C]`, the scores of all classes, where these were given.
+    """
 
     tubes: Tubes
     row_scores: Floats
+    row_vectors: Floats | None = None
 
 
 def link_tubelets(
-    tubelets: Tubelets, clips: Ints, rules: LinkRules | None = None, stride: int = 1
+    tubelets: Tubelets,
+    clips: Ints,
+    rules: LinkRules | None = None,
+    stride: int = 1,
+    vectors: Floats | None = None,
 ) -> LinkedTubes:
     """Link the tubelets of whole videos, each class for itself.
 
     tubelets: the "all" list: every tubelet of every class with that class's score and boxes, before
     any suppression. clips: `[videos]`, the first frame of each video's last clip (N - K + 1; less
-    than 1 for a video that has none). stride: frames from one clip to the next.
+    than 1 for a video that has none). stride: frames from one clip to the next. vectors: `[N, C]`,
+    each tubelet's scores of all classes, of which tubes then have the means (`row_vectors`).
 
     Returns the tubes ordered by video and label; within these, those that ended first come first.
     A box of a tube is the mean of those of all its tubelets on that frame, a row's score likewise;
@@ -71,15 +80,15 @@ def link_tubelets(
     if not 1 <= stride <= tubelets.boxes.shape[1]:
         raise ValueError(f"stride: expected 1 to {tubelets.boxes.shape[1]} frames, got {stride}")
     rules = rules or LinkRules()
-    chosen = best_of_clips(tubelets, rules)
-    linker = _Linker(chosen, rules)
+    kept = best_of_clips(tubelets, rules)
+    linker = _Linker(tubelets[kept], rules, None if vectors is None else vectors[kept])
     for start in range(1, int(clips.max(initial=0)) + 1, stride):
         linker.step(start, clips)
     return linker.tubes()
 
 
-def best_of_clips(tubelets: Tubelets, rules: LinkRules) -> Tubelets:
-    """Return the candidates: of each clip and class the best after suppression.
+def best_of_clips(tubelets: Tubelets, rules: LinkRules) -> Ints:
+    """Return the candidates, as indices: of each clip and class the best after suppression.
 
     They are ordered by start, video, label and descending score.
     """
@@ -92,14 +101,7 @@ def best_of_clips(tubelets: Tubelets, rules: LinkRules) -> Tubelets:
     def overlaps(first: Ints, second: Ints) -> Floats:
         return tubelet_overlaps(boxes[order[first]], boxes[order[second]])
 
-    kept = order[suppress(groups, overlaps, rules.nms_threshold, rules.candidates)]
-    return Tubelets(
-        tubelets.video[kept],
-        tubelets.start[kept],
-        tubelets.label[kept],
-        tubelets.score[kept],
-        tubelets.boxes[kept],
-    )
+    return order[suppress(groups, overlaps, rules.nms_threshold, rules.candidates)]
 
 
 def _problems(tubelets: Tubelets) -> Ints:
@@ -130,12 +132,14 @@ class _Live:
 class _Linker:
     """The state of all problems between two clips.
 
-    candidates: as `best_of_clips` gives them. members: pairs of a tube and a candidate, in arrays.
-    ended: arrays of the tubes that ended, in that order within each problem.
+    candidates: as `best_of_clips` gives them. vectors: of each, see `link_tubelets`. members: pairs
+    of a tube and a candidate, in arrays. ended: arrays of the tubes that ended, in that order
+    within each problem.
     """
 
     candidates: Tubelets
     rules: LinkRules
+    vectors: Floats | None = None
     members: list[tuple[Ints, Ints]] = field(default_factory=list)
     ended: list[Ints] = field(default_factory=list)
     made: int = 0
@@ -227,17 +231,21 @@ class _Linker:
         place[ended] = np.arange(len(ended))
         order = np.lexsort((self.candidates.start[member], place[tube]))
         tube, member = tube[order], member[order]
-        result = _averaged(self.candidates, member, group_starts(tube))
+        result = _averaged(self.candidates, self.vectors, member, group_starts(tube))
         good = (result.tubes.score >= self.rules.least_score) & (
             result.tubes.lengths >= self.rules.least_length
         )
         # A stable sort: within a problem tubes stay in the order in which they ended.
         by_problem = np.lexsort((result.tubes.label, result.tubes.video))
         kept = by_problem[good[by_problem]]
-        return LinkedTubes(result.tubes[kept], _rows_of(result, kept))
+        rows = _rows_of(result.tubes, kept)
+        every = result.row_vectors
+        return LinkedTubes(
+            result.tubes[kept], result.row_scores[rows], None if every is None else every[rows]
+        )
 
 
-def _averaged(found: Tubelets, member: Ints, bounds: Ints) -> LinkedTubes:
+def _averaged(found: Tubelets, vectors: Floats | None, member: Ints, bounds: Ints) -> LinkedTubes:
     """Tubes of tubelets: `member` `[M]` lists those of each tube, which begin at `bounds`."""
     length = found.boxes.shape[1]
     first, last = member[bounds[:-1]], member[bounds[1:] - 1]
@@ -256,13 +264,25 @@ def _averaged(found: Tubelets, member: Ints, bounds: Ints) -> LinkedTubes:
     parts = np.split(found.score[member], bounds[1:-1])
     mean = np.array([part.mean() for part in parts])
     tubes = Tubes(found.video[first], found.label[first], mean, start, ends, boxes / cover[:, None])
-    return LinkedTubes(tubes, scores)
+    return LinkedTubes(tubes, scores, _mean_vectors(vectors, member, row, length, cover))
 
 
-def _rows_of(linked: LinkedTubes, kept: Ints) -> Floats:
-    """The rows' scores of the tubes `kept`, in that order."""
-    tubes = linked.tubes
+def _mean_vectors(
+    vectors: Floats | None, member: Ints, row: Ints, length: int, cover: Ints
+) -> Floats | None:
+    """The mean on each row of the `vectors` `[N, C]` of the tubelets that cover it, `[R, C]`."""
+    if vectors is None:
+        return None
+    columns = [
+        np.bincount(row, np.repeat(column, length), len(cover)) / cover
+        for column in vectors[member].T
+    ]
+    return np.stack(columns, axis=1)
+
+
+def _rows_of(tubes: Tubes, kept: Ints) -> Ints:
+    """The rows of the boxes of the tubes `kept`, in that order."""
     lengths = tubes.lengths[kept]
     starts = np.repeat(tubes.ends[kept], lengths)
     ends = np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64)
-    return linked.row_scores[starts + ranks_in_groups(ends)]
+    return starts + ranks_in_groups(ends)

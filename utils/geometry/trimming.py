@@ -22,11 +22,14 @@ ACTION = 0
 class TrimRules:
     """alpha: cost of a change of label: one number, or one for each class.
 
-    longer_than: a run is dropped unless its last frame is this much after its first (ROAD: 8; the
-    BMVC 2016 release: 30). best_frames: a run's score is the mean of this many best frames.
+    all_labels: choose among all classes, and keep the frames with the tube's (ROAD's release); else
+    between the class, with its score s, and the background, with 1 - s. longer_than: a run is
+    dropped unless its last frame is this much after its first (ROAD: 8; the BMVC 2016 release: 30).
+    best_frames: a run's score is the mean of this many best frames.
     """
 
     alpha: float | tuple[float, ...] = 3.0
+    all_labels: bool = False
     longer_than: int = 8
     best_frames: int = 40
 
@@ -81,11 +84,20 @@ def label_frames(scores: Floats, ends: Ints, alpha: Floats) -> NDArray[np.bool_]
 def trim_tubes(linked: LinkedTubes, rules: TrimRules | None = None) -> LinkedTubes:
     """Return the parts of tubes that show their action, each a tube with a score of its own.
 
+    linked: with `row_vectors` where the rules look at all classes.
+
     Raises `ValueError` if `alpha` lists another number of classes than the tubes' labels need.
     """
     rules = rules or TrimRules()
-    tubes, scores = linked
-    shown = label_frames(scores, tubes.ends, _alpha_of(tubes, rules.alpha))
+    tubes, scores, vectors = linked
+    if not len(tubes):
+        return linked
+    alpha = _alpha_of(tubes, rules.alpha)
+    if rules.all_labels:
+        assert vectors is not None, "tubes without the scores of all classes"
+        shown = viterbi(vectors, tubes.ends, alpha) == tubes.label[tubes.row_tube()]
+    else:
+        shown = label_frames(scores, tubes.ends, alpha)
     tube = tubes.row_tube()
     # A run ends where the label changes and where a tube ends.
     bounds = group_starts(tube * 2 + shown)

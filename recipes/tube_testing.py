@@ -1,0 +1,330 @@
+"""STEP on tubes judged: frame-mAP of every step, video-mAP of linked tubes, alone or fused.
+
+Each video goes through the network once, is linked as soon as it is done, and leaves boxes and
+tubes behind. Several processes share the videos.
+"""
+
+from __future__ import annotations
+
+import copy
+import hashlib
+import json
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor
+from utils.config.step_tubes import TubesConfig
+
+from data.datasets.tube_annotations import TubeAnnotations
+from data.datasets.tube_dataset import TubeClips
+from external.act_evaluation import PROTOCOLS
+from models.step.detector import StepDetector
+from models.step.inference import prepare_for_inference
+from models.weights.checkpoint import LoadedCheckpoint
+from recipes.base import FusionRequest, Judgement
+from recipes.tube_data import build_tube_clips, detector_proposals, read_annotations
+from recipes.tube_streaming import ClipScorer, FrameStream, detect_in_video
+from utils.config.tube_test import TubesTestConfig
+from utils.engine.interfaces import Validation
+from utils.engine.precision import autocast
+from utils.engine.progress import progress_bar
+from utils.evaluation.tube_evaluator import TubeEvaluator, frames_file
+from utils.evaluation.tube_results import TubeRules
+from utils.evaluation.tube_text import (
+    format_tube_classes,
+    format_tube_results,
+    tube_figures,
+    tube_score,
+    tube_summary,
+)
+from utils.evaluation.tubelet_lists import ListRules
+from utils.formats.schema import shown
+from utils.geometry.linking import LinkRules
+from utils.geometry.trimming import TrimRules
+from utils.system.distributed import broadcast_object, is_main, rank, world_size
+
+Checkpoint = LoadedCheckpoint[TubesConfig, StepDetector]
+
+
+def tube_rules(options: TubesTestConfig, stride: int) -> TubeRules:
+    """Return what the options of the section test say of lists, linking and trimming."""
+    alpha = options.alpha[0] if len(options.alpha) == 1 else tuple(options.alpha)
+    trim = TrimRules(alpha, options.trim == "multi-state", options.least_run, options.best_frames)
+    return TubeRules(
+        ListRules(
+            options.score_threshold,
+            nms_threshold=options.nms_threshold,
+            most=options.max_tubelets,
+        ),
+        options.frame_nms,
+        LinkRules(
+            options.link_nms,
+            options.link_candidates,
+            options.link_iou,
+            options.link_patience,
+            options.least_score,
+            options.least_length,
+        ),
+        None if options.trim == "off" else trim,
+        options.tube_nms,
+        stride,
+        options.link_step - 1,
+        PROTOCOLS[options.protocol],
+    )
+
+
+def check_rules(config: TubesConfig, classes: int) -> None:
+    """Raise `ValueError` naming the option that does not fit the network."""
+    options, steps = config.test, config.model.steps
+    if options.link_step > steps:
+        raise ValueError(f"test.link_step: expected at most {steps}, got {options.link_step}")
+    if len(options.alpha) not in (1, classes):
+        raise ValueError(
+            f"test.alpha: expected one number, or one for each of {classes} classes, got "
+            f"{len(options.alpha)}"
+        )
+
+
+def build_evaluator(
+    config: TubesConfig, annotations: TubeAnnotations, stride: int
+) -> TubeEvaluator:
+    """Return what judges a detector with this configuration on `annotations`."""
+    check_rules(config, len(annotations.classes))
+    return TubeEvaluator(
+        annotations.classes,
+        annotations.videos,
+        annotations.frame_counts,
+        annotations.tubes,
+        config.model.clip_steps,
+        config.model.steps,
+        tube_rules(config.test, stride),
+    )
+
+
+def read_chunks(
+    datasets: Sequence[TubeClips], video: int, frames: int, size: int
+) -> Iterator[list[Tensor]]:
+    """Yield all frames of a video for each dataset, `size` at a time; the next are read ahead."""
+
+    def read(first: int) -> list[Tensor]:
+        numbers = np.arange(first, min(first + size, frames + 1))
+        return [torch.from_numpy(dataset.read_frames(video, numbers)) for dataset in datasets]
+
+    with ThreadPoolExecutor(1) as pool:
+        starts = range(1, frames + 1, size)
+        coming = pool.submit(read, 1)
+        for start in starts:
+            chunk = coming.result()
+            if start + size <= frames:
+                coming = pool.submit(read, start + size)
+            yield chunk
+
+
+def collect_tubes(
+    scorer: ClipScorer,
+    datasets: Sequence[TubeClips],
+    evaluator: TubeEvaluator,
+    options: TubesTestConfig,
+    precision: str,
+    progress: str,
+) -> None:
+    """Fill `evaluator` with what is found in the videos, over all processes."""
+    notes, device = datasets[0].annotations, scorer.streams[0].device
+    for video in progress_bar(shared_videos(notes.frame_counts), progress):
+        frames = int(notes.frame_counts[video])
+        results = evaluator.collector(video)
+        if results.last_start >= 1:
+            chunks = read_chunks(datasets, video, frames, options.frame_batch)
+            height, width = notes.sizes[video].tolist()
+            with autocast(device, precision):
+                for steps in detect_in_video(
+                    scorer,
+                    chunks,
+                    frames,
+                    height,
+                    width,
+                    evaluator.rules.stride,
+                    options.test_batch_size,
+                ):
+                    results.add(steps)
+        evaluator.add(video, results.finish())
+    evaluator.merge()
+
+
+def shared_videos(frame_counts: np.ndarray) -> list[int]:
+    """Return this process's videos: the longest first, each to whoever has the fewest frames."""
+    loads = np.zeros(world_size())
+    own = []
+    for video in np.argsort(-frame_counts, kind="stable").tolist():
+        process = int(loads.argmin())
+        loads[process] += frame_counts[video]
+        if process == rank():
+            own.append(video)
+    return own
+
+
+def open_stream(config: TubesConfig, detector: StepDetector, device: torch.device) -> FrameStream:
+    """Return a detector, prepared for inference, on its way through videos."""
+    side = config.data.image_size
+    proposals = detector_proposals(config.data.proposals, side)
+    return FrameStream(prepare_for_inference(detector.to(device)), proposals, side, device)
+
+
+class TubeTest:
+    """The test of a checkpoint, or of several that are fused; see `recipes.base.DetectorTest`."""
+
+    def __init__(
+        self,
+        checkpoint: Checkpoint,
+        config: TubesConfig,
+        others: Sequence[tuple[Checkpoint, TubesConfig]] = (),
+        fusion: FusionRequest | None = None,
+    ) -> None:
+        """config: of the first checkpoint, with the user's sections data and test.
+
+        others: the checkpoints that are fused with it, each with its configuration. Nothing is
+        read yet. Raises `ValueError` naming the checkpoint that does not go with the first.
+        """
+        self.members = [(checkpoint, config), *others]
+        self.config, self.fusion = config, fusion
+        check_members(self.members, fusion)
+        steps = range(1, config.model.steps + 1)
+        self.detection_files = [*map(frames_file, steps), "linked.csv", "tubes.csv"]
+        self.judged_files = ["metrics.json"]
+        self.pattern = "*.csv"
+
+    def prepare(self, device: torch.device) -> str:
+        """Read the annotation, look at the folders, and build the networks."""
+        annotations = read_annotations(self.config, "val")
+        for checkpoint, config in self.members:
+            check_classes(checkpoint, config, annotations.classes)
+        self.datasets = [build_tube_clips(config, "val") for _, config in self.members]
+        stride = self.config.data.test_stride
+        self.evaluator = build_evaluator(self.config, annotations, stride)
+        streams = [
+            open_stream(c, checkpoint.build(device), device) for checkpoint, c in self.members
+        ]
+        fusion = self.fusion
+        kind, weights = ("mean-index", [1.0]) if fusion is None else (fusion.kind, fusion.weights)
+        self.scorer = ClipScorer(streams, kind, weights)
+        if is_main() and (note := note_short(annotations, streams[0].length)):
+            print(note)
+        together = "" if fusion is None else f", {fusion.kind} of {len(self.members)} checkpoints"
+        return f"{annotations.counts()}{together}"
+
+    def detect(self) -> None:
+        """Detect in every video; all processes together."""
+        options = self.config.test
+        collect_tubes(
+            self.scorer, self.datasets, self.evaluator, options, options.test_precision, "testing"
+        )
+
+    def write_detections(self, folder: Path) -> None:
+        """Write boxes on frames of every step, and tubes."""
+        found, count = len(self.evaluator), len(self.evaluator.videos)
+        assert found == count, f"{found} of {count} videos tested"
+        self.evaluator.write_detections(folder)
+
+    def judge(self) -> Judgement:
+        """Return frame-mAP of every step and video-mAP."""
+        metrics = self.evaluator.evaluate()
+        metrics["checkpoints"] = [str(checkpoint.path) for checkpoint, _ in self.members]
+        if self.fusion is not None:
+            metrics["fusion"] = {"kind": self.fusion.kind, "weights": self.fusion.weights}
+        text = f"{format_tube_classes(metrics)}\n\n{format_tube_results(metrics)}"
+        return Judgement({"metrics.json": json.dumps(metrics, indent=2) + "\n"}, text)
+
+
+def note_short(annotations: TubeAnnotations, length: int) -> str:
+    """Return a line that names the videos shorter than a clip; empty if there are none."""
+    counts = annotations.frame_counts
+    short = [v for v, n in zip(annotations.videos, counts, strict=True) if n < length]
+    if not short:
+        return ""
+    more = f" and {len(short) - 5} more" if len(short) > 5 else ""
+    named = ", ".join(short[:5])
+    return f"note: shorter than a clip of {length} frames, so without tubes: {named}{more}"
+
+
+def check_members(
+    members: Sequence[tuple[Checkpoint, TubesConfig]], fusion: FusionRequest | None
+) -> None:
+    """Raise `ValueError` naming the checkpoint that cannot be fused with the first."""
+    if fusion is None:
+        return
+    (first, config), *others = members
+    if len(fusion.weights) != len(members):
+        raise ValueError(
+            f"--weights: expected one for each of {len(members)} checkpoints, got "
+            f"{len(fusion.weights)}"
+        )
+    for checkpoint, other in others:
+        facts = {
+            "classes": (first.classes, checkpoint.classes),
+            "data.proposals": (config.data.proposals, other.data.proposals),
+            "model.clip_steps": (config.model.clip_steps, other.model.clip_steps),
+            "model.steps": (config.model.steps, other.model.steps),
+        }
+        if fusion.kind == "mean-shared":
+            facts["the frames of each step"] = (config.model.chunks, other.model.chunks)
+            facts["data.image_size"] = (config.data.image_size, other.data.image_size)
+        for name, (ours, theirs) in facts.items():
+            if ours != theirs:
+                raise ValueError(
+                    f"{checkpoint.path}: cannot be fused with {first.path}: {name}: expected "
+                    f"{shown(ours)}, got {shown(theirs)}"
+                )
+    inputs = [other.model.inputs for _, other in members]
+    if fusion.kind == "hybrid" and sorted(inputs) != ["early", "flow", "rgb"]:
+        raise ValueError(
+            "--fusion hybrid: expected three checkpoints, of RGB, flow and early fusion, got "
+            f"{', '.join(inputs)}"
+        )
+
+
+def check_classes(checkpoint: Checkpoint, config: TubesConfig, names: Sequence[str]) -> None:
+    """Raise `ValueError` naming the checkpoint if the annotation has other classes."""
+    known = list((checkpoint.classes or {}).values())
+    if known and known != list(names):
+        raise ValueError(
+            f"{checkpoint.path}: its classes are {shown(known)}, {config.data.annotation} has "
+            f"{shown(list(names))}"
+        )
+
+
+class TubeValidator:
+    """The validation videos, and the evaluation of a detector in training on them."""
+
+    def __init__(self, config: TubesConfig, detector: StepDetector, device: torch.device) -> None:
+        self.config, self.detector, self.device = config, detector, device
+        self.annotations = read_annotations(config, "val")
+        self.dataset = build_tube_clips(config, "val")
+        check_rules(config, len(self.annotations.classes))
+
+    def digest(self) -> str:
+        """Return a short hash of the annotation of the validation videos."""
+        notes = self.annotations
+        content = "\n".join([*notes.classes, *notes.videos]).encode()
+        tubes = notes.tubes
+        arrays = (notes.frame_counts, tubes.video, tubes.label, tubes.start, tubes.ends)
+        for array in (*arrays, tubes.boxes):
+            content += np.ascontiguousarray(array).tobytes()
+        return hashlib.sha256(content).hexdigest()[:12]
+
+    def __call__(self) -> Validation:
+        """Return the figures, the same on every process."""
+        config, stride = self.config, self.config.test.validation_stride
+        evaluator = build_evaluator(config, self.annotations, stride)
+        # A copy, so that the detector in training stays as it is.
+        stream = open_stream(config, copy.deepcopy(self.detector), self.device)
+        precision = config.train.precision
+        collect_tubes(
+            ClipScorer([stream]), [self.dataset], evaluator, config.test, precision, "validation"
+        )
+        metrics = broadcast_object(evaluator.evaluate() if is_main() else {})
+        return Validation(
+            tube_score(metrics), metrics, tube_figures(metrics), tube_summary(metrics)
+        )

@@ -1,0 +1,220 @@
+"""Lists of tubelets and what is kept of a video: against plain loops and worked cases."""
+
+import numpy as np
+import pytest
+
+from external.act_evaluation import FrameBoxes, make_tubes
+from external.act_evaluation.geometry import tubelet_overlaps
+from utils.evaluation.tube_evaluator import TubeEvaluator, ground_truth_tubelets
+from utils.evaluation.tube_results import TubeRules, VideoResults
+from utils.evaluation.tubelet_lists import (
+    ClipTubelets,
+    ListRules,
+    best_class_list,
+    join_clips,
+    linking_list,
+    standard_list,
+)
+from utils.geometry.linking import LinkRules, best_of_clips
+from utils.geometry.trimming import TrimRules
+
+K = 6
+
+
+def random_clips(
+    clips: int = 5, tubelets: int = 7, classes: int = 3, seed: int = 0, first: int = 1
+) -> ClipTubelets:
+    rng = np.random.default_rng(seed)
+    corners = rng.uniform(0, 60, (clips, tubelets, 1, classes, 2))
+    sides = rng.uniform(20, 40, (clips, tubelets, 1, classes, 2))
+    boxes = np.concatenate([corners, corners + sides], axis=-1)
+    moved = boxes + rng.uniform(-2, 2, (clips, tubelets, K, classes, 4))
+    scores = rng.uniform(0, 0.5, (clips, tubelets, classes))
+    return ClipTubelets(np.arange(first, first + clips), scores, moved)
+
+
+def standard_by_loops(clips: ClipTubelets, rules: ListRules) -> list[tuple[int, int, float]]:
+    found = []
+    for clip, start in enumerate(clips.starts):
+        kept = []
+        for label in range(clips.scores.shape[2]):
+            scores = clips.scores[clip, :, label]
+            order = [i for i in np.argsort(-scores) if scores[i] > rules.score_threshold]
+            boxes: list[np.ndarray] = []
+            for i in order[: rules.candidates]:
+                own = clips.boxes[clip, i, :, label]
+                if all(tubelet_overlaps(own, b, 0.0) <= rules.nms_threshold for b in boxes):
+                    boxes.append(own)
+                    kept.append((int(start), label, float(scores[i])))
+        found += sorted(kept, key=lambda row: -row[2])[: rules.most]
+    return found
+
+
+@pytest.mark.parametrize(
+    "rules",
+    [ListRules(), ListRules(0.2, 3, 0.2, 4), ListRules(0.0, 400, 0.9, 200), ListRules(0.6)],
+)
+def test_the_standard_list_is_that_of_plain_loops(rules: ListRules) -> None:
+    clips = random_clips()
+    found = standard_list(clips, rules)
+    rows = list(zip(found.start.tolist(), found.label.tolist(), found.score.tolist(), strict=True))
+    assert rows == standard_by_loops(clips, rules)
+
+
+def test_a_class_has_its_own_boxes() -> None:
+    clips = random_clips()
+    found = standard_list(clips, ListRules())
+    for i in range(len(found)):
+        clip = found.start[i] - 1
+        tubelet = np.argmax(clips.scores[clip, :, found.label[i]] == found.score[i])
+        expected = clips.boxes[clip, tubelet, :, found.label[i]]
+        np.testing.assert_array_equal(found.boxes[i], expected)
+
+
+def test_equality_with_the_threshold_is_not_listed() -> None:
+    clips = random_clips(1, 1, 1)
+    score = float(clips.scores[0, 0, 0])
+    assert len(standard_list(clips, ListRules(score))) == 0
+    assert len(standard_list(clips, ListRules(np.nextafter(score, 0)))) == 1
+
+
+def test_lists_of_parts_are_those_of_the_whole() -> None:
+    """Clips are reduced a few at a time, and linking then chooses among the chosen."""
+    parts = [random_clips(3, seed=1), random_clips(4, seed=2, first=4)]
+    whole, rules = join_clips(parts), LinkRules(candidates=3)
+    lists = [linking_list(part, rules) for part in parts]
+    every, vectors = linking_list(whole, rules)
+    scores = np.concatenate([tubelets.score for tubelets, _ in lists])
+    np.testing.assert_array_equal(every.score[np.argsort(every.start, kind="stable")], scores)
+    np.testing.assert_array_equal(best_of_clips(every, rules), np.arange(len(every)))
+    own = vectors[np.arange(len(every)), every.label]
+    np.testing.assert_array_equal(own, every.score)
+
+
+def test_a_tubelet_counts_once_with_the_boxes_of_its_best_class() -> None:
+    clips = random_clips(2, 3)
+    found, scores = best_class_list(clips)
+    assert len(found) == 6
+    np.testing.assert_array_equal(found.label, scores.argmax(axis=1))
+    np.testing.assert_array_equal(found.score, scores.max(axis=1))
+
+
+def perfect_clips(boxes: np.ndarray, label: int, classes: int, score: float) -> ClipTubelets:
+    """All clips of a video of which every frame has one box, `[N, 4]`, found with one tubelet."""
+    count = len(boxes) - K + 1
+    windows = np.stack([boxes[f : f + K] for f in range(count)])  # [B, K, 4]
+    tiled = np.tile(windows[:, None, :, None], (1, 1, 1, classes, 1))
+    scores = np.full((count, 1, classes), 0.02)
+    scores[..., label] = score
+    return ClipTubelets(np.arange(1, count + 1), scores, tiled)
+
+
+def moving(frames: int) -> np.ndarray:
+    return np.stack([[f, 10, f + 40, 60] for f in range(frames)]).astype(float)
+
+
+def evaluator(rules: TubeRules, frames: tuple[int, ...] = (30, 4), steps: int = 2) -> TubeEvaluator:
+    other = [(1, 0, 1.0, 1, moving(20))] if frames[1] > 20 else []
+    truth = make_tubes([(0, 1, 1.0, 1, moving(frames[0])), *other])
+    return TubeEvaluator(["a", "b"], ["v", "w"], np.array(frames), truth, K, steps, rules)
+
+
+def judged(rules: TubeRules, score: float = 0.9) -> tuple[TubeEvaluator, dict]:
+    judge = evaluator(rules)
+    clips = perfect_clips(moving(30), 1, 2, score)
+    results = judge.collector(0)
+    for start in range(0, len(clips), 7):
+        rows = slice(start, start + 7)
+        part = ClipTubelets(clips.starts[rows], clips.scores[rows], clips.boxes[rows])
+        results.add([part, part])
+    judge.add(0, results.finish())
+    judge.add(1, judge.collector(1).finish())
+    judge.merge()
+    return judge, judge.evaluate()
+
+
+@pytest.mark.parametrize("protocol", ["act", "road", "yowo"])
+def test_perfect_tubelets_are_perfect_in_every_figure(protocol: str) -> None:
+    from external.act_evaluation import PROTOCOLS
+
+    _, metrics = judged(TubeRules(protocol=PROTOCOLS[protocol]))
+    assert metrics["protocol"] == protocol
+    for step in metrics["steps"]:
+        assert step["mAP"] == pytest.approx(1)
+        assert step["mabo"] == pytest.approx(1)
+        assert step["accuracy"] == 1
+    for figures in (*metrics["video"].values(), metrics["ceiling"]):
+        assert set(figures.values()) == {1.0}
+    assert metrics["tubes"]["trimmed"] == 1
+
+
+def test_a_video_shorter_than_a_clip_has_no_tubes_and_its_boxes_are_missed() -> None:
+    truth = make_tubes([(0, 1, 1.0, 1, moving(30)), (1, 1, 1.0, 1, moving(4))])
+    judge = TubeEvaluator(["a", "b"], ["v", "w"], np.array([30, 4]), truth, K, 2, TubeRules())
+    for video in (0, 1):
+        results = judge.collector(video)
+        if video == 0:
+            clips = perfect_clips(moving(30), 1, 2, 0.9)
+            results.add([clips, clips])
+        judge.add(video, results.finish())
+    metrics = judge.evaluate()
+    assert metrics["steps"][1]["mabo"] == pytest.approx(30 / 34, abs=1e-3)
+    assert metrics["steps"][1]["accuracy"] == pytest.approx(30 / 34)
+    assert metrics["video"]["linked"]["0.5"] == pytest.approx(0.5)
+
+
+def test_without_trimming_no_trimmed_tubes_are_judged() -> None:
+    _, metrics = judged(TubeRules(trim=None))
+    assert list(metrics["video"]) == ["linked"]
+
+
+def test_trimming_among_all_classes_needs_no_more_than_the_rules_say() -> None:
+    _, metrics = judged(TubeRules(trim=TrimRules(all_labels=True)), score=0.3)
+    assert metrics["video"]["trimmed"]["0.5"] == 1  # 0.3 is the best action's
+    _, metrics = judged(TubeRules(trim=TrimRules()), score=0.3)
+    assert metrics["video"]["trimmed"]["0.5"] == 0  # the background's 0.7 is better
+    assert metrics["video"]["linked"]["0.5"] == 1
+
+
+def test_the_files_give_the_same_figures(tmp_path) -> None:
+    from data.datasets.tube_annotations import TubeAnnotations
+    from data.datasets.tube_csv import write_tube_csv
+    from external.act_evaluation.result import evaluate
+
+    judge = evaluator(TubeRules(), (30, 30), 1)
+    for video in (0, 1):
+        results = judge.collector(video)
+        clips = random_clips(25, 9, 2, seed=video)
+        near = perfect_clips(moving(30), 1, 2, 0.4)
+        joined = np.concatenate([clips.boxes, near.boxes], axis=1)
+        scores = np.concatenate([clips.scores, near.scores], axis=1)
+        results.add([ClipTubelets(clips.starts, scores, joined)])
+        judge.add(video, results.finish())
+    metrics = judge.evaluate()
+    judge.write_detections(tmp_path)
+    notes = TubeAnnotations(
+        ["a", "b"], ["v", "w"], np.array([30, 30]), np.full((2, 2), 99), judge.truth
+    )
+    write_tube_csv(notes, tmp_path / "truth.csv")
+    found = evaluate(tmp_path / "truth.csv", tmp_path / "frames_step1.csv", tmp_path / "tubes.csv")
+    assert found.frame["a"] == pytest.approx(metrics["steps"][0]["per_class"]["a"], abs=1e-12)
+    assert found.frame["b"] == pytest.approx(metrics["steps"][0]["per_class"]["b"], abs=1e-12)
+    assert found.video == pytest.approx(metrics["video"]["trimmed"], abs=1e-12)
+    assert 0 < found.frame["b"] < 1
+
+
+def test_ground_truth_pieces_cover_their_tubes() -> None:
+    truth = make_tubes([(0, 1, 1.0, 3, moving(8)), (0, 0, 1.0, 1, moving(4))])
+    pieces = ground_truth_tubelets(truth, K)
+    assert pieces.start.tolist() == [3, 4, 5]
+    np.testing.assert_array_equal(pieces.boxes[1], moving(8)[1:7])
+
+
+def test_what_waits_is_reduced_in_blocks() -> None:
+    """However long a video is, few clips wait to be reduced."""
+    nothing = np.zeros(0, np.int64)
+    truth = FrameBoxes(nothing, nothing, nothing, np.zeros(0), np.zeros((0, 4)))
+    results = VideoResults(truth, 400, K, 1, 3, TubeRules())
+    for start in range(1, 395, 3):
+        results.add([random_clips(3, seed=start, first=start)])
+        assert sum(len(part[0]) for part in results._waiting) < 64

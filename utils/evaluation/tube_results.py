@@ -1,0 +1,184 @@
+"""What a detector of tubes finds in one video: boxes on frames at every step, and linked tubes.
+
+A video's clips come a few at a time; what is kept of them is what metrics and linking read.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from external.act_evaluation import (
+    PROTOCOLS,
+    FrameBoxes,
+    Protocol,
+    Tubelets,
+    best_overlaps,
+    score_sums,
+    suppress_frames,
+)
+from external.matching import Floats
+from utils.evaluation.tubelet_lists import (
+    ClipTubelets,
+    ListRules,
+    best_class_list,
+    join_clips,
+    linking_list,
+    standard_list,
+)
+from utils.geometry.linking import LinkedTubes, LinkRules, link_tubelets
+from utils.geometry.trimming import TrimRules, trim_tubes
+
+BLOCK = 64
+"""Clips that are reduced together: enough for NumPy to be fast, few enough to be small."""
+
+DECIMALS = 2
+"""Of coordinates [pixels] in files, and so in everything that is judged."""
+
+
+@dataclass(frozen=True)
+class TubeRules:
+    """What happens to tubelets on their way to metrics.
+
+    lists: the "standard" list. frame_nms: overlap above which the worse of two boxes of a frame and
+    class goes. link: linking. trim: trimming, `None` for none. tube_nms: overlap above which the
+    worse of two tubes goes. stride: frames from clip to clip. link_step: the step, from 0, whose
+    tubelets are linked. protocol: how is counted.
+    """
+
+    lists: ListRules = field(default_factory=ListRules)
+    frame_nms: float = 0.3
+    link: LinkRules = field(default_factory=LinkRules)
+    trim: TrimRules | None = field(default_factory=TrimRules)
+    tube_nms: float = 0.3
+    stride: int = 1
+    link_step: int = -1
+    protocol: Protocol = PROTOCOLS["act"]
+
+
+@dataclass
+class StepResult:
+    """A video at one step.
+
+    frames: boxes on frames, after suppression; all of video 0. best: `[G]`, the best overlap of any
+    box with each box of the ground truth. correct: `[G]`, whether the summed scores of the
+    tubelets on it name its class.
+    """
+
+    frames: FrameBoxes
+    best: Floats
+    correct: np.ndarray
+
+
+@dataclass
+class VideoResult:
+    """A video at every step, and the tubes of one: linked, and then trimmed. All of video 0."""
+
+    steps: list[StepResult]
+    linked: LinkedTubes
+    trimmed: LinkedTubes
+
+
+class VideoResults:
+    """Collects the clips of one video and makes its `VideoResult`."""
+
+    def __init__(
+        self,
+        truth: FrameBoxes,
+        frames: int,
+        length: int,
+        steps: int,
+        classes: int,
+        rules: TubeRules,
+    ) -> None:
+        """truth: the annotated boxes of the video. frames: of the video. length: K of a clip."""
+        self.rules, self.length = rules, length
+        self.last_start = frames - length + 1
+        self._steps = [_Step(truth, length, classes) for _ in range(steps)]
+        self._linking: list[tuple[Tubelets, Floats]] = []
+        self._waiting: list[Sequence[ClipTubelets]] = []
+
+    def add(self, steps: Sequence[ClipTubelets]) -> None:
+        """Add some clips, in order; `steps` has the same clips at each step."""
+        self._waiting.append(steps)
+        if sum(len(part[0]) for part in self._waiting) >= BLOCK:
+            self._reduce()
+
+    def _reduce(self) -> None:
+        """Keep what is read later of the clips that wait."""
+        if not self._waiting:
+            return
+        clips = [join_clips(list(parts)) for parts in zip(*self._waiting, strict=True)]
+        self._waiting = []
+        for step, part in zip(self._steps, clips, strict=True):
+            step.add(part, self.rules.lists)
+        self._linking.append(linking_list(clips[self.rules.link_step], self.rules.link))
+
+    def finish(self) -> VideoResult:
+        """Link, trim and suppress what was added; a video without a clip has no tubes."""
+        self._reduce()
+        rules = self.rules
+        steps = [step.finish(rules) for step in self._steps]
+        linked = self._linked()
+        trimmed = linked if rules.trim is None else trim_tubes(linked, rules.trim)
+        return VideoResult(steps, _rounded(linked), _rounded(trimmed))
+
+    def _linked(self) -> LinkedTubes:
+        rules, last = self.rules, np.array([self.last_start])
+        tubelets = _joined([_no_tubelets(self.length), *(part[0] for part in self._linking)])
+        vectors = None
+        if self._linking and rules.trim is not None and rules.trim.all_labels:
+            vectors = np.concatenate([part[1] for part in self._linking])
+        return link_tubelets(tubelets, last, rules.link, rules.stride, vectors)
+
+
+class _Step:
+    """What is kept of a step's clips. sums: `[G, C]`, see `score_sums`."""
+
+    def __init__(self, truth: FrameBoxes, length: int, classes: int) -> None:
+        self.truth = truth
+        self.standard = [_no_tubelets(length)]
+        self.best, self.sums = np.zeros(len(truth)), np.zeros((len(truth), classes))
+
+    def add(self, clips: ClipTubelets, rules: ListRules) -> None:
+        found = standard_list(clips, rules)
+        self.standard.append(found)
+        self.best = np.maximum(self.best, best_overlaps(found.frame_boxes(), self.truth))
+        self.sums += score_sums(*best_class_list(clips), self.truth)
+
+    def finish(self, rules: TubeRules) -> StepResult:
+        boxes = _joined(self.standard).frame_boxes()
+        kept = suppress_frames(boxes, rules.frame_nms, rules.protocol.pad)
+        correct = self.sums.argmax(axis=1) == self.truth.label
+        return StepResult(_compact(kept), self.best.astype(np.float32), correct)
+
+
+def _no_tubelets(length: int) -> Tubelets:
+    nothing = np.zeros(0, np.int64)
+    return Tubelets(nothing, nothing, nothing, np.zeros(0), np.zeros((0, length, 4)))
+
+
+def _joined(parts: list[Tubelets]) -> Tubelets:
+    names = ("video", "start", "label", "score", "boxes")
+    return Tubelets(*(np.concatenate([getattr(part, name) for part in parts]) for name in names))
+
+
+def _compact(boxes: FrameBoxes) -> FrameBoxes:
+    """The same in a third of the memory, with the coordinates that files have."""
+    return FrameBoxes(
+        boxes.video.astype(np.int32),
+        boxes.frame.astype(np.int32),
+        boxes.label.astype(np.int16),
+        boxes.score.astype(np.float32),
+        np.round(boxes.boxes, DECIMALS).astype(np.float32),
+    )
+
+
+def _rounded(linked: LinkedTubes) -> LinkedTubes:
+    """Tubes with the coordinates that files have, without the scores of all classes."""
+    tubes = linked.tubes
+    boxes = np.round(tubes.boxes, DECIMALS)
+    kept = type(tubes)(tubes.video, tubes.label, tubes.score, tubes.start, tubes.ends, boxes)
+    return LinkedTubes(kept, linked.row_scores)
