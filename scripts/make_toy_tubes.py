@@ -28,10 +28,10 @@ def main() -> None:
     root, force = arguments.pop("root"), arguments.pop("force")
     settings = TubeToySettings(**arguments)
     with tqdm(total=len(settings.videos()), unit="video", disable=None) as bar:
-        summary = generate_toy_tubes(root, settings, force, lambda video: bar.update())
-    print(f"{root}: {'written' if summary.created else 'already there, nothing done'}")
-    for part, counts in summary.counts.items():
-        print(f"{part}: {counts}")
+        created, summary = generate_toy_tubes(root, settings, force, lambda video: bar.update())
+    print(f"{root}: {'written' if created else 'already there, nothing done'}")
+    for part, counts in summary.items():
+        print(f"{part}: {', '.join(f'{count} {name}' for name, count in counts.items())}")
 
 
 def parse_arguments() -> argparse.Namespace:

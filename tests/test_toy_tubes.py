@@ -19,7 +19,7 @@ from data.toy.tube_scenes import (
 )
 from data.video.file import VideoFile
 
-SMALL = {"train": 1, "test": 1, "least": 32, "most": 34, "size": 32}
+SMALL = {"train": 1, "test": 1, "least": 32, "most": 34, "size": 32, "held_out": 0}
 
 
 def scenes(count: int, action: int = 0) -> list[TubeScene]:
@@ -63,24 +63,39 @@ def test_the_same_settings_give_the_same_files(root: Path, tmp_path: Path) -> No
 
 
 def test_videos_that_are_there_stay_and_others_are_refused(root: Path, tmp_path: Path) -> None:
-    before = (root / "toy_tubes.json").stat().st_mtime_ns
-    assert not generate_toy_tubes(root, TubeToySettings(**SMALL)).created
-    assert (root / "toy_tubes.json").stat().st_mtime_ns == before
+    before = (root / "toy.json").stat().st_mtime_ns
+    assert not generate_toy_tubes(root, TubeToySettings(**SMALL))[0]
+    assert (root / "toy.json").stat().st_mtime_ns == before
     with pytest.raises(FileExistsError, match="seed 0, not 1"):
         generate_toy_tubes(root, TubeToySettings(seed=1, **SMALL))
     (tmp_path / "videos").mkdir()
-    with pytest.raises(FileExistsError, match="videos exists and is not of the toy videos"):
+    with pytest.raises(FileExistsError, match="is no toy dataset"):
         generate_toy_tubes(tmp_path, TubeToySettings(**SMALL))
 
 
-def test_force_replaces_the_videos_and_keeps_what_was_extracted(tmp_path: Path) -> None:
-    few = SMALL | {"train": 1, "test": 1}
-    generate_toy_tubes(tmp_path, TubeToySettings(**few))
-    before = (tmp_path / "annotations" / "tubes.csv").read_text()
-    (tmp_path / "rgb-images").mkdir()
-    generate_toy_tubes(tmp_path, TubeToySettings(seed=1, **few), force=True)
-    assert (tmp_path / "annotations" / "tubes.csv").read_text() != before
-    assert (tmp_path / "rgb-images").is_dir()
+def test_force_replaces_the_videos_and_what_was_extracted_but_nothing_else(tmp_path: Path) -> None:
+    generate_toy_tubes(tmp_path, TubeToySettings(**SMALL))
+    for file in (
+        "rgb-images/manifest.json",
+        "rgb-images/Wave/v_Wave_g01_c01/00001.jpg",
+        "flow/.step-made.json",
+        "flow/Wave/v_Wave_g01_c01/flow_x_00001.jpg",
+    ):
+        (tmp_path / file).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / file).write_text("extracted")
+    generate_toy_tubes(tmp_path, TubeToySettings(seed=1, **SMALL), force=True)
+    assert not (tmp_path / "rgb-images").exists()
+    (tmp_path / "annotations" / "my notes.txt").write_text("mine")
+    with pytest.raises(FileExistsError, match=r"my notes\.txt: is not of the toy dataset"):
+        generate_toy_tubes(tmp_path, TubeToySettings(**SMALL), force=True)
+
+
+def test_a_held_out_video_has_its_tubes_beside_it(tmp_path: Path) -> None:
+    generate_toy_tubes(tmp_path, TubeToySettings(**SMALL | {"held_out": 1}))
+    tubes, _ = read_tube_file(tmp_path / "held_out" / "toy_tubes_BlinkSlow.csv", None)
+    assert tubes.videos == ["toy_tubes_BlinkSlow"]
+    film = VideoFile(tmp_path / "held_out" / "toy_tubes_BlinkSlow.mp4")
+    assert len(film) == tubes.frame_counts[0] == 120
 
 
 def test_settings_out_of_range_are_refused() -> None:

@@ -5,7 +5,7 @@
     annotations/toy_tubes-GT.pkl                       ACT's cache, with one split
     annotations/trainlist01.txt, testlist01.txt
     held_out/<name>.mp4, <name>.csv                    drawn large, in no list
-    toy_tubes.json                                     settings and counts
+    toy.json                                           settings and summary
 
 `scripts/extract_frames.py` and `scripts/extract_flow.py` make the rest.
 """
@@ -13,16 +13,11 @@
 from __future__ import annotations
 
 import dataclasses
-import json
-import os
-import shutil
+import re
 from collections.abc import Callable
-from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from functools import partial
-from multiprocessing import get_context
 from pathlib import Path
-from typing import TypedDict
 
 import cv2
 import numpy as np
@@ -30,24 +25,37 @@ import numpy as np
 from data.datasets.act_cache import splits_from_lists, write_act_cache
 from data.datasets.tube_annotations import TubeAnnotations
 from data.datasets.tube_csv import videos_path, write_tube_csv, write_video_facts
+from data.toy.files import video_workers
+from data.toy.folder import Summary, ToyFolder
 from data.toy.scenes import Renderer
 from data.toy.tube_scenes import ACTIONS, FPS, TubeScene, make_tube_scene
 from data.video.writer import write_video
-from external.files import read_json, real_path
-from utils.formats.schema import check_shape
 from utils.formats.tubes import make_tubes
-from utils.system.locks import LOCK, folder_lock
 
 VERSION = 1
 """Goes up whenever the same settings would give other videos."""
 
-MANIFEST = "toy_tubes.json"
 HELD_OUT_SIZE, HELD_OUT_FRAMES = 256, 120
-PARTS = ("videos", "annotations", "held_out", MANIFEST)
-"""What this module writes into the root; everything else there is left alone."""
 
-_MOST = {"seed": 2**63 - 1, "train": 10_000, "test": 10_000, "least": 3000, "most": 3000}
-_LEAST = {"seed": 0, "train": 1, "test": 1, "least": 32, "most": 32, "size": 32}
+# Extracted frames and flow, too: they are of these videos.
+_OUR_FOLDERS = re.compile(r"(videos|rgb-images|flow)(/\w+)*|annotations|held_out")
+_OUR_FILES = re.compile(
+    r"toy\.json|(rgb-images/|flow/)?\.step-\w+(\.json)?|videos/\w+/\w+\.avi|annotations/[\w.-]+"
+    r"|held_out/toy_tubes_\w+\.(mp4|csv|videos\.csv)"
+    r"|(rgb-images|flow)/(manifest\.json|\w+/\w+/(\.[\w.-]+|\w+\.(jpg|json)))"
+)
+
+# The held-out videos are of these classes first: only time tells the one, only flow the other.
+_HELD_OUT = (1, 3, 0, 4, 5, 2)
+_MOST = {
+    "seed": 2**63 - 1,
+    "train": 10_000,
+    "test": 10_000,
+    "least": 3000,
+    "most": 3000,
+    "held_out": len(_HELD_OUT),
+}
+_LEAST = {"seed": 0, "train": 1, "test": 1, "least": 32, "most": 32, "size": 32, "held_out": 0}
 
 
 @dataclass(frozen=True)
@@ -60,6 +68,7 @@ class TubeToySettings:
     least: int = field(default=56, metadata={"help": "fewest frames of a video"})
     most: int = field(default=80, metadata={"help": "most frames of a video"})
     size: int = field(default=128, metadata={"help": "side of the videos in pixels, even"})
+    held_out: int = field(default=2, metadata={"help": "videos for the demo, drawn large"})
 
     def __post_init__(self) -> None:
         for name, value in dataclasses.asdict(self).items():
@@ -77,14 +86,6 @@ class TubeToySettings:
         return [(label, group) for label in range(len(ACTIONS)) for group in groups]
 
 
-@dataclass(frozen=True)
-class TubeToySummary:
-    """What is there. created: now; else it was there. counts: a line for each part."""
-
-    created: bool
-    counts: dict[str, str]
-
-
 def video_id(label: int, group: int) -> str:
     """`<Class>/v_<Class>_g<group>_c01`, as UCF101 names its videos."""
     name = ACTIONS[label].name
@@ -96,84 +97,25 @@ def generate_toy_tubes(
     settings: TubeToySettings,
     force: bool = False,
     on_video: Callable[[str], object] | None = None,
-) -> TubeToySummary:
+) -> tuple[bool, Summary]:
     """Write the videos and their annotation to `root`, or leave them alone where they are there.
 
-    Args:
-        root: The dataset's folder. Frames and flow that were extracted into it stay.
-        settings: What is made.
-        force: Replace the videos of other settings.
-        on_video: Is called with each video's id once it is written.
+    settings: what is made. force: replace videos of other settings, and the frames and the flow
+    that were extracted from them. on_video: is called with each video's id once it is written.
 
-    Raises:
-        FileExistsError: `root` has videos of other settings, or a folder of somebody else's under
-            one of our names.
+    Returns whether they were written, and what each split holds. Raises as `ToyFolder.make`.
     """
-    target = real_path(root)
-    found = _existing(target, settings, force)
-    if found is not None:
-        return found
-    new = target.with_name(f".{target.name}.unfinished")
-    with folder_lock(new, f"the making of {target}"):
-        try:
-            for path in new.iterdir():  # what a process that was killed left
-                if path.name != LOCK:
-                    shutil.rmtree(path) if path.is_dir() else path.unlink()
-            counts = _write(new, settings, on_video)
-            target.mkdir(parents=True, exist_ok=True)
-            for name in reversed(PARTS):  # the manifest goes first and comes last
-                _remove(target / name)
-            for name in PARTS:
-                (new / name).rename(target / name)
-        finally:
-            shutil.rmtree(new, ignore_errors=True)
-    return TubeToySummary(True, counts)
-
-
-class _Manifest(TypedDict):
-    version: int
-    settings: dict[str, int]
-    counts: dict[str, str]
-
-
-def _existing(root: Path, settings: TubeToySettings, force: bool) -> TubeToySummary | None:
-    manifest = root / MANIFEST
-    if not manifest.is_file():
-        for name in PARTS:
-            if (root / name).exists():
-                raise FileExistsError(f"{root / name} exists and is not of the toy videos")
-        return None
-    content = check_shape(read_json(manifest), _Manifest, manifest, "the toy videos' settings")
-    found = {"version": content["version"], **content["settings"]}
-    wanted = {"version": VERSION, **dataclasses.asdict(settings)}
-    if found == wanted:
-        return TubeToySummary(False, content["counts"])
-    if not force:
-        differing = [name for name in wanted if found.get(name) != wanted[name]]
-        raise FileExistsError(
-            f"{root} holds other toy videos: "
-            + ", ".join(f"{name} {found.get(name)}, not {wanted[name]}" for name in differing)
-            + "; --force replaces them, and frames and flow are to be extracted again"
-        )
-    return None
-
-
-def _remove(path: Path) -> None:
-    if path.is_dir():
-        shutil.rmtree(path)
-    else:
-        path.unlink(missing_ok=True)
+    folder = ToyFolder(Path(root), VERSION, dataclasses.asdict(settings), _OUR_FOLDERS, _OUR_FILES)
+    return folder.make(lambda new: _write(new, settings, on_video), force)
 
 
 def _write(
     root: Path, settings: TubeToySettings, on_video: Callable[[str], object] | None
-) -> dict[str, str]:
-    """Write everything into `root`; returns the counts."""
+) -> Summary:
+    """Write everything into `root`; returns what the splits hold."""
     scenes, videos = {}, settings.videos()
-    context = get_context("spawn")  # a library with threads may hang after a fork
-    workers = min(os.cpu_count() or 1, 16)
-    pool = ThreadPoolExecutor(1) if len(videos) < 8 else ProcessPoolExecutor(workers, context)
-    with pool:
+    # 64 frames are about as much work as one of the videos that the workers are meant for.
+    with video_workers(len(videos) * settings.most // 64) as pool:
         made = pool.map(partial(_write_video, root / "videos", settings), videos)
         for video, scene in zip(videos, made, strict=True):
             scenes[video_id(*video)] = scene
@@ -181,11 +123,8 @@ def _write(
                 on_video(video_id(*video))
     annotations = describe_scenes(scenes, settings.size)
     test = [video_id(*v) for v in videos if v[1] <= settings.test]
-    counts = _write_annotations(root / "annotations", annotations, test)
     _write_held_out(root / "held_out", settings)
-    manifest = {"version": VERSION, "settings": dataclasses.asdict(settings), "counts": counts}
-    (root / MANIFEST).write_text(json.dumps(manifest, indent=2) + "\n")
-    return counts
+    return _write_annotations(root / "annotations", annotations, test)
 
 
 def _write_video(folder: Path, settings: TubeToySettings, video: tuple[int, int]) -> TubeScene:
@@ -229,9 +168,7 @@ def describe_scenes(scenes: dict[str, TubeScene], size: int) -> TubeAnnotations:
     )
 
 
-def _write_annotations(
-    folder: Path, annotations: TubeAnnotations, test: list[str]
-) -> dict[str, str]:
+def _write_annotations(folder: Path, annotations: TubeAnnotations, test: list[str]) -> Summary:
     folder.mkdir()
     write_tube_csv(annotations, folder / "tubes.csv")
     write_video_facts(annotations, videos_path(folder / "tubes.csv"))
@@ -239,13 +176,18 @@ def _write_annotations(
     write_act_cache(cache, folder / "toy_tubes-GT.pkl")
     for part, listed in (("train", cache.train[0]), ("test", cache.test[0])):
         (folder / f"{part}list01.txt").write_text("".join(f"{name}\n" for name in listed))
-    return {part: cache.split(part).counts() for part in ("train", "test")}
+    return {part: _count(cache.split(part)) for part in ("train", "test")}
+
+
+def _count(part: TubeAnnotations) -> dict[str, int]:
+    frames = int(part.frame_counts.sum())
+    return {"videos": len(part.videos), "tubes": len(part.tubes), "frames": frames}
 
 
 def _write_held_out(folder: Path, settings: TubeToySettings) -> None:
-    """Write a video of each class of which only longer windows or flow tell, for looking at."""
+    """Write videos for looking at, which are in no list."""
     folder.mkdir()
-    for place, label in enumerate((1, 3)):
+    for place, label in enumerate(_HELD_OUT[: settings.held_out]):
         rng = np.random.default_rng([settings.seed, len(ACTIONS), place])
         scene = make_tube_scene(rng, ACTIONS[label], HELD_OUT_FRAMES)
         name = f"toy_tubes_{ACTIONS[label].name}"
