@@ -11,11 +11,11 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 
 import numpy as np
 import torch
-from models.step.features import FrameTable, FrameWindows
 from torch import Tensor
 
 from data.datasets.tube_clips import clip_window
-from models.step.detector import StepDetector
+from models.step.features import FrameTable, FrameWindows
+from models.step.frame_detector import FrameDetector
 from models.step.fusion import (
     ClipScores,
     boost,
@@ -45,7 +45,7 @@ class FrameStream:
     """
 
     def __init__(
-        self, detector: StepDetector, proposals: Tensor, side: int, device: torch.device
+        self, detector: FrameDetector, proposals: Tensor, side: int, device: torch.device
     ) -> None:
         self.detector, self.side, self.device = detector, side, device
         self.proposals = proposals.to(device)
@@ -178,5 +178,5 @@ def detect_in_video(
 def in_pixels(part: ClipScores, starts: Sequence[int], height: int, width: int) -> ClipTubelets:
     """Return a step's tubelets in pixels of the video, cut at its edges."""
     limits = np.array([width, height, width, height], np.float32)
-    boxes = np.clip(part.boxes.cpu().numpy() * limits, 0, limits)
-    return ClipTubelets(np.array(starts, np.int64), part.scores.cpu().numpy(), boxes)
+    boxes = np.clip(part.boxes.float().cpu().numpy() * limits, 0, limits)
+    return ClipTubelets(np.array(starts, np.int64), part.scores.float().cpu().numpy(), boxes)

@@ -16,17 +16,17 @@ from pathlib import Path
 import numpy as np
 import torch
 from torch import Tensor
-from utils.config.step_tubes import TubesConfig
 
 from data.datasets.tube_annotations import TubeAnnotations
 from data.datasets.tube_dataset import TubeClips
 from external.act_evaluation import PROTOCOLS
-from models.step.detector import StepDetector
+from models.step.frame_detector import FrameDetector
 from models.step.inference import prepare_for_inference
 from models.weights.checkpoint import LoadedCheckpoint
 from recipes.base import FusionRequest, Judgement
 from recipes.tube_data import build_tube_clips, detector_proposals, read_annotations
 from recipes.tube_streaming import ClipScorer, FrameStream, detect_in_video
+from utils.config.step_tubes import TubesConfig
 from utils.config.tube_test import TubesTestConfig
 from utils.engine.interfaces import Validation
 from utils.engine.precision import autocast
@@ -46,7 +46,7 @@ from utils.geometry.linking import LinkRules
 from utils.geometry.trimming import TrimRules
 from utils.system.distributed import broadcast_object, is_main, rank, world_size
 
-Checkpoint = LoadedCheckpoint[TubesConfig, StepDetector]
+Checkpoint = LoadedCheckpoint[TubesConfig, FrameDetector]
 
 
 def tube_rules(options: TubesTestConfig, stride: int) -> TubeRules:
@@ -166,7 +166,7 @@ def shared_videos(frame_counts: np.ndarray) -> list[int]:
     return own
 
 
-def open_stream(config: TubesConfig, detector: StepDetector, device: torch.device) -> FrameStream:
+def open_stream(config: TubesConfig, detector: FrameDetector, device: torch.device) -> FrameStream:
     """Return a detector, prepared for inference, on its way through videos."""
     side = config.data.image_size
     proposals = detector_proposals(config.data.proposals, side)
@@ -262,7 +262,7 @@ def check_members(
             f"{len(fusion.weights)}"
         )
     for checkpoint, other in others:
-        facts = {
+        facts: dict[str, tuple[object, object]] = {
             "classes": (first.classes, checkpoint.classes),
             "data.proposals": (config.data.proposals, other.data.proposals),
             "model.clip_steps": (config.model.clip_steps, other.model.clip_steps),
@@ -298,7 +298,7 @@ def check_classes(checkpoint: Checkpoint, config: TubesConfig, names: Sequence[s
 class TubeValidator:
     """The validation videos, and the evaluation of a detector in training on them."""
 
-    def __init__(self, config: TubesConfig, detector: StepDetector, device: torch.device) -> None:
+    def __init__(self, config: TubesConfig, detector: FrameDetector, device: torch.device) -> None:
         self.config, self.detector, self.device = config, detector, device
         self.annotations = read_annotations(config, "val")
         self.dataset = build_tube_clips(config, "val")

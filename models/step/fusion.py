@@ -22,8 +22,9 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from models.step.detector import StepDetector, index_clips
+from models.step.detector import index_clips
 from models.step.features import Features
+from models.step.frame_detector import FrameDetector
 from utils.structures import StepOutput
 
 BOOST_OVERLAP = 0.25
@@ -110,7 +111,7 @@ def weighted_mean(values: Sequence[Tensor], weights: Sequence[float]) -> Tensor:
 
 
 def run_shared(
-    detectors: Sequence[StepDetector],
+    detectors: Sequence[FrameDetector],
     features: Sequence[Features],
     proposals: list[Tensor],
     weights: Sequence[float],

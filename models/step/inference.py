@@ -7,14 +7,18 @@ in which convolutions and RoI align are fastest; the last step regresses key box
 
 from __future__ import annotations
 
+from typing import TypeVar
+
 import torch
 from torch import Tensor, nn
 
 from models.layers import ConvUnit, MaxPool, MaxPoolAfterReLU
 from models.step.detector import StepDetector
 
+D = TypeVar("D", bound=StepDetector)
 
-def prepare_for_inference(detector: StepDetector, key_frame_only: bool = True) -> StepDetector:
+
+def prepare_for_inference(detector: D, key_frame_only: bool = True) -> D:
     """Change `detector` in place, put it into eval mode, and return it.
 
     Afterwards its parameters are others: it can be neither trained nor saved as a checkpoint.

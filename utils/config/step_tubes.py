@@ -10,9 +10,10 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from utils.config.base import BaseConfig
-from utils.config.common import MEANT, CommonData, CommonTest, CommonTrain
+from utils.config.common import MEANT, CommonData, CommonTrain
 from utils.config.options import option
 from utils.config.step import LARGEST_LAYER
+from utils.config.tube_test import TubesTestConfig
 from utils.formats.schema import shown
 from utils.geometry.grid import PRESETS, is_grid
 from utils.geometry.tubes import TUBE_SCHEDULES
@@ -185,11 +186,6 @@ class TubesTrain(CommonTrain):
             raise ValueError("train.thresholds: expected at least one, got none")
 
 
-@dataclass
-class TubesTest(CommonTest):
-    """From a step's output to tubes, and their evaluation."""
-
-
 _MEANT = {
     **MEANT,
     **dict.fromkeys(
@@ -215,7 +211,7 @@ class TubesConfig(BaseConfig):
     model: TubesModel = field(default_factory=TubesModel)
     data: TubesData = field(default_factory=TubesData)
     train: TubesTrain = field(default_factory=TubesTrain)
-    test: TubesTest = field(default_factory=TubesTest)
+    test: TubesTestConfig = field(default_factory=TubesTestConfig)
 
     def check(self) -> None:
         """Raise `ValueError`, naming the options, for values that do not go together."""

@@ -11,6 +11,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
 from external.act_evaluation import Tubelets
 from external.act_evaluation.geometry import tubelet_overlaps
@@ -42,8 +43,8 @@ class ClipTubelets:
     """
 
     starts: Ints
-    scores: Floats
-    boxes: Floats
+    scores: NDArray[np.floating]
+    boxes: NDArray[np.floating]
 
     def __len__(self) -> int:
         return len(self.starts)
