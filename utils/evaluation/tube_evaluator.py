@@ -199,6 +199,7 @@ def ground_truth_tubelets(truth: Tubes, length: int) -> Tubelets:
     truth: ordered by video.
     """
     place = np.arange(len(truth)) - np.searchsorted(truth.video, truth.video)
+    score: Floats = 1 - 0.01 * place.astype(np.float64)
     counts = np.maximum(truth.lengths - length + 1, 0)
     tube = np.repeat(np.arange(len(truth)), counts)
     step = np.arange(len(tube)) - np.repeat(np.cumsum(counts) - counts, counts)
@@ -207,7 +208,7 @@ def ground_truth_tubelets(truth: Tubes, length: int) -> Tubelets:
         truth.video[tube],
         truth.start[tube] + step,
         truth.label[tube],
-        1 - 0.01 * place[tube],
+        score[tube],
         boxes,
     )
 
