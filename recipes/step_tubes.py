@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any
 
 from torch import nn
 from torch.optim import Adam, Optimizer
@@ -15,13 +15,15 @@ from models.step.criterion import StepCriterion, one_action_loss
 from models.step.frame_detector import FrameDetector
 from models.step.rates import parameter_groups, rate_scale
 from models.step.tube_training import TubePass
-from recipes.base import Recipe, Say, build_warmup_cosine
+from models.weights.checkpoint import LoadedCheckpoint
+from recipes.base import FusionRequest, Recipe, Say, build_warmup_cosine
 from recipes.tube_data import build_tube_clips, detector_proposals
-from recipes.tube_quality import QualityValidator, format_quality
+from recipes.tube_demo import demo_notes, open_tube_results, own_videos
+from recipes.tube_testing import TubeTest, TubeValidator
 from utils.config.step_tubes import TubesConfig
 from utils.engine.schedules import stepwise
+from utils.evaluation.tube_text import format_tube_results, tube_tables
 from utils.formats.tube_batches import check_tube_batch, read_tube_batch
-from utils.runs.results import Table
 from utils.tube_structures import TubeClipBatch
 
 
@@ -87,17 +89,13 @@ def read_batch(
     return batch
 
 
-def tables(metrics: Mapping[str, Any]) -> Sequence[Table]:
-    """Return the quality of each step as a table."""
-    names = ("recall", "mean_iou", "accuracy")
-    rows = [["proposals", *(metrics["proposals"].get(name, "") for name in names)]]
-    rows += [[f"step {s['step']}", *(s[name] for name in names)] for s in metrics["steps"]]
-    return [Table(("", "recall at 0.5", "mean IoU", "actions right"), rows)]
-
-
-def not_yet(*arguments: object) -> NoReturn:
-    """Refuse what has not been written yet."""
-    raise ValueError("detectors of tubes cannot be shown on videos by this command")
+def build_fused_test(
+    members: Sequence[tuple[LoadedCheckpoint[TubesConfig, FrameDetector], TubesConfig]],
+    fusion: FusionRequest,
+) -> TubeTest:
+    """Return the test of several checkpoints as one."""
+    (checkpoint, config), *others = members
+    return TubeTest(checkpoint, config, others, fusion)
 
 
 STEP_TUBES = Recipe(
@@ -107,14 +105,15 @@ STEP_TUBES = Recipe(
     build_training_pass=build_training_pass,
     build_criterion=build_criterion,
     build_optimizer=build_tube_optimizer,
-    build_validator=QualityValidator,
+    build_validator=TubeValidator,
     read_batch=read_batch,
-    format_metrics=lambda metrics: format_quality(dict(metrics)),
-    tables=tables,
-    build_test=not_yet,
-    open_results=not_yet,
-    own_videos=not_yet,
-    demo_notes=not_yet,
+    format_metrics=format_tube_results,
+    tables=tube_tables,
+    build_test=TubeTest,
+    open_results=open_tube_results,
+    own_videos=own_videos,
+    demo_notes=demo_notes,
     build_scheduler=build_scheduler,
+    build_fused_test=build_fused_test,
 )
 """What STEP on UCF101 is trained and judged on: clips of videos with annotated tubes."""

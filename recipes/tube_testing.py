@@ -7,7 +7,6 @@ tubes behind. Several processes share the videos.
 from __future__ import annotations
 
 import copy
-import hashlib
 import json
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -305,14 +304,8 @@ class TubeValidator:
         check_rules(config, len(self.annotations.classes))
 
     def digest(self) -> str:
-        """Return a short hash of the annotation of the validation videos."""
-        notes = self.annotations
-        content = "\n".join([*notes.classes, *notes.videos]).encode()
-        tubes = notes.tubes
-        arrays = (notes.frame_counts, tubes.video, tubes.label, tubes.start, tubes.ends)
-        for array in (*arrays, tubes.boxes):
-            content += np.ascontiguousarray(array).tobytes()
-        return hashlib.sha256(content).hexdigest()[:12]
+        """As `TubeClips.digest`."""
+        return self.dataset.digest()
 
     def __call__(self) -> Validation:
         """Return the figures, the same on every process."""
