@@ -21,6 +21,8 @@ from pathlib import Path
 from recipes.demo import run_demo
 from recipes.demo_options import DemoOptions, add_live_options, live_options
 from recipes.person_results import MERGE_THRESHOLD, RATE
+from utils.geometry.following import FollowRules
+from utils.reporting.action_spans import SpanRules
 from utils.system.cli import default_checkpoint, default_output, run_main
 from utils.system.devices import add_device_option
 from utils.system.stall import STEP_LIMIT
@@ -75,11 +77,40 @@ def parse_arguments() -> argparse.Namespace:
         help=f"IoU above which detections become one; default: {MERGE_THRESHOLD:g} for boxes of "
         "persons, that of the test for segments",
     )
+    add_person_options(parser)
     add_device_option(parser)
     add_live_options(parser)
     arguments = parser.parse_args()
     check_ranges(parser, arguments)
     return arguments
+
+
+def add_person_options(parser: argparse.ArgumentParser) -> None:
+    """Add what decides who is the same person, and what a person did."""
+    group = parser.add_argument_group("persons", "detectors of persons number them")
+    add = group.add_argument
+    add(
+        "--gap",
+        type=float,
+        default=FollowRules.patience,
+        metavar="S",
+        help=f"seconds for which a person not found keeps the number ({FollowRules.patience:g})",
+    )
+    add(
+        "--smoothing",
+        type=float,
+        default=SpanRules.smoothing,
+        metavar="S",
+        help="seconds for which an action not seen goes on, if it is seen again "
+        f"({SpanRules.smoothing:g})",
+    )
+    add(
+        "--min-duration",
+        type=float,
+        default=SpanRules.least_duration,
+        metavar="S",
+        help=f"seconds below which an action is flicker ({SpanRules.least_duration:g})",
+    )
 
 
 def check_ranges(parser: argparse.ArgumentParser, arguments: argparse.Namespace) -> None:
@@ -88,6 +119,10 @@ def check_ranges(parser: argparse.ArgumentParser, arguments: argparse.Namespace)
         value = getattr(arguments, name)
         if value is not None and not 0 <= value <= 1:
             parser.error(f"--{name.replace('_', '-')}: expected a number in [0, 1], got {value}")
+    for name in ("gap", "smoothing", "min_duration"):
+        value = getattr(arguments, name)
+        if not 0 <= value < float("inf"):
+            parser.error(f"--{name.replace('_', '-')}: expected 0 or more seconds, got {value}")
     if arguments.stride is not None and arguments.stride < 1:
         parser.error(f"--stride: expected 1 or more, got {arguments.stride}")
     if not arguments.step_limit > 0:
@@ -110,6 +145,8 @@ def main() -> None:
         merge_threshold=arguments.global_thresh,
         device=arguments.device,
         live=live_options(arguments),
+        follow=FollowRules(patience=arguments.gap),
+        spans=SpanRules(arguments.smoothing, arguments.min_duration),
     )
     if not run_demo(options):
         sys.exit(1)

@@ -3,20 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
 from typing import NamedTuple, Protocol
 
 from tqdm import tqdm
 
+from data.video.cuts import CutDetector
 from data.video.file import TimedFrame
 from data.video.sound import Sound
 from data.video.stream import StreamTimes, VideoStream
 from data.video.windows import FrameFolder, VideoFile, Window, pixel_aspect
 from data.video.writer import clock_of, rate_of, write_timed
+from data.windows import as_rate
+from utils.geometry.following import FollowRules
 from utils.reporting.drawing import draw_persons
 from utils.reporting.person_files import VideoPersons
-from utils.reporting.person_track import KeyFrame, PersonTrack
+from utils.reporting.person_track import KeyFrame, PersonNumbers, PersonTrack
 from utils.system.interrupt import Interrupted
 from utils.system.pipeline import Stopped
 from utils.system.stall import STEP_LIMIT
@@ -59,6 +63,8 @@ def annotate_video(
     names: Sequence[str],
     path: Path,
     step_limit: float | None = None,
+    follow: FollowRules | None = None,
+    most_steps: int = 0,
 ) -> Annotated:
     """Detect on the key frames of a video, and write it to `path` with what was found.
 
@@ -72,12 +78,17 @@ def annotate_video(
         names: Names of the classes, by number from 0.
         path: The video file to write.
         step_limit: Seconds that reading a frame may take, `None` is any number.
+        follow: How persons are followed from key frame to key frame.
+        most_steps: Key frames whose steps are kept (`KeyFrame.steps`), evenly spaced, at most.
 
     Raises:
         Interrupted: A signal came before a frame was ready.
         ValueError: The source is damaged.
     """
-    return _Annotation(annotator, name, source, names, path, step_limit).run(stride)
+    annotation = _Annotation(
+        annotator, name, source, names, path, step_limit, follow or FollowRules(), most_steps
+    )
+    return annotation.run(stride)
 
 
 class _Annotation:
@@ -91,9 +102,12 @@ class _Annotation:
         names: Sequence[str],
         path: Path,
         step_limit: float | None,
+        follow: FollowRules,
+        most_steps: int,
     ) -> None:
         self.annotator, self.source, self.names = annotator, source, names
-        self.path, self.step_limit = path, step_limit
+        self.path, self.step_limit, self.most_steps = path, step_limit, most_steps
+        self.cuts, self.number = CutDetector(), PersonNumbers(follow)
         self.video = VideoPersons(name, 0, 0, float(source.fps))
         self.sound: Sound | None = None
         if isinstance(source, VideoFile):
@@ -103,6 +117,7 @@ class _Annotation:
     def run(self, stride: int | Sequence[Fraction]) -> Annotated:
         """Detect and draw; see `annotate_video`."""
         total = -(-len(self.source) // stride) if isinstance(stride, int) else len(stride)
+        self.steps_every = -(-total // self.most_steps) if self.most_steps else 0
         stream, times = self._stream(stride), None
         title = printable(self.video.name)
         with tqdm(total=total, desc=title, unit="key frame", leave=False, disable=None) as self.bar:
@@ -112,6 +127,9 @@ class _Annotation:
                 if not self.path.is_file():
                     raise
                 self.video.keep_until(self.last_shown)
+        self.video.end = self.last_shown
+        if not self.video.partial:
+            self.video.end = float(self.source.times[-1] + 1 / as_rate(self.source.fps))
         return Annotated(self.video, times, self.sound.problem if self.sound is not None else "")
 
     def _stream(self, stride: int | Sequence[Fraction]) -> VideoStream:
@@ -124,14 +142,22 @@ class _Annotation:
             image_size=wanted.image_size,
             batch_size=wanted.batch_size,
             step_limit=self.step_limit,
+            watch=self.cuts.add,
         )
 
     def _detect(self, windows: list[Window]) -> list[KeyFrame]:
         """Detect in a batch of windows, and note what is found."""
-        found = self.annotator(windows)
+        found = [self._followed(key) for key in self.annotator(windows)]
         self.video.height, self.video.width = windows[0].key_frame.shape[:2]
-        self.video.key_frames += found
         self.bar.update(len(found))
+        return found
+
+    def _followed(self, key: KeyFrame) -> KeyFrame:
+        """The key frame with numbered persons, noted; with its steps if these are to be kept."""
+        has_steps = self.steps_every and len(self.video.key_frames) % self.steps_every == 0
+        steps = key.steps if has_steps else None
+        found = self.number(replace(key, cut=self.cuts.take(key.time), steps=steps))
+        self.video.key_frames.append(found)
         return found
 
     def _draw(self, frames: Iterator[TimedFrame], key_frames: Iterator[KeyFrame]) -> None:

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import torch
 
+from utils.geometry.following import FollowRules
+from utils.reporting.action_spans import SpanRules
 from utils.system.stall import STEP_LIMIT
 
 
@@ -36,7 +38,9 @@ class DemoOptions:
     source_fps: rate of folders of frames. stride: frames between detections, `None` for some each
     second. step_limit: seconds that reading a frame may take. score_threshold: scores shown are
     above it. merge_threshold: IoU above which detections become one; `None`: the detector's own.
-    device: `None` is a GPU where there is one. live: what holds for a live stream alone.
+    device: `None` is a GPU where there is one. live: what holds for a live stream alone. follow:
+    what makes boxes of successive key frames one person. spans: what makes the actions on key
+    frames spans of time. report: whether to write a page for a browser.
     """
 
     checkpoint: Path
@@ -49,6 +53,9 @@ class DemoOptions:
     merge_threshold: float | None = None
     device: str | None = None
     live: LiveOptions = LiveOptions()
+    follow: FollowRules = field(default_factory=FollowRules)
+    spans: SpanRules = field(default_factory=SpanRules)
+    report: bool = False
 
     def chosen_device(self) -> str:
         """Return the device to run on."""

@@ -7,6 +7,7 @@ import sys
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack, closing, contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import IO, Any
 
@@ -19,10 +20,11 @@ from models import open_checkpoint
 from recipes import RECIPES
 from recipes.annotate import Annotator
 from recipes.demo_options import DemoOptions, LiveOptions
+from utils.geometry.following import FollowRules
 from utils.reporting.drawing import draw_persons, short_names
 from utils.reporting.live_page import LivePage
 from utils.reporting.person_files import key_frame_record
-from utils.reporting.person_track import KeyFrame
+from utils.reporting.person_track import KeyFrame, PersonNumbers
 from utils.system.interrupt import Interrupted, StopSignals
 from utils.system.terminal import printable
 
@@ -63,7 +65,12 @@ class LiveDetection:
     """A stream on its way through a detector, to lines and to a page."""
 
     def __init__(
-        self, detector: Annotator, windows: LiveWindows, classes: dict[int, str], lines: IO[str]
+        self,
+        detector: Annotator,
+        windows: LiveWindows,
+        classes: dict[int, str],
+        lines: IO[str],
+        follow: FollowRules | None = None,
     ) -> None:
         """Note what works together; `run` begins.
 
@@ -72,7 +79,9 @@ class LiveDetection:
             windows: Of the stream.
             classes: Id to name.
             lines: Where the lines go, each at once.
+            follow: How persons are followed from key frame to key frame.
         """
+        self.number = PersonNumbers(follow)
         self.detector, self.windows, self.lines = detector, windows, lines
         self.classes, self.names = classes, short_names(list(classes.values()))
         self.latencies = Latencies()
@@ -96,6 +105,9 @@ class LiveDetection:
     def _detect(self, key: LiveFrame, window: Window) -> None:
         taken = time.monotonic()
         (found,) = self.detector([window])
+        # The stream's own time may start anew after an interruption.
+        numbered = self.number(replace(found, time=key.arrived))
+        found = replace(found, persons=numbered.persons)
         latency = time.monotonic() - key.arrived
         height, width = window.key_frame.shape[:2]
         record: dict[str, Any] = {
@@ -150,7 +162,7 @@ def run_live(options: DemoOptions, address: str) -> None:
         lines = stack.enter_context(_open_lines(options.live.lines))
         stop = stack.enter_context(StopSignals())
         windows = stack.enter_context(closing(_open_windows(detector, options, address)))
-        detection = LiveDetection(detector, windows, classes, lines)
+        detection = LiveDetection(detector, windows, classes, lines, options.follow)
         if options.live.watch is not None:
             page = LivePage(options.live.watch, f"{address}", detection.picture)
             stack.callback(page.close)

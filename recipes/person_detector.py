@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import torch
 from torch import Tensor
 
@@ -12,9 +14,11 @@ from models.weights.checkpoint import LoadedCheckpoint
 from utils.config.step import Config, DataConfig, TestConfig
 from utils.evaluation.detection_loop import check_finite
 from utils.evaluation.postprocess import PostProcess
+from utils.geometry.boxes import normalize_boxes, scale_boxes
 from utils.geometry.grid import grid_proposals
-from utils.reporting.person_track import KeyFrame
+from utils.reporting.person_track import KeyFrame, StepBoxes
 from utils.reporting.persons import PersonFinder
+from utils.structures import StepOutput
 
 
 class PersonDetector:
@@ -63,9 +67,30 @@ class PersonDetector:
         counts = [len(self._proposals)] * count
         frame_sizes = [window.key_frame.shape[:2] for window in windows]
         found = self.find_persons(outputs[-1], counts, size, size, frame_sizes)
+        steps = self._steps(outputs, frame_sizes)
         return [
-            KeyFrame(window.frame_index, window.time, persons)
-            for window, persons in zip(windows, found, strict=True)
+            KeyFrame(window.frame_index, window.time, persons, steps=of_window)
+            for window, persons, of_window in zip(windows, found, steps, strict=True)
+        ]
+
+    def _steps(
+        self, outputs: Sequence[StepOutput], frame_sizes: Sequence[tuple[int, int]]
+    ) -> list[StepBoxes]:
+        """The proposals of each window, and what each step made of them."""
+        count, size = len(frame_sizes), self.image_size
+        first = self._proposals.repeat(count, 1)
+        boxes = torch.stack([first, *(output.boxes for output in outputs)]).cpu()
+        best = [output.scores.cpu().max(dim=1) for output in outputs]
+        none = torch.zeros(len(first))
+        scores = torch.stack([none, *(b.values.float() for b in best)])
+        labels = torch.stack([none.long(), *(b.indices for b in best)])
+        fractions = normalize_boxes(boxes.float(), size, size).unflatten(1, (count, -1))
+        columns = (part.unflatten(1, (count, -1)).unbind(1) for part in (labels, scores))
+        return [
+            StepBoxes(scale_boxes(part, *frame_size), of_labels, of_scores)
+            for part, of_labels, of_scores, frame_size in zip(
+                fractions.unbind(1), *columns, frame_sizes, strict=True
+            )
         ]
 
 

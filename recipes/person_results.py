@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -14,6 +15,13 @@ from recipes.annotate import Annotator, annotate_video
 from recipes.demo_options import DemoOptions
 from recipes.person_detector import PersonDetector, open_person_detector
 from utils.config.step import Config
+from utils.geometry.following import FollowRules
+from utils.reporting.action_spans import (
+    PersonHistory,
+    SpanRules,
+    describe_history,
+    person_histories,
+)
 from utils.reporting.drawing import short_names
 from utils.reporting.person_files import (
     VideoPersons,
@@ -37,7 +45,8 @@ class PersonResults:
 
     annotator: detects. classes: id to name. settings: what the JSON files say of how they were
     made, besides the stride. stride: frames between detections, `None` for `RATE` a second.
-    step_limit: seconds that reading a frame may take.
+    step_limit: seconds that reading a frame may take. follow, spans: see `DemoOptions`. most_steps:
+    key frames of a video whose steps are kept for its report; 0: there is no report.
     """
 
     path: Path
@@ -46,6 +55,9 @@ class PersonResults:
     settings: dict[str, float]
     stride: int | None
     step_limit: float
+    follow: FollowRules
+    spans: SpanRules
+    most_steps: int = 0
 
     def names(self, video: str) -> list[str]:
         """Return the names of the files that a video's results are."""
@@ -71,21 +83,28 @@ class PersonResults:
                 names=names,
                 path=folder / drawn,
                 step_limit=self.step_limit,
+                follow=self.follow,
+                most_steps=self.most_steps,
             )
             stop.at_once = False  # what is detected is to be written
             if video.partial and is_whole(path / f"{name}.json"):
                 raise Interrupted(stop.signum, f"interrupted; earlier results of {name} stay")
-            self._write_tables(video, folder)
+            histories = person_histories(video.key_frames, video.end, self.spans)
+            self._write_tables(video, histories, folder)
         self._tell(video, times, stop)
+        self._tell_persons(histories, names)
         if note:
             print(printable(f"{name}: {note}"), file=sys.stderr)
         return describe_persons(video)
 
-    def _write_tables(self, video: VideoPersons, folder: Path) -> None:
+    def _write_tables(
+        self, video: VideoPersons, histories: Sequence[PersonHistory], folder: Path
+    ) -> None:
         every = {"stride": self.stride} if self.stride else {"key_frames_per_second": RATE}
         write_csv(video, self.classes, folder / f"{video.name}.csv")
         settings = {**every, **self.settings}
-        write_json(video, self.classes, settings, folder / f"{video.name}.json")
+        path = folder / f"{video.name}.json"
+        write_json(video, histories, self.classes, settings, path)
 
     def _tell(self, video: VideoPersons, times: StreamTimes | None, stop: StopSignals) -> None:
         """Print what was found and where it is; raise `Interrupted` with that if a signal came."""
@@ -98,6 +117,17 @@ class PersonResults:
             raise Interrupted(stop.signum, printable(line))
         print(printable(f"{name}: {line} ({times})"), flush=True)
 
+    def _tell_persons(self, histories: Sequence[PersonHistory], names: Sequence[str]) -> None:
+        """Print what each person did, those seen longest if there are many."""
+        longest = sorted(histories, key=lambda history: history.start - history.end)[:MOST_TOLD]
+        for history in sorted(longest, key=lambda history: history.number):
+            print(printable(f"  {describe_history(history, names)}"), flush=True)
+        if len(histories) > MOST_TOLD:
+            print(f"  and {len(histories) - MOST_TOLD} more persons in the .json", flush=True)
+
+
+MOST_TOLD = 10
+"""Persons of a video of whom the demo prints what they did."""
 
 MERGE_THRESHOLD = 0.5
 """IoU above which boxes become one person, where no other is given."""
@@ -111,9 +141,22 @@ def open_person_results(
     score, merge = options.score_threshold, merging(options)
     count = checkpoint.config.model.num_classes
     classes = checkpoint.classes or {i: f"class {i}" for i in range(1, count + 1)}
-    settings = {"score_threshold": score, "merge_threshold": merge}
+    settings = {
+        "score_threshold": score,
+        "merge_threshold": merge,
+        "gap": options.follow.patience,
+        "smoothing": options.spans.smoothing,
+        "least_duration": options.spans.least_duration,
+    }
     return PersonResults(
-        options.output, annotator, classes, settings, options.stride, options.step_limit
+        options.output,
+        annotator,
+        classes,
+        settings,
+        options.stride,
+        options.step_limit,
+        options.follow,
+        options.spans,
     )
 
 

@@ -80,6 +80,11 @@ def test_frames_and_videos_become_annotated_videos_and_tables(
         actions = [action for person in persons for action in person["actions"]]
         assert actions
         assert {(a["id"], a["name"]) for a in actions} <= set(CLASSES.items())
+        assert document["version"] == 1
+        numbers = {person["person"] for person in document["persons"]}
+        assert numbers == {person["person"] for person in persons}
+        told = {int(n) for n in re.findall(r"^  person (\d+): ", outcome.out, re.M)}
+        assert len(told & numbers) >= min(len(numbers), 10)
         fractions = np.array(persons[0]["box"]) / [WIDTH, HEIGHT, WIDTH, HEIGHT]
         assert persons[0]["box_fraction"] == pytest.approx(fractions, abs=1e-3)
 
@@ -127,10 +132,11 @@ def test_what_was_found_is_said_in_plain_words(
     script: Script, checkpoint: Path, folder: Path
 ) -> None:
     named = ["--checkpoint", checkpoint, folder, "--output", folder.parent / "out"]
-    line = script(*named, "--stride", 4, *SHOWN).out.splitlines()[-1]
+    lines = script(*named, "--stride", 4, *SHOWN).out.splitlines()
+    line = next(line for line in lines if line.startswith("play: "))
     number = r"[\d.]+"
     assert re.fullmatch(
-        r"play: (one person|up to \d+ persons) at a time, 4 key frames: "
+        r"play: (one person|up to \d+ persons) at a time(, \d+ in all)?, 4 key frames: "
         rf"\S+/out/play_detected\.mp4, \.csv, \.json \({number} s, {number} key frames a second\)",
         line,
     )
@@ -213,6 +219,9 @@ def make_inputs(folder: Path) -> None:
         (["--input", "play", "--global-thresh", "-1"], "--global-thresh: expected a number in"),
         (["--input", "play", "--stride", "0"], "--stride: expected 1 or more, got 0"),
         (["--input", "play", "--source-fps", "0"], "--source-fps: expected a rate"),
+        (["--input", "play", "--gap", "-1"], "--gap: expected 0 or more seconds, got -1"),
+        (["--input", "play", "--smoothing", "nan"], "--smoothing: expected 0 or more seconds"),
+        (["--input", "play", "--min-duration", "inf"], "--min-duration: expected 0 or more"),
         (["--input", "play", "--checkpoint", "cls.pt"], "cls.pt: a checkpoint of the cls stage"),
         (["--input", "play", "--checkpoint", "none.pt"], "none.pt: no such checkpoint"),
         (["--input", "play", "--device", "gpu"], "--device: expected cpu, cuda or cuda:<number>"),

@@ -47,7 +47,8 @@ class VideoStream:
 
     length, fps: of a window. stride: frames between key frames, or their times (`iter_windows`).
     batch_size: windows given to the detector at once; only a video's last batch may be smaller.
-    step_limit: seconds that reading a frame may take, `None` is any number.
+    step_limit: seconds that reading a frame may take, `None` is any number. watch: is shown each
+    frame, in order, by the thread that decodes, before any window that ends with it.
     """
 
     source: FrameFolder | VideoFile
@@ -57,6 +58,7 @@ class VideoStream:
     image_size: int
     batch_size: int
     step_limit: float | None = None
+    watch: Callable[[TimedFrame], object] | None = None
 
     def run(
         self,
@@ -100,6 +102,8 @@ class VideoStream:
         def take(frame: TimedFrame) -> None:
             ahead = AHEAD_BYTES // (per_key * frame.image.nbytes)
             windows.capacity = results.capacity = min(max(ahead, 1), self.batch_size)
+            if self.watch is not None:
+                self.watch(frame)
             frames.put(frame)
 
         found = iter_windows(

@@ -84,7 +84,7 @@ def draw_persons(image: np.ndarray, persons: Sequence[Person], names: Sequence[s
     for person in reversed(persons):  # the best score last, on top
         _draw_box(image, person, sizes)
     boxes = [_rect(person) for person in persons]
-    blocks: list[Rect] = []
+    blocks: list[Rect] = [_draw_number(image, person, sizes) for person in persons if person.number]
     for i, person in enumerate(persons):
         rows = _fit_rows(person.labels, names, sizes, height, width)
         size = (sizes.row * len(rows), max((w for _, w in rows), default=0))
@@ -186,6 +186,18 @@ def _draw_box(image: np.ndarray, person: Person, sizes: Sizes) -> None:
     color = class_color(person.labels[0][0]) if person.labels else WHITE
     cv2.rectangle(image, (x1, y1), (x2, y2), BLACK, sizes.line + 2)
     cv2.rectangle(image, (x1, y1), (x2, y2), color, sizes.line)
+
+
+def _draw_number(image: np.ndarray, person: Person, sizes: Sizes) -> Rect:
+    """The person's number on a dark tag in the top left corner of its box; returns the tag."""
+    text, box = str(person.number), _rect(person)
+    tag = Rect(max(box.x, 0), max(box.y, 0), sizes.text_width(text) + 3 * sizes.pad, sizes.row)
+    area = image[tag.y : tag.y + tag.height, tag.x : tag.x + tag.width]
+    area[:] = area // 5
+    at = (tag.x + sizes.pad + sizes.pad // 2, tag.y + sizes.pad + sizes.letter)
+    thickness = 2 if sizes.letter >= 24 else 1
+    cv2.putText(image, text, at, FONT, sizes.scale, WHITE, thickness, cv2.LINE_AA)
+    return tag
 
 
 def _fit_rows(

@@ -10,6 +10,7 @@ from typing import Any
 
 from external.files import read_json
 from utils.formats.ava_csv import as_text, quote_cell
+from utils.reporting.action_spans import PersonHistory
 from utils.reporting.person_track import KeyFrame
 from utils.reporting.persons import Person
 
@@ -18,7 +19,8 @@ from utils.reporting.persons import Person
 class VideoPersons:
     """Everything detected in one video of `height x width` pixels; boxes are in those pixels.
 
-    key_frames: in order of time. partial: it was stopped before the video's end.
+    key_frames: in order of time. partial: it was stopped before the video's end. end: where what
+    was looked at ends [s], the last frame included.
     """
 
     name: str
@@ -27,6 +29,7 @@ class VideoPersons:
     fps: float
     key_frames: list[KeyFrame] = field(default_factory=list)
     partial: bool = False
+    end: float = 0.0
 
     def most_persons(self) -> int:
         """The largest number of persons on one key frame."""
@@ -48,6 +51,9 @@ def describe_persons(video: VideoPersons) -> str:
     persons = {0: "nobody found", 1: "one person at a time"}.get(
         most, f"up to {most} persons at a time"
     )
+    numbers = {person.number for key in video.key_frames for person in key.persons}
+    if len(numbers) > 1:
+        persons += f", {len(numbers)} in all"
     return f"{persons}, {frames} key frame{'s' if frames > 1 else ''}"
 
 
@@ -76,21 +82,35 @@ def is_whole(path: Path) -> bool:
     return isinstance(content, dict) and content.get("partial") is False
 
 
-def write_json(
-    video: VideoPersons, classes: Mapping[int, str], settings: Mapping[str, Any], path: Path
-) -> None:
-    """The video's size and rate, `settings`, and for each key frame its time and its persons.
+JSON_VERSION = 1
+"""Version of the JSON's layout; a reader refuses a newer one."""
 
-    `partial` is true if the demo was stopped before the video's end. A person has `box` in pixels,
-    `box_fraction`, and `actions`, each with `id`, `name`, `score`.
+
+def write_json(
+    video: VideoPersons,
+    histories: Sequence[PersonHistory],
+    classes: Mapping[int, str],
+    settings: Mapping[str, Any],
+    path: Path,
+) -> None:
+    """The video's size and rate, `settings`, its persons, and for each key frame who is on it.
+
+    `partial` is true if the demo was stopped before the video's end. One of `persons` has its
+    `person` number, when it was seen [s], and `actions` with `start`, `end`, and mean `score`. One
+    on a key frame has the same number, `box` in pixels, `box_fraction`, and `actions`, each with
+    `id`, `name`, `score`. `cuts` are the times of scene cuts.
     """
+    items = list(classes.items())
     document = {
+        "version": JSON_VERSION,
         "video": as_text(video.name),
         "partial": video.partial,
         "width": video.width,
         "height": video.height,
         "fps": round(video.fps, 6),
         **settings,
+        "cuts": [round(key.cut, 6) for key in video.key_frames if key.cut is not None],
+        "persons": [_history(history, items) for history in histories],
         "key_frames": [
             key_frame_record(key, video.height, video.width, classes) for key in video.key_frames
         ],
@@ -117,10 +137,30 @@ def key_frame_record(
     }
 
 
+def _history(history: PersonHistory, items: Sequence[tuple[int, str]]) -> dict[str, Any]:
+    return {
+        "person": history.number,
+        "start": round(history.start, 6),
+        "end": round(history.end, 6),
+        "key_frames": history.key_frames,
+        "actions": [
+            {
+                "id": items[span.label][0],
+                "name": items[span.label][1],
+                "start": round(span.start, 6),
+                "end": round(span.end, 6),
+                "score": round(span.score, 6),
+            }
+            for span in history.spans
+        ],
+    }
+
+
 def _person(
     person: Person, height: int, width: int, items: Sequence[tuple[int, str]]
 ) -> dict[str, Any]:
     return {
+        "person": person.number,
         "box": [round(value, 2) for value in person.box],
         "box_fraction": [round(value, 6) for value in _fractions(person.box, height, width)],
         "actions": [

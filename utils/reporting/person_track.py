@@ -1,13 +1,15 @@
-"""The persons at any moment of a video, between the key frames on which they were detected."""
+"""Persons through a video: their numbers, and where they are between key frames."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
+from torch import Tensor
 
 from utils.geometry.boxes import box_iou
+from utils.geometry.following import BoxFollower, FollowRules
 from utils.reporting.persons import Box, Person
 
 # Persons of two moments are taken for the same one where their boxes overlap by this much.
@@ -16,11 +18,46 @@ SAME_PERSON_IOU = 0.3
 
 @dataclass
 class KeyFrame:
-    """The persons detected on one frame. frame: counted from 0. time: seconds from the first."""
+    """The persons detected on one frame.
+
+    frame: counted from 0. time: seconds from the first. cut: time of the last scene cut since the
+    key frame before. steps: where each step of the detector had its boxes, if that was noted.
+    """
 
     frame: int
     time: float
     persons: list[Person]
+    cut: float | None = None
+    steps: StepBoxes | None = None
+
+
+@dataclass(frozen=True)
+class StepBoxes:
+    """How a detector came to its boxes on a key frame: S steps of N tubes each.
+
+    boxes: `[S + 1, N, 4]` float32, in pixels of the key frame: the proposals, and each step's boxes
+    of the same tubes. labels, scores: `[S + 1, N]`, the best class of each, from 0, and its score;
+    0 for the proposals.
+    """
+
+    boxes: Tensor
+    labels: Tensor
+    scores: Tensor
+
+
+class PersonNumbers:
+    """Gives the persons of a video's key frames, which come in order, numbers that last."""
+
+    def __init__(self, rules: FollowRules | None = None) -> None:
+        self._follower = BoxFollower(rules)
+
+    def __call__(self, key: KeyFrame) -> KeyFrame:
+        """Return the key frame with numbered persons; a cut before it ends all earlier ones."""
+        if key.cut is not None:
+            self._follower.cut()
+        numbers = self._follower(key.time, [person.box for person in key.persons])
+        persons = zip(key.persons, numbers, strict=True)
+        return replace(key, persons=[replace(p, number=number) for p, number in persons])
 
 
 class PersonTrack:
@@ -43,6 +80,8 @@ class PersonTrack:
         if before is None or after is None:
             nearest = after or before
             return nearest.persons if nearest else []
+        if after.cut is not None:
+            return before.persons if time < after.cut else after.persons
         weight = (time - before.time) / (after.time - before.time)
         return interpolate_persons(before.persons, after.persons, weight)
 
@@ -52,8 +91,9 @@ def interpolate_persons(
 ) -> list[Person]:
     """The persons at a moment between two detections, `weight` in [0, 1] of the way to `after`.
 
-    A person in both, matched by overlap, moves along a straight line. A person in only one is shown
-    while that one is nearer. Labels are those of the nearer detection.
+    A person in both, matched by number or, without numbers, by overlap, moves along a straight
+    line. A person in only one is shown while that one is nearer. Labels are those of the nearer
+    detection.
     Law: `weight` 0 gives `before`, 1 gives `after`.
     """
     pairs = match_persons(before, after)
@@ -65,7 +105,7 @@ def interpolate_persons(
         if i in partner:
             a, b = before[partner[i][0]].box, after[partner[i][1]].box
             box = _between(a, b, weight)
-        persons.append(Person(box, person.labels))
+        persons.append(replace(person, box=box))
     return persons
 
 
@@ -75,9 +115,15 @@ def _between(a: Box, b: Box, weight: float) -> Box:
 
 
 def match_persons(a: Sequence[Person], b: Sequence[Person]) -> list[tuple[int, int]]:
-    """Pairs `(index in a, index in b)`, the highest IoU first, each person at most once."""
+    """Pairs `(index in a, index in b)` of the same persons, each at most once.
+
+    Persons with numbers are paired by these, others by overlap, the highest IoU first.
+    """
     if not a or not b:
         return []
+    if all(person.number is not None for person in (*a, *b)):
+        places = {person.number: j for j, person in enumerate(b)}
+        return [(i, places[p.number]) for i, p in enumerate(a) if p.number in places]
     overlaps = box_iou(torch.tensor([p.box for p in a]), torch.tensor([p.box for p in b]))
     pairs: list[tuple[int, int]] = []
     while overlaps.max() > SAME_PERSON_IOU:

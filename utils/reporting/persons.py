@@ -18,11 +18,13 @@ Box = tuple[float, float, float, float]
 class Person:
     """One person of a picture.
 
-    box: in pixels. labels: `(class counted from 0, score)`, best score first.
+    box: in pixels. labels: `(class counted from 0, score)`, best score first. number: of the person
+    in the video, from 1; `None` where persons are not followed.
     """
 
     box: Box
     labels: list[tuple[int, float]]
+    number: int | None = None
 
 
 @dataclass(frozen=True)
