@@ -15,6 +15,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from utils.engine.interfaces import NOTED
 from utils.system.distributed import all_sum, world_size
 
 
@@ -84,7 +85,8 @@ class StepCriterion(nn.Module):
     def forward(self, samples: list[StepSamples]) -> dict[str, Tensor]:
         """Every step's parts, `step<i>/<part>`, and `total`, their weighted sum (Eq. 2).
 
-        A step's statistics stand beside its parts, averaged alike, and count nothing in the sum.
+        A step's statistics stand beside its parts as `noted/step<i>/<name>`, averaged alike, and
+        count nothing in the sum.
         """
         parts: dict[str, tuple[Tensor, Tensor]] = {}
         for i, step in enumerate(samples, start=1):
@@ -93,7 +95,8 @@ class StepCriterion(nn.Module):
                 parts[f"step{i}/location"] = self.location(step)
             if step.neighbor_deltas is not None:
                 parts[f"step{i}/neighbors"] = self.neighbors(step)
-            parts |= {f"step{i}/{name}": value for name, value in step.statistics.items()}
+            noted = {f"{NOTED}step{i}/{name}": v for name, v in step.statistics.items()}
+            parts |= noted
         counts = all_sum(torch.stack([count for _, count in parts.values()]))
         scale = world_size() / counts.clamp(min=1)
         losses = {name: total * scale[i] for i, (name, (total, _)) in enumerate(parts.items())}

@@ -14,6 +14,9 @@ from torch import Tensor
 Losses = dict[str, Tensor]
 """Scalars by name; `total` is the one that is minimized."""
 
+NOTED = "noted/"
+"""Begins the names of scalars that are logged beside the losses and are none."""
+
 
 class Batch(Protocol):
     """The samples of one iteration: a dataclass, so that it can be written to a file."""

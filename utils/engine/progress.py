@@ -7,6 +7,7 @@ from typing import Any
 
 from tqdm import tqdm
 
+from utils.engine.interfaces import NOTED
 from utils.system.distributed import is_main
 
 
@@ -28,7 +29,7 @@ def summarize_losses(losses: dict[str, float]) -> str:
     """
     parts: dict[str, float] = {}
     for name, value in losses.items():
-        if name != "total":
+        if name != "total" and not name.startswith(NOTED):
             part = name.split("/")[-1]
             parts[part] = parts.get(part, 0.0) + value
     inner = ", ".join(f"{name} {value:.3f}" for name, value in parts.items())

@@ -16,6 +16,7 @@ import numpy as np
 from external.files import read_yaml
 from utils.config.base import BaseConfig, differences, names_of
 from utils.config.loading import load
+from utils.engine.interfaces import NOTED
 from utils.runs.checkpoint_store import CheckpointStore
 from utils.runs.log import Board, LogFile, cut_log, warn
 from utils.runs.state import check_training_state
@@ -149,7 +150,10 @@ class RunFolder:
         """Losses by name, the learning rate, and the speed in samples per second."""
         if not is_main():
             return
-        values = {f"loss/{name}": value for name, value in losses.items()}
+        values = {
+            name if name.startswith(NOTED) else f"loss/{name}": value
+            for name, value in losses.items()
+        }
         values |= {"learning_rate": rate, "clips_per_second": speed}
         self._write("train", epoch, iteration, values)
 
