@@ -1,0 +1,209 @@
+"""The recipe of STEP on tubes: runs, resuming, processes, faults, data, and what is refused."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+import torch
+
+from models import open_checkpoint
+from models.step.frame_detector import FrameDetector
+from recipes import CONFIGS
+from recipes.step_tubes import STEP_TUBES
+from recipes.training import replay
+from recipes.tube_data import build_tube_clips, detector_proposals, read_annotations
+from tests.helpers import ROOT
+from tests.runs import losses_of, same_weights, start, weights_of
+from tests.tube_runs import SMALL, arguments, trained, write_tube_data
+from utils.config.loading import load
+from utils.config.step_tubes import TubesConfig
+from utils.engine.trainer import Trainer
+from utils.formats.checkpoints import read_checkpoint
+
+TWO = ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_tube_data(tmp_path_factory.mktemp("tubes"))
+
+
+@pytest.fixture(scope="module")
+def run(data: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return trained(data, tmp_path_factory.mktemp("run"), "iterations=4", "dropout=0.2")
+
+
+def resolved(data: Path, *more: str, config: str = "small_tubes") -> TubesConfig:
+    options = [f"root={data}", "annotation=tubes.csv", "test_list=test.txt", *SMALL, *more]
+    return load(CONFIGS, ROOT / f"configs/step/{config}.yaml", options)
+
+
+def test_a_run_leaves_a_checkpoint_a_log_and_its_results(run: Path):
+    checkpoint = open_checkpoint(run / "best.pt")
+    assert checkpoint.config.detector == "step_tubes"
+    assert checkpoint.classes == {1: "blue", 2: "red"}
+    assert isinstance(checkpoint.build(), FrameDetector)
+    lines = [json.loads(line) for line in (run / "log.jsonl").read_text().splitlines()]
+    first = next(line for line in lines if "loss/total" in line)
+    for step in ("step1", "step2", "step3"):
+        assert first[f"noted/{step}/positives"] >= 1
+        assert first[f"noted/{step}/negatives"] > first[f"noted/{step}/positives"]
+        assert 0 <= first[f"noted/{step}/iou_before"] <= 1
+        assert 0 <= first[f"noted/{step}/recall"] <= 1
+    assert (run / "results.json").is_file()
+
+
+def test_a_stopped_run_goes_on_as_if_nothing_had_happened(
+    data: Path, run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    stopping = Trainer._is_run_end
+    monkeypatch.setattr(
+        Trainer, "_is_run_end", lambda self: self.state.iteration >= 2 or stopping(self)
+    )
+    trained(data, tmp_path, "iterations=4", "dropout=0.2")
+    monkeypatch.undo()
+    again = trained(data, tmp_path, "iterations=4", "dropout=0.2")
+    assert losses_of(again) == losses_of(run)
+    assert same_weights(again, run)
+
+
+def test_two_processes_train_as_one(data: Path, tmp_path: Path):
+    """Group norm and counts over all processes: the gradient is that of the whole batch."""
+    one = trained(data, tmp_path / "one", "iterations=3")
+    with start(*TWO, "train.py", *arguments(data, tmp_path / "two", "iterations=3")) as process:
+        _, err = process.communicate(timeout=300)
+    assert process.returncode == 0, err
+    for a, b in zip(losses_of(one), losses_of(tmp_path / "two/tubes"), strict=True):
+        assert a == pytest.approx(b, rel=1e-3, abs=1e-5)
+    ours, theirs = weights_of(one), weights_of(tmp_path / "two/tubes")
+    for name, value in ours.items():
+        torch.testing.assert_close(theirs[name], value, rtol=1e-2, atol=3e-3, msg=name)
+
+
+def test_a_loss_that_is_not_finite_can_be_computed_again(
+    data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture
+):
+    plain = Trainer.train_step
+
+    def broken(self: Trainer, batch: object) -> object:
+        if self.state.iteration == 1:
+            self.detector.heads[1].classifier.bias.data.fill_(torch.nan)
+        return plain(self, batch)
+
+    monkeypatch.setattr(Trainer, "train_step", broken)
+    with pytest.raises(FloatingPointError, match="step2/classification is nan"):
+        trained(data, tmp_path, "iterations=3")
+    (fault,) = (tmp_path / "tubes").glob("nonfinite_*.pt")
+    # Weights that are not finite are no checkpoint's: the file is repaired to be read.
+    content = read_checkpoint(fault)
+    content["model"]["heads.1.classifier.bias"] = torch.full((3,), 3e38)
+    torch.save(content, fault)
+    capsys.readouterr()
+    replay(fault, torch.device("cpu"))
+    out = capsys.readouterr().out
+    assert "step1/classification: " in out
+    assert "clips: " in out
+
+    del content["batch"]["targets"][0]["real"]
+    torch.save(content, fault)
+    with pytest.raises(ValueError, match=r"nonfinite_.*\.pt: batch.*real"):
+        replay(fault, torch.device("cpu"))
+
+
+# Data.
+
+
+def test_splits_are_the_lists_and_training_clips_are_valid(data: Path):
+    config = resolved(data)
+    assert read_annotations(config, "train").videos == ["blue/b", "red/a"]
+    assert read_annotations(config, "val").videos == ["red/c"]
+    clips = build_tube_clips(config, "train")
+    assert clips.classes == {1: "blue", 2: "red"}
+    # Clips of two frames at stride 3, from 1, 4, 7, 10, 13; blue/b's tube begins at frame 3.
+    starts = [(clips.annotations.videos[v], s) for v, s in
+              zip(clips.clips.video.tolist(), clips.clips.start.tolist(), strict=True)]  # fmt: skip
+    assert starts == [("blue/b", s) for s in (4, 7, 10, 13)] + [
+        ("red/a", s) for s in (1, 4, 7, 10, 13)
+    ]
+    assert clips[0].images.shape == (10, 3, 32, 32)
+    assert clips.describe(0) == "video blue/b, frame 4"
+    assert len(build_tube_clips(config, "val")) == 13
+    assert clips.digest() == build_tube_clips(config, "train").digest()
+    assert clips.digest() != build_tube_clips(config, "val").digest()
+
+
+def test_a_training_list_leaves_out_what_is_not_annotated(data: Path):
+    (data / "train.txt").write_text("red/a\nred/unknown\n")
+    assert read_annotations(resolved(data, "train_list=train.txt"), "train").videos == ["red/a"]
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (["annotation=none.csv"], r"none\.csv: no such file \(data\.annotation\)"),
+        (["test_list="], r"tubes\.csv: has no lists .* data\.test_list has to name one"),
+        (["test_list=unknown.txt"], r"unknown\.txt: not annotated: red/x"),
+        (["frames=nowhere"], r"nowhere.*0 frames, the annotation has 14"),
+        (["inputs=flow", "flow=nowhere"], "nowhere"),
+        (["image_size=40"], r"data\.image_size: expected a multiple of 16, got 40"),
+        (["num_classes=5"], r"has 2 classes, expected model\.num_classes=5"),
+        (["backbone=vgg17", "width=64"], r"expected one of vgg16, tiny2d, got 'vgg17'"),
+        (["backbone=vgg16"], r"model\.width: vgg16 has 64, got 4"),
+    ],
+)
+def test_what_cannot_be_trained_on_is_refused(data: Path, options: list[str], message: str):
+    (data / "unknown.txt").write_text("red/x\n")
+    with pytest.raises(ValueError, match=message):
+        build_tube_clips(resolved(data, *options), "val")
+
+
+@pytest.mark.parametrize(
+    ("option", "message"),
+    [
+        ("milestones=[30, 20]", "train.milestones: expected rising epochs"),
+        ("thresholds=[]", "train.thresholds: expected at least one"),
+        ("proposals=12", "data.proposals: expected a grid of 1, 11"),
+        ("schedule=temporal", "expected one of progressive, spatial, long"),
+        ("lr=0.1", "two learning rates"),
+    ],
+)
+def test_settings_that_make_no_sense_are_refused(tmp_path: Path, option: str, message: str):
+    with pytest.raises(ValueError, match=message):
+        resolved(tmp_path, option)
+
+
+CONFIGURED = [f"{name}_{inputs}" for name in ("ucf101", "jhmdb", "ucfsports")
+              for inputs in ("rgb", "flow", "early")]  # fmt: skip
+
+
+@pytest.mark.parametrize("name", CONFIGURED)
+def test_the_papers_setting_is_what_the_files_say(name: str):
+    config = load(CONFIGS, ROOT / f"configs/step/{name}.yaml")
+    assert isinstance(config, TubesConfig)
+    model, train = config.model, config.train
+    assert (model.backbone, model.inputs, model.chunks) == ("vgg16", name.split("_")[1], (1, 3, 5))
+    assert (model.clip_steps, model.dropout, config.data.image_size) == (6, 0, 400)
+    assert (train.batch_size, train.epochs, train.milestones) == (4, 35, [20, 30])
+    assert (train.det_lr, train.base_lr, train.weight_decay) == (5e-5, 5e-5, 1e-7)
+    assert train.thresholds == [0.2, 0.35, 0.5]
+    assert len(detector_proposals(config.data.proposals, 400)) == 11
+
+
+def test_rates_fall_at_the_milestones(data: Path):
+    config = resolved(data, "rates=steps", "epochs=7", "milestones=[4, 6]", "det_lr=0.5")
+    detector = STEP_TUBES.build_model(
+        load(CONFIGS, ROOT / "configs/step/small_tubes.yaml", [*SMALL, "num_classes=2"]), str
+    )
+    optimizer = STEP_TUBES.build_optimizer(config, detector, 4)
+    scheduler = STEP_TUBES.build_scheduler(config, optimizer, 70, 10)
+    seen = []
+    for _ in range(70):
+        seen.append(max(g["lr"] for g in optimizer.param_groups if not g["is_bias"]))
+        optimizer.step()
+        scheduler.step()
+    full = seen[0]
+    assert seen[39] == pytest.approx(full)
+    assert seen[40] == pytest.approx(0.1 * full)
+    assert seen[60:] == pytest.approx([0.01 * full] * 10)
