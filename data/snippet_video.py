@@ -18,6 +18,7 @@ from data.flow import to_tsn
 from data.prepare.flow import FlowSettings, Method, make_method
 from data.prepare.snippet_frames import flow_between, stretched
 from data.video.file import TimedFrame, VideoFile
+from data.video.windows import FrameFolder
 
 Image = NDArray[np.uint8]
 
@@ -31,7 +32,8 @@ KEPT = 16
 class VideoFrames:
     """The frames of a video file.
 
-    size: width and height to which frames are stretched; None: never. flow: how flow is computed;
+    source: the file, or a folder of free-form frames that is open already. size: width and height
+    to which frames are stretched; None: never. flow: how flow is computed;
     None: by DIS. kept: decoded frames that stay in memory, with their flow, so that several
     networks that are shown a video in turn need one decoding; requests should go forward.
 
@@ -40,12 +42,13 @@ class VideoFrames:
 
     def __init__(
         self,
-        path: Path,
+        source: Path | VideoFile | FrameFolder,
         size: tuple[int, int] | None,
         flow: FlowSettings | None = None,
         kept: int = KEPT,
     ) -> None:
-        self.file, self.size, self.name, self.kept = VideoFile(path), size, str(path), kept
+        self.file = VideoFile(source) if isinstance(source, Path) else source
+        self.size, self.name, self.kept = size, str(self.file.path), kept
         self._settings = flow or FlowSettings()
         self._method: Method | None = None
         self._forget()

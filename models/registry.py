@@ -8,20 +8,21 @@ from typing import Any, TypeAlias
 import torch
 
 from models.ssn.actionness import ActionnessModel
+from models.ssn.bundle import BundleCheckpoint, SegmentBundle, is_bundle
 from models.ssn.checkpoint import ACTIONNESS, SSN
 from models.ssn.detector import SegmentDetector
 from models.step.build import STEP
 from models.step.build_tubes import STEP_TUBES
 from models.step.detector import StepDetector
 from models.weights.checkpoint import DetectorKind, LoadedCheckpoint
-from models.weights.checkpoint import open_checkpoint as open_as
 from utils.config.actionness import ActionnessConfig
 from utils.config.ssn import SSNConfig
 from utils.config.step import Config
 from utils.config.step_tubes import TubesConfig
+from utils.formats.checkpoints import read_checkpoint
 
 AnyConfig: TypeAlias = Config | TubesConfig | SSNConfig | ActionnessConfig
-AnyDetector: TypeAlias = StepDetector | SegmentDetector | ActionnessModel
+AnyDetector: TypeAlias = StepDetector | SegmentDetector | ActionnessModel | SegmentBundle
 
 DETECTORS: dict[str, DetectorKind[Any, Any]] = {
     "step": STEP,
@@ -36,9 +37,13 @@ def open_checkpoint(path: str | Path) -> LoadedCheckpoint[AnyConfig, AnyDetector
     """Read the checkpoint `path`, ours or one of the authors' release: settings, classes, model.
 
     The file is read once, and the model is built when `build` asks for it. Raises `ValueError`
-    naming the file where it is missing, holds code instead of data, or is no detector's.
+    naming the file where it is missing, holds code instead of data, or is no detector's. A bundle
+    of SSN opens as a `BundleCheckpoint`.
     """
-    return open_as(path, DETECTORS)
+    content = read_checkpoint(path)
+    if is_bundle(content):
+        return BundleCheckpoint(content, path)
+    return LoadedCheckpoint(content, path, DETECTORS)
 
 
 def load_detector(path: str | Path, device: str | torch.device = "cpu") -> AnyDetector:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, NoReturn
+from typing import Any
 
 import torch
 from torch import nn
@@ -21,6 +21,8 @@ from recipes.segment_recipes import (
     update_of,
 )
 from recipes.ssn_data import build_segment_samples
+from recipes.ssn_demo import demo_notes, open_segment_results, own_videos
+from recipes.ssn_testing import SSNTest
 from recipes.ssn_validation import ProposalValidator, format_metrics, metrics_tables
 from utils.config.ssn import SSNConfig
 
@@ -58,10 +60,6 @@ def build_validator(
     return ProposalValidator(config, samples, training_pass, build_criterion(config), device)
 
 
-def _not_here(*arguments: object) -> NoReturn:
-    raise ValueError("SSN is tested and shown by the commands of docs/ssn.md")
-
-
 SSN = Recipe(
     config=SSNConfig,
     build_dataset=lambda config, split: build_segment_samples(config, split),
@@ -73,10 +71,10 @@ SSN = Recipe(
     read_batch=read_batch,
     format_metrics=format_metrics,
     tables=metrics_tables,
-    build_test=_not_here,
-    open_results=_not_here,
-    own_videos=_not_here,
-    demo_notes=_not_here,
+    build_test=SSNTest,
+    open_results=open_segment_results,
+    own_videos=own_videos,
+    demo_notes=demo_notes,
     build_scheduler=build_stepwise,
     build_update=update_of,
     adopt=adopt,

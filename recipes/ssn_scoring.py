@@ -1,6 +1,8 @@
-"""Scoring a video's proposals with SSN: all ticks once, then every proposal from their scores."""
+"""Scoring a video with SSN: all ticks once, then every proposal from their scores."""
 
 from __future__ import annotations
+
+from collections.abc import Callable, Sequence
 
 import numpy as np
 import torch
@@ -15,7 +17,74 @@ from models.ssn.detector import SegmentDetector
 from utils.formats.segment_scores import Floats, SegmentScores
 
 
-@torch.inference_mode()
+class DenseScoring:
+    """A network's scores of all ticks of a video, taken chunk by chunk.
+
+    source: the video. crops: 1 or 10. interval: frames from a tick to the next. chunk: snippets
+    that go through the network at a time, at least one tick's crops; memory follows it.
+    """
+
+    def __init__(
+        self,
+        network: SegmentDetector | ActionnessModel,
+        source: FrameSource,
+        crops: int,
+        interval: int,
+        chunk: int,
+    ) -> None:
+        self.source, self.crops, self.modality = source, crops, network.modality
+        self._score = _scorer(network)
+        self._device = next(network.parameters()).device
+        self._view = CropView(network.input_side, crops)
+        first = video_ticks(len(source), LENGTHS[network.modality], interval)
+        size = max(chunk // crops, 1)
+        self._coming = np.split(first, range(size, len(first), size))[::-1]
+        self._done: list[Tensor] = []
+
+    @property
+    def next_frame(self) -> int | None:
+        """The frame that the next chunk begins with, from 1; `None` at the video's end."""
+        return int(self._coming[-1][0]) if self._coming else None
+
+    @torch.inference_mode()
+    def advance(self) -> None:
+        """Score the next chunk."""
+        first = self._coming.pop()
+        snippets = read_snippets(self.source, first, self.modality, self._view)
+        scores = self._score(snippets.to(self._device))  # [crops * n, W], crop by crop
+        by_crop = scores.reshape(self.crops, len(first), -1).transpose(0, 1)
+        self._done.append(by_crop.float())  # [n, crops, W]
+
+    def result(self) -> Tensor:
+        """Return the scores of all ticks by crop, `[T, crops, W]`."""
+        while self._coming:
+            self.advance()
+        return torch.cat(self._done)
+
+
+def _scorer(network: SegmentDetector | ActionnessModel) -> Callable[[Tensor], Tensor]:
+    """What gives the scores `[n, W]` of snippets: all heads of SSN as one layer, or actionness."""
+    if isinstance(network, ActionnessModel):
+        return network
+    detector = network
+    weight, bias = detector.stacked_heads()
+    return lambda snippets: functional.linear(detector.features(snippets), weight, bias)
+
+
+def advance_together(scorings: Sequence[DenseScoring]) -> int | None:
+    """Score the next chunk of the network that is furthest behind in its video.
+
+    So a source that keeps what it decoded decodes once for all of them. Returns the frame that the
+    scoring has come to, `None` at the end.
+    """
+    coming = [(frame, s) for s in scorings if (frame := s.next_frame) is not None]
+    if not coming:
+        return None
+    frame, behind = min(coming, key=lambda pair: pair[0])
+    behind.advance()
+    return frame
+
+
 def score_video(
     detector: SegmentDetector,
     source: FrameSource,
@@ -26,21 +95,21 @@ def score_video(
 ) -> SegmentScores:
     """Return the scores of a video's proposals, frames `[P, 2]`; of none, those of the whole video.
 
-    crops: 1 or 10, whose scores are averaged. interval: frames from a tick to the next. chunk:
-    snippets that go through the network at a time, at least one tick's crops; memory follows it.
+    Further arguments as for `DenseScoring`; scores of crops are averaged.
     """
-    first = video_ticks(len(source), LENGTHS[detector.modality], interval)
-    weight, bias = detector.stacked_heads()
-    view, size = CropView(detector.input_side, crops), max(chunk // crops, 1)
-    dense = torch.cat(
-        [
-            _averaged(
-                functional.linear(_features(detector, source, part, view), weight, bias), crops
-            )
-            for part in np.split(first, range(size, len(first), size))
-        ]
-    )  # [T, W]
-    plan = pooling_plan(spans, len(source), len(first))
+    dense = DenseScoring(detector, source, crops, interval, chunk).result()
+    return pool_proposals(detector, dense.mean(dim=1), spans, len(source))
+
+
+@torch.inference_mode()
+def pool_proposals(
+    detector: SegmentDetector, dense: Tensor, spans: Ints, frames: int
+) -> SegmentScores:
+    """Return the scores of proposals, frames `[P, 2]`, by the scores of all ticks `[T, W]`.
+
+    frames: N of the video. Of no proposals it makes one, all of the video.
+    """
+    plan = pooling_plan(spans, frames, len(dense))
     ticks, scaling = torch.from_numpy(plan.ticks), torch.from_numpy(plan.scaling)
     output = detector.pool(dense, ticks.to(dense.device), scaling.to(dense))
     regression = detector.denormalise(output.regression)
@@ -49,32 +118,11 @@ def score_video(
     )
 
 
-@torch.inference_mode()
 def score_actionness(
     model: ActionnessModel, source: FrameSource, crops: int = 1, interval: int = 5, chunk: int = 32
 ) -> Floats:
     """Return a video's actionness `[T, crops, 2]`, raw scores of background and action."""
-    first = video_ticks(len(source), LENGTHS[model.modality], interval)
-    view, size = CropView(model.input_side, crops), max(chunk // crops, 1)
-    device = model.classifier_fc.weight.device
-    parts = []
-    for part in np.split(first, range(size, len(first), size)):
-        scores = model(read_snippets(source, part, model.modality, view).to(device))
-        parts.append(scores.reshape(crops, -1, 2).transpose(0, 1))  # [n, crops, 2]
-    return _numbers(torch.cat(parts))
-
-
-def _features(
-    detector: SegmentDetector, source: FrameSource, first: Ints, view: CropView
-) -> Tensor:
-    """Features of some ticks, `[crops * n, D]`, crop by crop."""
-    snippets = read_snippets(source, first, detector.modality, view)
-    return detector.features(snippets.to(detector.activity_fc.weight.device))
-
-
-def _averaged(scores: Tensor, crops: int) -> Tensor:
-    """Scores `[crops * n, W]`, crop by crop, as means over the crops `[n, W]`."""
-    return scores.reshape(crops, -1, scores.shape[1]).mean(dim=0)
+    return _numbers(DenseScoring(model, source, crops, interval, chunk).result())
 
 
 def _numbers(values: Tensor) -> Floats:

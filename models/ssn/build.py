@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from models.backbones import bn_inception, inception_v3, resnet
-from models.backbones.base import InputSpec
+from models.backbones.base import InputSpec, PixelScaling
 from models.backbones.images import ImageInput
 from models.backbones.tiny2d import Tiny2D
 from models.ssn.actionness import ActionnessModel
@@ -29,6 +29,12 @@ WIDTH = 64
 
 TINY_SIDE = 112
 """Of the images that tiny2d sees where nothing else is said [pixels]."""
+
+
+FLOW_CHANNELS = 10
+FLOW_PIXELS = PixelScaling.of((127.5,), (16.0,))
+"""For tiny2d, which has no weights to suit: no motion is 0, and 2.5 pixels are 1. As shares of
+RGB's deviation, the motions of small images are too weak beside the constant for group norm."""
 
 
 @dataclass(frozen=True)
@@ -52,7 +58,9 @@ class MapMean(nn.Module):
     def __init__(self, maps: Tiny2D) -> None:
         super().__init__()
         self.maps, self.channels = maps, maps.channels
-        self.input_spec = replace(maps.input_spec, side=TINY_SIDE)
+        spec = maps.input_spec
+        pixels = FLOW_PIXELS if spec.channels == FLOW_CHANNELS else spec.pixels
+        self.input_spec = replace(spec, side=TINY_SIDE, pixels=pixels)
 
     def forward(self, x: Tensor) -> Tensor:
         return cast(Tensor, self.maps(x[:, :, None]).mean(dim=(2, 3, 4)))  # from [n, D, 1, h, w]

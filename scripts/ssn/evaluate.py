@@ -14,9 +14,6 @@ classes and durations, `--output` holds `detections.json` in ActivityNet's layou
 from __future__ import annotations
 
 import argparse
-import csv
-import io
-import json
 import sys
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
@@ -32,6 +29,7 @@ from data.datasets.segment_lists import media_key
 from data.datasets.segment_proposals import check_labels, relative_truth
 from data.datasets.segment_sources import is_youtube, open_annotations
 from data.datasets.thumos14 import CLASSES as THUMOS14_CLASSES
+from utils.evaluation.segment_files import FoundSegment, as_csv, as_json, segments_in_seconds
 from utils.evaluation.segments import (
     PROTOCOLS,
     DetectionRules,
@@ -47,7 +45,6 @@ from utils.system.cli import run_main, staged_results
 from utils.system.outputs import check_replaceable, note_made
 
 FILES = ("metrics.json", "detections.json", "detections.csv")
-Row = tuple[str, float, float, str, float]
 
 
 def parse_arguments() -> argparse.Namespace:
@@ -63,6 +60,7 @@ def parse_arguments() -> argparse.Namespace:
     add("--top-k", type=int, metavar="N", help="pairs of proposal and class that a video keeps")
     add("--nms-threshold", type=float, metavar="IOU")
     add("--no-regression", action="store_true", help="leave the proposals' ends")
+    add("--no-completeness", action="store_true", help="score by the activity alone")
     add("--cls-scores", type=Path, metavar="FILE", help="of videos, by an external classifier")
     add("--cls-top-k", type=int, metavar="N", help="its best classes that are kept (1)")
     add("--output", type=Path, metavar="D", help="folder for the results")
@@ -78,7 +76,11 @@ def rules_of(arguments: argparse.Namespace) -> DetectionRules:
     }
     changes = {name: value for name, value in given.items() if value is not None}
     rules = PROTOCOLS[arguments.dataset].rules
-    return replace(rules, regress=not arguments.no_regression, **changes)
+    switches = {
+        "regress": not arguments.no_regression,
+        "use_completeness": not arguments.no_completeness,
+    }
+    return replace(rules, **switches, **changes)
 
 
 def read_truth(path: Path, classes: int) -> Truth:
@@ -124,34 +126,13 @@ def in_seconds(
     annotations: SegmentAnnotations,
     youtube: bool,
     names: list[str],
-) -> Iterator[Row]:
-    """Yield video, start, end [s], class and score of each detection, the best of a video first."""
+) -> Iterator[FoundSegment]:
+    """Yield the detections of all videos, those of a video the best first."""
     durations = {media_key(v, youtube): (v, d) for v, d in annotations.durations.items()}
     for key, detections in found.items():
         if (name := media_key(key, youtube)) not in durations:
             raise ValueError(f"the annotation has no video {key}")
-        video, duration = durations[name]
-        for row in (-detections.scores).argsort(kind="stable"):
-            start, end = (duration * detections.spans[row]).tolist()
-            label, score = names[detections.labels[row]], float(detections.scores[row])
-            yield video, start, end, label, score
-
-
-def as_json(rows: list[Row]) -> str:
-    results: dict[str, list[dict[str, object]]] = {}
-    for video, start, end, label, score in rows:
-        entry = {"label": label, "score": score, "segment": [start, end]}
-        results.setdefault(video, []).append(entry)
-    content = {"version": "VERSION 1.2", "results": results, "external_data": {}}
-    return json.dumps(content, allow_nan=False) + "\n"
-
-
-def as_csv(rows: list[Row]) -> str:
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(["video", "start", "end", "class", "score"])
-    writer.writerows((v, f"{s:.3f}", f"{e:.3f}", c, f"{p:.6g}") for v, s, e, c, p in rows)
-    return text.getvalue()
+        yield from segments_in_seconds(durations[name][0], detections, durations[name][1], names)
 
 
 def main() -> None:

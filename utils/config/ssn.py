@@ -98,6 +98,29 @@ class TestConfig(SegmentTest):
     protocol: Literal["thumos14", "activitynet1.2", "activitynet1.3"] = option(
         "thumos14", "rules of detections and thresholds of the mAP"
     )
+    top_k: int = option(
+        0,
+        "pairs of a proposal and a class that a video keeps; 0: the protocol's number, -1: all",
+        -1,
+        MOST,
+        1,
+    )
+    nms_threshold: float = option(
+        -1.0, "overlap above which the worse detection goes; -1: the protocol's", -1, 1
+    )
+    completeness: bool = option(True, "score by activity and completeness, not activity alone")
+    regress: bool = option(True, "move the ends of proposals by the regression")
+    score_weights: list[float] = option(
+        [], "of a bundle's streams, in its order; []: equal ones", 0, 1e6
+    )
+    keep_unannotated: bool = option(False, "detect in videos without ground truth, too")
+
+    def check(self) -> None:
+        """Raise `ValueError` for a threshold that is none."""
+        if -1 < self.nms_threshold < 0:
+            raise ValueError(
+                f"test.nms_threshold: expected -1 or 0 to 1, got {self.nms_threshold:g}"
+            )
 
 
 @dataclass
@@ -117,3 +140,4 @@ class SSNConfig(BaseConfig):
         self.model.check()
         self.data.check()
         self.train.check()
+        self.test.check()

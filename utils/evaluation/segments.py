@@ -24,7 +24,8 @@ class DetectionRules:
     and background takes part in the softmax. nms_threshold: overlap above which the worse of two
     detections of a class goes. softmax_before_filter: with scores of a video classifier, use the
     softmax of the activity, not the raw scores. classifier_top_k: best classes of the video
-    classifier that are kept. regress: move the ends by the regression.
+    classifier that are kept. regress: move the ends by the regression. use_completeness: score by
+    the activity times the exponential of the completeness, not by the activity alone.
     """
 
     top_k: int = 2000
@@ -32,6 +33,7 @@ class DetectionRules:
     softmax_before_filter: bool = True
     classifier_top_k: int = 1
     regress: bool = True
+    use_completeness: bool = True
 
     def __post_init__(self) -> None:
         if not 0 <= self.nms_threshold <= 1:
@@ -133,17 +135,18 @@ def combined_scores(
 
     classifier: `[K]`, the video's scores by a classifier of whole videos.
     """
+    complete = np.exp(scores.completeness) if rules.use_completeness else 1.0
     if classifier is not None:
         activity = softmax(scores.activity) if rules.softmax_before_filter else scores.activity
-        combined = activity[:, 1:] * np.exp(scores.completeness)
+        combined = activity[:, 1:] * complete
         best = np.argsort(-classifier, kind="stable")[: rules.classifier_top_k]
         kept = np.zeros(combined.shape, bool)
         kept[:, best] = True
         return combined, kept
     if rules.top_k <= 0:
-        combined = softmax(scores.activity)[:, 1:] * np.exp(scores.completeness)
+        combined = softmax(scores.activity)[:, 1:] * complete
         return combined, np.ones(combined.shape, bool)
-    combined = softmax(scores.activity[:, 1:]) * np.exp(scores.completeness)
+    combined = softmax(scores.activity[:, 1:]) * complete
     order = np.argsort(-combined, axis=None, kind="stable")[: rules.top_k]
     kept = np.zeros(combined.shape, bool)
     kept.reshape(-1)[order] = True

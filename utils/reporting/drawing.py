@@ -92,7 +92,7 @@ def draw_persons(image: np.ndarray, persons: Sequence[Person], names: Sequence[s
         blocks.append(place_block(size, boxes[i], others, blocks, height, width))
         for r, ((label, score), (text, _)) in enumerate(zip(person.labels, rows, strict=False)):
             chip = Rect(blocks[-1].x, blocks[-1].y + r * sizes.row, size[1], sizes.row)
-            _draw_chip(image, chip, text, score, class_color(label), sizes)
+            draw_chip(image, chip, text, score, class_color(label), sizes)
     return image
 
 
@@ -218,7 +218,7 @@ def _fit_rows(
     return rows
 
 
-def _draw_chip(
+def draw_chip(
     image: np.ndarray, chip: Rect, text: str, score: float, color: Color, sizes: Sizes
 ) -> None:
     """A dark chip, filled from the left up to its score: name on the left, score on the right."""
