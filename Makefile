@@ -9,7 +9,7 @@ READY := $(VENV)/.ready
 TORCH_INDEX ?=
 TORCH_PINS := $(shell grep -E '^(torch|torchvision)==' requirements.txt)
 
-.PHONY: quickstart test test-slow lint bench soak fuzz cuda build clean
+.PHONY: quickstart quickstart-segments test test-slow lint bench soak fuzz cuda build clean
 
 # The environment, with pinned dependencies and the compiled operators.
 $(READY): requirements.txt setup.py pyproject.toml $(shell find csrc -type f)
