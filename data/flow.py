@@ -111,7 +111,7 @@ def read_field(paths: Sequence[Path], kind: str) -> np.ndarray:
 
 
 def _read_npy(path: Path) -> np.ndarray:
-    with open_regular(path, "flow field") as file, parsing(path, "a flow field (.npy)"):
+    with open_regular(path, "flow field") as file, parsing(path, "a flow field (.npy)", EOFError):
         flow = np.load(file, allow_pickle=False)
     if flow.ndim != 3 or flow.shape[0] != 2 or flow.dtype.kind != "f":
         raise ValueError(

@@ -27,7 +27,7 @@ MERGED_LIMIT = 1000
 CELL_LIMIT = 1 << 20
 """Longest cell [characters] of a CSV file."""
 
-_PARSER_ERRORS = (
+_PARSER_ERRORS: tuple[type[Exception], ...] = (
     ValueError,  # with json's and Unicode's own
     yaml.YAMLError,
     csv.Error,
@@ -95,17 +95,18 @@ def open_regular(path: str | Path, what: str = "file") -> BinaryIO:
 
 
 @contextmanager
-def parsing(where: str | Path, expected: str) -> Iterator[None]:
+def parsing(where: str | Path, expected: str, *more: type[Exception]) -> Iterator[None]:
     """Turn whatever a parser throws in this block into one `ValueError`.
 
-    where: the file, and the place in it where known. expected: what should stand there.
+    where: the file, and the place in it where known. expected: what should stand there. more: kinds
+    of errors of this parser's own.
 
     The block is for a parser of somebody else's and for nothing of ours: our own mistakes would be
     taken for the user's.
     """
     try:
         yield
-    except _PARSER_ERRORS as error:
+    except _PARSER_ERRORS + more as error:
         raise ValueError(f"{where}: not {expected}: {_reason(error)}") from error
 
 

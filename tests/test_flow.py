@@ -131,6 +131,7 @@ def damaged(tmp_path: Path, name: str, content: bytes) -> list[Path]:
     ("kind", "content", "message"),
     [
         ("npy", b"no array", "not a flow field"),
+        ("npy", b"", "not a flow field"),
         ("npy", encode_field(np.zeros((2, 3, 3)), "npy")[0][:-1], "not a flow field"),
         ("npy", encode_field(np.full((2, 3, 3), np.nan), "npy")[0], "not finite"),
         ("npy", encode_field(np.zeros((3, 2, 2)), "npy")[0], r"\[2, height, width\].*\[3, 2, 2\]"),

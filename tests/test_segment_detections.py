@@ -241,7 +241,9 @@ def test_streams_that_do_not_fit_are_named():
         fuse_streams(streams, names=["rgb.pkl", "flow.pkl"])
     with pytest.raises(ValueError, match=r"flow\.pkl: has no scores of video v"):
         fuse_streams([{"v": scores()}, {"w": scores()}], names=["rgb.pkl", "flow.pkl"])
-    with pytest.raises(ValueError, match="a weight for each of 1 streams, got 2"):
+    with pytest.raises(
+        ValueError, match="score weights: expected one for each of 1 streams, got 2"
+    ):
         fuse_streams([{"v": scores()}], [1.0, 2.0])
     with pytest.raises(ValueError, match="expected 0 or more"):
         fuse_streams([{"v": scores()}], [0.0])

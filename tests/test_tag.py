@@ -143,3 +143,6 @@ def test_streams_of_other_lengths_are_cut_or_stretched():
         merge_curves([long, np.zeros((0, 2))])
     with pytest.raises(ValueError, match="weight for each"):
         merge_curves([long], [1.0, 2.0])
+    for weights in ([float("nan"), 1.0], [-1.0, 2.0], [0.0, 0.0], [float("inf"), 1.0]):
+        with pytest.raises(ValueError, match="weights of curves: expected 0 or more"):
+            merge_curves([long, short], weights)

@@ -5,6 +5,7 @@ import json
 import os
 import pickle
 from functools import cache
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -84,6 +85,30 @@ def test_the_matlab_file_holds_the_same():
         np.testing.assert_array_equal(
             getattr(other.tubes, name), getattr(annotations().tubes, name)
         )
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (bytes(100), "not the annotation of UCF101-24 .*appears to be corrupt"),
+        (b"", "not the annotation of UCF101-24"),
+        ({"class": 3.5}, r"class: expected a whole number, got 3\.5"),
+        ({"sf": 1.25}, r"sf: expected a whole number, got 1\.25"),
+        ({"ef": float("inf")}, "not the annotation of UCF101-24"),
+    ],
+)
+def test_a_broken_matlab_file_is_refused(tmp_path: Path, change: bytes | dict, message: str):
+    """SciPy raises an error of its own for zeros; a float that is no whole number is not cut."""
+    scipy_io = pytest.importorskip("scipy.io", reason="MATLAB files need SciPy")
+    path = tmp_path / "annots.mat"
+    if isinstance(change, bytes):
+        path.write_bytes(change)
+    else:
+        tube = {"class": 4.0, "sf": 1.0, "ef": 2.0, "boxes": np.ones((2, 4))} | change
+        video = {"name": "Biking/a", "num_imgs": 3.0, "tubes": tube}
+        scipy_io.savemat(path, {"annot": video})
+    with pytest.raises(ValueError, match=rf"annots\.mat: .*{message}"):
+        read_final_annots(path)
 
 
 @real

@@ -17,7 +17,7 @@ import numpy as np
 from data.datasets.numpy_pickles import read_numpy_pickle
 from data.datasets.tube_annotations import TubeAnnotations
 from utils.formats.reading import open_regular, parsing, read_text
-from utils.formats.schema import Count, Positive, check_shape
+from utils.formats.schema import Count, Positive, check_shape, shown
 from utils.formats.tubes import make_tubes
 
 CLASSES = [
@@ -71,8 +71,10 @@ def read_final_annots(path: str | Path) -> TubeAnnotations:
     except ImportError:
         raise ValueError(f"{path}: MATLAB files need SciPy: pip install -e .[matlab]") from None
     expected = "the annotation of UCF101-24 (finalAnnots.mat)"
-    with open_regular(path, "MATLAB file") as file, parsing(path, expected):
+    # SciPy's readers raise errors of their own, zlib's and struct's, and warn of what they skip.
+    with open_regular(path, "MATLAB file") as file, parsing(path, expected, Exception):
         table = scipy.io.loadmat(file, simplify_cells=True)["annot"]
+    with parsing(path, expected):
         videos = {str(entry["name"]): _from_matlab(entry) for entry in np.atleast_1d(table)}
     return _annotations(
         {k: check_shape(v, _Video, f"{path}, video {k}", expected) for k, v in videos.items()}, path
@@ -83,14 +85,22 @@ def _from_matlab(entry: dict[str, Any]) -> dict[str, Any]:
     """A video of the MATLAB file with the pickle's way of counting."""
     tubes = [
         {
-            "label": int(tube["class"]) - 1,
-            "sf": int(tube["sf"]) - 1,
-            "ef": int(tube["ef"]),
+            "label": _whole(tube["class"], "class") - 1,
+            "sf": _whole(tube["sf"], "sf") - 1,
+            "ef": _whole(tube["ef"], "ef"),
             "boxes": np.atleast_2d(tube["boxes"]),
         }
         for tube in np.atleast_1d(entry["tubes"])
     ]
-    return {"numf": int(entry["num_imgs"]), "label": tubes[0]["label"], "annotations": tubes}
+    frames = _whole(entry["num_imgs"], "num_imgs")
+    return {"numf": frames, "label": tubes[0]["label"], "annotations": tubes}
+
+
+def _whole(value: Any, name: str) -> int:
+    """A number of the MATLAB file, which stores all of them as floats; 2.7 is not 2."""
+    if int(value) != value:
+        raise ValueError(f"{name}: expected a whole number, got {shown(value)}")
+    return int(value)
 
 
 def _annotations(videos: dict[str, _Video], path: str | Path) -> TubeAnnotations:

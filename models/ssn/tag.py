@@ -54,11 +54,14 @@ def merge_curves(curves: Sequence[Floats], weights: Sequence[float] | None = Non
     A later stream that is shorter cuts the sum; for a longer one the sum is stretched to its length
     by repeating ticks, as in the release.
 
-    Raises `ValueError` for no curves, an empty one, or another number of weights.
+    Raises `ValueError` for no curves, an empty one, another number of weights, and weights that are
+    negative, not finite or all 0.
     """
     weights = [1.0] * len(curves) if weights is None else weights
     if not curves or len(weights) != len(curves):
         raise ValueError(f"expected a weight for each of 1 or more curves, got {len(weights)}")
+    if not (np.isfinite(weights).all() and min(weights) >= 0 and sum(weights) > 0):
+        raise ValueError(f"weights of curves: expected 0 or more, got {list(weights)}")
     if any(len(curve) == 0 for curve in curves):
         raise ValueError("expected curves of 1 tick or more, got an empty one")
     total = weights[0] * curves[0]

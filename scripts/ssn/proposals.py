@@ -24,6 +24,7 @@ from data.datasets.segment_annotations import SegmentAnnotations
 from data.datasets.segment_lists import annotated_list, media_key, window_proposals
 from data.datasets.segment_sources import is_youtube, open_annotations
 from models.ssn.tag import PRESETS, TagRules, in_seconds, merge_curves, propose
+from utils.config.options import named_option
 from utils.evaluation.proposal_recall import measure_proposals
 from utils.formats.proposal_lists import write_proposal_list
 from utils.formats.segment_scores import read_actionness
@@ -72,7 +73,8 @@ def tag_proposals(
         if len(curves) < len(streams):
             missing.append(video)
             continue
-        curve = merge_curves(curves, arguments.weights)
+        with named_option("--weights"):
+            curve = merge_curves(curves, arguments.weights)
         seconds = in_seconds(propose(curve, rules), len(curve), annotations.durations[video])
         found[video] = [(start, end) for start, end, _ in seconds.tolist() if end > start]
     if not found:

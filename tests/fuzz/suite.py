@@ -22,8 +22,8 @@ SCRIPTS = (
     "scripts/convert_labels.py", "scripts/extract_clips.py", "scripts/generate_label.py",
     "scripts/get_weights.py", "scripts/make_toy_dataset.py", "scripts/overfit.py",
     "scripts/convert_tubes.py", "scripts/extract_frames.py", "scripts/extract_flow.py",
-    "scripts/ssn/convert_lists.py", "scripts/ssn/evaluate.py", "scripts/ssn/proposals.py",
-    "scripts/ssn/sanity.py",
+    "scripts/ssn/convert_lists.py", "scripts/ssn/evaluate.py", "scripts/ssn/extract.py",
+    "scripts/ssn/proposals.py", "scripts/ssn/sanity.py", "scripts/ssn/score_actionness.py",
 )  # fmt: skip
 
 

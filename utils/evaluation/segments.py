@@ -80,9 +80,11 @@ def fuse_streams(
     """
     shares = np.ones(len(streams)) if weights is None else np.asarray(weights, float)
     if len(shares) != len(streams) or not len(streams):
-        raise ValueError(f"expected a weight for each of {len(streams)} streams, got {len(shares)}")
+        raise ValueError(
+            f"score weights: expected one for each of {len(streams)} streams, got {len(shares)}"
+        )
     if not np.isfinite(shares).all() or (shares < 0).any() or shares.sum() <= 0:
-        raise ValueError(f"weights of streams: expected 0 or more, got {list(shares)}")
+        raise ValueError(f"score weights: expected 0 or more, got {list(shares)}")
     shares = shares / shares.sum()
     called = names or [f"stream {i + 1}" for i in range(len(streams))]
     return {

@@ -119,6 +119,16 @@ def extraction() -> list[Scenario]:
             problems=1,
             weight=0.3,
         ),
+        Scenario(
+            "ssn_extract",
+            tubes.films,
+            "scripts/ssn/extract.py",
+            ("in/UCF-101/Biking/a.avi", "--output", "out", "--size", "32x24", *few),
+            {"UCF-101/Biking/a.avi": "film"},
+            ("--size", "--method", "--preset", "--quality", "--weights"),
+            problems=1,
+            weight=0.3,
+        ),
     ]
 
 
