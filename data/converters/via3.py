@@ -105,8 +105,8 @@ def is_via3(content: dict[str, Any]) -> bool:
 def read_via3_json(path: Path, content: dict[str, Any], media: Media, choice: Choice) -> Reading:
     """The marks of a project. Raises `ValueError` naming file and region."""
     project = check_shape(content, Project, path, "a project of VIA 3")
-    attributes = _attributes(project.attribute, str(path))
-    return _read(_project_regions(path, project), attributes, media, choice)
+    attributes = attributes_of(project.attribute, str(path))
+    return _read(project_regions(path, project), attributes, media, choice)
 
 
 def read_via3_csv(path: Path, media: Media, choice: Choice) -> Reading:
@@ -118,7 +118,7 @@ def read_via3_csv(path: Path, media: Media, choice: Choice) -> Reading:
         if line.startswith(ATTRIBUTE_LINE):
             where = f"{path}, line {number}"
             content = parse_cell(line.removeprefix(ATTRIBUTE_LINE), where)
-            attributes = _attributes(
+            attributes = attributes_of(
                 check_shape(content, dict[str, Any], where, "attributes"), where
             )
     if not attributes:
@@ -129,14 +129,16 @@ def read_via3_csv(path: Path, media: Media, choice: Choice) -> Reading:
     return _read(_csv_regions(path, lines, comments), attributes, media, choice)
 
 
-def _attributes(content: Mapping[str, Any], where: str) -> dict[str, Attribute]:
+def attributes_of(content: Mapping[str, Any], where: str) -> dict[str, Attribute]:
+    """Return the entries of `attribute` by number; raises `ValueError` naming `where`."""
     return {
         key: check_shape(entry, Attribute, f"{where}, attribute {shown(key)}", "an attribute")
         for key, entry in content.items()
     }
 
 
-def _project_regions(path: Path, project: Project) -> Iterator[Region]:
+def project_regions(path: Path, project: Project) -> Iterator[Region]:
+    """Yield the entries of `metadata`; raises `ValueError` naming file and region."""
     for key, content in project.metadata.items():
         where = f"{path}, region {printable(key[:80])}"
         entry = check_shape(content, Metadata, where, "a region of VIA 3")
@@ -218,7 +220,7 @@ def _mark(
         if number not in attributes:
             raise ValueError(f"{where}: no attribute {shown(number)} in this file")
         name = clean_name(attributes[number].aname)
-        texts = _texts(attributes[number], value, where)
+        texts = texts_of(attributes[number], value, where)
         if name == choice.person:
             persons += texts
         else:
@@ -238,7 +240,7 @@ def _mark(
     )
 
 
-def _texts(attribute: Attribute, value: Value, where: str) -> list[str]:
+def texts_of(attribute: Attribute, value: Value, where: str) -> list[str]:
     """What the value of an attribute says: the text, or the names of the options."""
     if value is None:
         return []

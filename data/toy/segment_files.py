@@ -11,19 +11,16 @@ The held-out videos are the subset `testing`. Times are seconds.
 
 from __future__ import annotations
 
-import csv
 import dataclasses
-import io
-import json
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
+from data.datasets.segment_writing import Row, activitynet_json, segment_table
 from data.toy.files import video_workers
 from data.toy.folder import Summary, ToyFolder
 from data.toy.segment_plays import CLASSES, Play, draw_play
@@ -120,9 +117,13 @@ def _write(
             plays[split].append((name, play))
             if on_video is not None:
                 on_video(name)
-    (root / "segments.json").write_text(activitynet_json(plays))
+    every = [(split, name, play) for split, found in plays.items() for name, play in found]
+    durations = {name: play.seconds for _, name, play in every}
+    subsets = {name: SUBSETS[split] for split, name, _ in every}
+    rows = [row for found in plays.values() for row in _rows(found)]
+    (root / "segments.json").write_text(activitynet_json(rows, durations, subsets, CLASSES))
     for split in ("train", "test"):
-        (root / f"segments_{split}.csv").write_text(segment_table(plays[split]))
+        (root / f"segments_{split}.csv").write_text(segment_table(_rows(plays[split]), durations))
     return {split: _summary(found) for split, found in plays.items()}
 
 
@@ -141,37 +142,10 @@ def _write_film(root: Path, settings: SegmentToySettings, video: tuple[str, int,
     return play
 
 
-def segment_table(plays: Sequence[tuple[str, Play]]) -> str:
-    """Return the segments of videos as CSV."""
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(["video", "start", "end", "label", "duration"])
-    for name, play in plays:
-        for p in play.performances:
-            times = (f"{p.start:.3f}", f"{p.end:.3f}")
-            writer.writerow([name, *times, CLASSES[p.label], f"{play.seconds:g}"])
-    return text.getvalue()
-
-
-def activitynet_json(plays: dict[str, list[tuple[str, Play]]]) -> str:
-    """Return the segments of all splits in ActivityNet's layout."""
-    root = {"nodeId": 0, "nodeName": "Root", "parentId": None, "parentName": None}
-    leaves = [
-        {"nodeId": i, "nodeName": name, "parentId": 0, "parentName": "Root"}
-        for i, name in enumerate(CLASSES, 1)
+def _rows(plays: Sequence[tuple[str, Play]]) -> list[Row]:
+    return [
+        (name, p.start, p.end, CLASSES[p.label]) for name, play in plays for p in play.performances
     ]
-    database = {
-        name: {"subset": SUBSETS[split], "duration": play.seconds, "url": "",
-               "annotations": [_annotation(p.label, p.start, p.end) for p in play.performances]}
-        for split, found in plays.items()
-        for name, play in found
-    }  # fmt: skip
-    content = {"version": "toy", "taxonomy": [root, *leaves], "database": database}
-    return json.dumps(content, indent=1) + "\n"
-
-
-def _annotation(label: int, start: float, end: float) -> dict[str, Any]:
-    return {"segment": [round(start, 3), round(end, 3)], "label": CLASSES[label]}
 
 
 def _summary(plays: Sequence[tuple[str, Play]]) -> dict[str, int]:
