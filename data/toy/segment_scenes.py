@@ -11,7 +11,22 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from data.toy.actors import FLASH, HOP, WAVE, Actor, Array, Color, Shape, X, Y, figure
+from data.toy.actors import (
+    ARM_LENGTH,
+    FLASH,
+    HOP,
+    SHOULDER_X,
+    SHOULDER_Y,
+    WAVE,
+    Actor,
+    Array,
+    Color,
+    Shape,
+    X,
+    Y,
+    figure,
+    middles,
+)
 from data.toy.scenes import (
     MIN_CANVAS,
     Background,
@@ -44,7 +59,11 @@ TURNS = 0.25
 
 SHAKES, SHAKE_WIDTH = 0.8, 0.05
 SIGN_COLOR: Color = (235, 60, 200)
-SIGN_CORNERS = np.array([[-0.1, -0.06], [0.1, -0.06], [0.1, 0.06], [-0.1, 0.06]])
+SIGN_CORNERS = np.array([[-0.16, -0.09], [0.16, -0.09], [0.16, 0.09], [-0.16, 0.09]])
+GLOW, GLOW_COLOR = 0.13, (250, 225, 110)
+"""Radius and colour of the light around a lamp that is lit."""
+_ARC = np.linspace(0, 2 * np.pi, 32, endpoint=False)
+_ROUND = np.stack([np.cos(_ARC), np.sin(_ARC)], axis=1)
 GESTURE_RATE = 1.1
 """Waves and hops a second, about: each is done a whole number of times."""
 
@@ -104,12 +123,22 @@ def _shapes(scene: StageScene, time: float) -> Iterator[Shape]:
     """Yield all that is seen at `time`, back to front."""
     yield from _wheel(scene, time)
     pose = _pose(scene, time)
+    if pose[FLASH]:
+        yield Shape(_lamp(scene.actor, pose) + GLOW * _ROUND, GLOW_COLOR)
     yield from figure(scene.actor, pose)
     if is_inside(scene.play.active(SIGN), time):
-        head = pose[[X, Y]] - [0.0, 0.72 * scene.actor.height]
+        head = pose[[X, Y]] - [0.0, 0.76 * scene.actor.height]
         yield Shape(head + SIGN_CORNERS, SIGN_COLOR)
     for passage, color in zip(scene.play.passages, scene.passers, strict=True):
         yield from _passer(passage, color, time)
+
+
+def _lamp(actor: Actor, pose: Array) -> Array:
+    """Where the actor's lamp is, (x, y)."""
+    side, angle = -actor.side, actor.lamp_angle
+    hand = np.array([side * SHOULDER_X, SHOULDER_Y])
+    hand = hand + ARM_LENGTH * np.array([side * np.cos(angle), np.sin(angle)])
+    return middles(actor, pose[None])[0] + actor.height * hand
 
 
 def _pose(scene: StageScene, time: float) -> Array:
@@ -141,8 +170,7 @@ def _wheel(scene: StageScene, time: float) -> Iterator[Shape]:
     x = scene.stage + SHAKE_WIDTH * np.sin(scene.angle + 2 * np.pi * SHAKES * shaken)
     middle, angle = np.array([x, 0.55]), scene.angle + 2 * np.pi * TURNS * turned
     rim, spoke = scene.wheel
-    arc = np.linspace(0, 2 * np.pi, 32, endpoint=False)
-    yield Shape(middle + RADIUS * np.stack([np.cos(arc), np.sin(arc)], axis=1), rim)
+    yield Shape(middle + RADIUS * _ROUND, rim)
     for number in range(SPOKES):
         along = angle + 2 * np.pi * number / SPOKES
         direction = np.array([np.cos(along), np.sin(along)])

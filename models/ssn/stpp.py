@@ -31,10 +31,12 @@ class Pyramid:
     def of(cls, entries: Sequence[int | Sequence[int]]) -> Pyramid:
         """Return that of a configuration such as `[1, (1, 2), 1]`.
 
-        Raises `ValueError` unless it is three entries, each 1 or more parts, or several.
+        An entry without parts leaves its stage out, the course excepted.
+
+        Raises `ValueError` unless it is three entries, each a number of parts, or several.
         """
         levels = [(e,) if isinstance(e, int) else tuple(e) for e in entries]
-        if len(levels) != 3 or not all(e and min(e) >= 1 for e in levels):
+        if len(levels) != 3 or not levels[1] or any(part < 1 for e in levels for part in e):
             raise ValueError(f"pyramid: expected three entries of parts, got {list(entries)}")
         return cls(*levels)
 

@@ -24,7 +24,9 @@ class ModelConfig(SegmentModel):
     """What the detector is built from; saved in every checkpoint and obeyed when it is loaded."""
 
     # The release trains with single parts; the paper's pyramid has a second level in the course.
-    start_levels: list[int] = option([1], "parts of each pyramid level before a proposal", 1, 16, 1)
+    start_levels: list[int] = option(
+        [1], "parts of each pyramid level before a proposal; []: none", 1, 16, 1
+    )
     course_levels: list[int] = option([1], "parts of each level inside it; paper: [1, 2]", 1, 16, 1)
     end_levels: list[int] = option([1], "parts of each level after it", 1, 16, 1)
 
@@ -34,10 +36,11 @@ class ModelConfig(SegmentModel):
         return [self.start_levels, self.course_levels, self.end_levels]
 
     def check(self) -> None:
-        """Raise `ValueError` for a pyramid that has no part, or too many."""
+        """Raise `ValueError` for a pyramid without a course, or with too many parts."""
         for name in ("start_levels", "course_levels", "end_levels"):
             levels = getattr(self, name)
-            if not 1 <= sum(levels) <= MOST_PARTS:
+            least = int(name == "course_levels")
+            if not least <= sum(levels) <= MOST_PARTS:
                 raise ValueError(
                     f"model.{name}: expected one level or more, of at most {MOST_PARTS} parts "
                     f"together, got {levels}"
