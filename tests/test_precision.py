@@ -96,6 +96,18 @@ def test_the_others_do_not(name):
     assert precision.state_dict() == {}
 
 
+@pytest.mark.parametrize("name", ["fp32", "bf16", "fp16"])
+def test_gradients_of_parts_are_added_and_shortened_to_the_limit(name):
+    precision, layer, optimizer = linear(name)
+    before = torch.cat([p.detach().flatten() for p in layer.parameters()])
+    for factor in (1.0, 3.0):
+        precision.backward(layer(torch.ones(1, 3)).sum() * factor, optimizer)
+    precision.step(optimizer, clip_norm=2.0)
+    after = torch.cat([p.detach().flatten() for p in layer.parameters()])
+    # Each of four gradients is 1 + 3: a norm of 8, shortened to 2. The rate is 0.1.
+    torch.testing.assert_close(before - after, torch.full((4,), 0.1), rtol=1e-3, atol=1e-3)
+
+
 def test_apex_that_is_not_there_is_an_error_that_says_where_to_get_it(monkeypatch):
     # The package index's project: a package of that name, without `amp`.
     monkeypatch.setitem(sys.modules, "apex", types.ModuleType("apex"))

@@ -7,7 +7,7 @@ from models import build_detector
 from models.step.rates import parameter_groups, rate_scale
 from tests.helpers import ROOT, tiny_detector
 from utils.config.step import ModelConfig, load_config
-from utils.engine.schedules import warmup_cosine
+from utils.engine.schedules import stepwise, warmup_cosine
 
 
 def rates(detector) -> dict[str, tuple[float, float]]:
@@ -77,3 +77,14 @@ def test_rates_of_our_configurations_are_those_they_name(path):
 def test_rates_scale_linearly_with_the_batch_unless_switched_off():
     assert [rate_scale(b, 8) for b in (4, 8, 32)] == [0.5, 1, 4]
     assert rate_scale(32, 0) == 1
+
+
+def test_the_rate_drops_in_steps_after_its_warm_up():
+    optimizer = torch.optim.SGD([torch.nn.Parameter(torch.ones(1))], lr=2.0)
+    scheduler = stepwise(optimizer, [7, 4], 0.1, warmup_iterations=2, warmup_factor=0.5)
+    rates = []
+    for _ in range(9):
+        rates.append(optimizer.param_groups[0]["lr"])
+        optimizer.step()
+        scheduler.step()
+    assert rates == pytest.approx([1.0, 1.5, 2.0, 2.0, 0.2, 0.2, 0.2, 0.02, 0.02])

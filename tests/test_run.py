@@ -233,6 +233,15 @@ def state() -> dict:
     }
 
 
+def descent_state() -> dict:
+    """The same after a step of gradient descent with momentum."""
+    weight = nn.Parameter(torch.ones(2))
+    optimizer = torch.optim.SGD([weight], lr=0.1, momentum=0.9)
+    weight.sum().backward()
+    optimizer.step()
+    return {**state(), "optimizer": optimizer.state_dict()}
+
+
 @pytest.mark.parametrize("name", list(state()))
 def test_every_entry_of_a_state_must_be_there_and_of_its_type(name: str) -> None:
     check_training_state(state(), "a.pt")
@@ -284,3 +293,35 @@ def test_adam_s_number_of_steps_must_be_one(step: object) -> None:
     own = torch.optim.Adam([nn.Parameter(torch.ones(2))])
     with pytest.raises(ValueError, match=r"a\.pt: its optimizer has no number of steps for 0"):
         check_optimizer_fits(content, own, "a.pt")
+
+
+def test_gradient_descent_goes_on_from_its_own_state_only() -> None:
+    check_training_state(descent_state(), "a.pt")
+    content, weight = descent_state()["optimizer"], nn.Parameter(torch.ones(2))
+    descent = torch.optim.SGD([weight], lr=0.1, momentum=0.9)
+    check_optimizer_fits(content, descent, "a.pt")
+    with pytest.raises(ValueError, match=r"a\.pt: .* is another one, expected the state of Adam"):
+        check_optimizer_fits(content, torch.optim.Adam([weight]), "a.pt")
+    with pytest.raises(ValueError, match=r"a\.pt: .* is another one, expected the state of SGD"):
+        check_optimizer_fits(state()["optimizer"], descent, "a.pt")
+    longer = torch.optim.SGD([nn.Parameter(torch.ones(3))], lr=0.1, momentum=0.9)
+    with pytest.raises(ValueError, match=r"a\.pt: its optimizer has another parameter 0"):
+        check_optimizer_fits(content, longer, "a.pt")
+
+
+@pytest.mark.parametrize(
+    ("name", "value"), [("momentum", 1.5), ("dampening", None), ("nesterov", 3), ("lr", -1.0)]
+)
+def test_rates_of_gradient_descent_must_be_such(name: str, value: object) -> None:
+    broken = descent_state()
+    broken["optimizer"]["param_groups"][0][name] = value
+    with pytest.raises(ValueError, match=rf"a\.pt: expected .*param_groups\[0\].*{name}"):
+        check_training_state(broken, "a.pt")
+
+
+@pytest.mark.parametrize("value", [torch.tensor([1.0, torch.nan]), 3.0])
+def test_a_broken_momentum_is_no_state_to_go_on_from(value: object) -> None:
+    broken = descent_state()
+    broken["optimizer"]["state"][0]["momentum_buffer"] = value
+    with pytest.raises(ValueError, match=r"a\.pt: .*momentum_buffer"):
+        check_training_state(broken, "a.pt")
