@@ -26,7 +26,7 @@ from utils.config.actionness import ActionnessConfig
 
 def build_model(config: ActionnessConfig, say: Say) -> Any:
     """Return the classifier with the weights that its training starts from."""
-    return started(actionness_of(config.model), config.train.init, say)
+    return started(actionness_of(config.model), config.train, say)
 
 
 def adopt(model: ActionnessModel, samples: ProposalSamples) -> str:
@@ -36,14 +36,14 @@ def adopt(model: ActionnessModel, samples: ProposalSamples) -> str:
 
 def build_training_pass(config: ActionnessConfig, model: ActionnessModel) -> ActionnessPass:
     """Return the pass with the configured mode of batch norm."""
-    return ActionnessPass(model, config.train.batch_norm, config.train.train_batch_norm)
+    return ActionnessPass(model, config.train.batch_norm)
 
 
 def build_validator(
     config: ActionnessConfig, model: ActionnessModel, device: torch.device
 ) -> ProposalValidator:
     """Return what judges the classifier: the loss of the validation windows."""
-    training_pass = ActionnessPass(model, config.train.batch_norm, config.train.train_batch_norm)
+    training_pass = ActionnessPass(model, config.train.batch_norm)
     samples = build_windows(config, "val")
     return ProposalValidator(config, samples, training_pass, ActionnessCriterion(), device)
 

@@ -12,7 +12,7 @@ from torch.optim.lr_scheduler import LRScheduler
 from models.ssn.actionness import ActionnessModel
 from models.ssn.checkpoint import load_backbone
 from models.ssn.detector import SegmentDetector
-from models.ssn.training import build_optimizer
+from models.ssn.training import batch_norms, build_optimizer
 from recipes.base import Say
 from utils.config.segments import SegmentTrain
 from utils.engine.schedules import stepwise
@@ -23,12 +23,15 @@ from utils.system.distributed import world_size
 
 
 def started(
-    detector: SegmentDetector | ActionnessModel, init: str, say: Say
+    detector: SegmentDetector | ActionnessModel, train: SegmentTrain, say: Say
 ) -> SegmentDetector | ActionnessModel:
     """Return `detector` with the weights that its training starts from; says where they are from.
 
-    init: a file of weights for the backbone; empty: it begins with random ones.
+    Scale and shift of batch norm have gradients where `train.train_batch_norm` says so.
     """
+    init = train.init
+    for layer in batch_norms(detector):
+        layer.requires_grad_(train.train_batch_norm)
     count = len(detector.base_model.state_dict())
     if init:
         load_backbone(detector, init)

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 import torch
 from torch import nn
 
 from data.datasets.proposal_samples import ProposalSamples
+from data.datasets.segment_set import SegmentSet
 from models.ssn.build import detector_of
 from models.ssn.criterion import SegmentCriterion
 from models.ssn.detector import SegmentDetector
@@ -22,14 +24,14 @@ from recipes.segment_recipes import (
 )
 from recipes.ssn_data import build_segment_samples
 from recipes.ssn_demo import demo_notes, open_segment_results, own_videos
-from recipes.ssn_testing import SSNTest
+from recipes.ssn_testing import SSNTest, detect_split, measure_split, score_split
 from recipes.ssn_validation import ProposalValidator, format_metrics, metrics_tables
 from utils.config.ssn import SSNConfig
 
 
 def build_model(config: SSNConfig, say: Say) -> Any:
     """Return the detector with the weights that its training starts from."""
-    return started(detector_of(config.model), config.train.init, say)
+    return started(detector_of(config.model), config.train, say)
 
 
 def adopt(detector: SegmentDetector, samples: ProposalSamples) -> str:
@@ -40,7 +42,7 @@ def adopt(detector: SegmentDetector, samples: ProposalSamples) -> str:
 
 def build_training_pass(config: SSNConfig, detector: SegmentDetector) -> SegmentPass:
     """Return the pass with the configured mode of batch norm."""
-    return SegmentPass(detector, config.train.batch_norm, config.train.train_batch_norm)
+    return SegmentPass(detector, config.train.batch_norm)
 
 
 def build_criterion(config: SSNConfig) -> SegmentCriterion:
@@ -54,10 +56,29 @@ def build_criterion(config: SSNConfig) -> SegmentCriterion:
 def build_validator(
     config: SSNConfig, detector: SegmentDetector, device: torch.device
 ) -> ProposalValidator:
-    """Return what judges the detector: losses of the validation proposals."""
+    """Return what judges the detector: losses of the validation proposals, detections if asked."""
     samples = build_segment_samples(config, "val", detector.reg_stats.cpu().numpy())
     training_pass: nn.Module = SegmentPass(detector, config.train.batch_norm)
-    return ProposalValidator(config, samples, training_pass, build_criterion(config), device)
+    measure = partial(measure_detector, config, detector, samples.found, device)
+    return ProposalValidator(
+        config,
+        samples,
+        training_pass,
+        build_criterion(config),
+        device,
+        measure if config.train.detect else None,
+    )
+
+
+def measure_detector(
+    config: SSNConfig, detector: SegmentDetector, found: SegmentSet, device: torch.device
+) -> dict[str, float]:
+    """Return the mAP that the protocol is known by, of detections of all validation videos."""
+    scores = score_split(detector, found, config.test, device)
+    result = measure_split(detect_split(scores, config.test), found, config.test)
+    # The published figure: at 0.5 on THUMOS14, the mean over the thresholds on ActivityNet.
+    value = result.mean_ap["0.5"] if config.test.protocol == "thumos14" else result.average
+    return {"mAP": 0.0 if value is None else value}
 
 
 SSN = Recipe(

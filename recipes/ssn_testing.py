@@ -17,6 +17,7 @@ from external.anet_evaluation import Result
 from external.files import real_path
 from models.ssn.bundle import AnyPart, BundleCheckpoint
 from models.ssn.detector import SegmentDetector
+from models.ssn.inference import prepare_for_inference
 from models.weights.checkpoint import LoadedCheckpoint
 from recipes.base import Judgement
 from recipes.ssn_data import read_segment_set
@@ -147,6 +148,7 @@ class SSNTest:
         for name, stream in self.streams.items():
             detector = stream.build(self.device)
             assert isinstance(detector, SegmentDetector)
+            prepare_for_inference(detector)
             test = self.config.test
             self.scores[name] = score_split(detector, self.found[name], test, self.device)
 

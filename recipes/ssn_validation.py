@@ -64,11 +64,14 @@ class ProposalValidator:
 
     def __call__(self) -> Validation:
         """Return losses and accuracies, the same on every process."""
+        was_training = self.training_pass.training
+        self.training_pass.eval()
         figures = self._figures()
         score = -figures["total"]
         if self.measure is not None:
             figures |= self.measure()
             score = figures.get("mAP", score)
+        self.training_pass.train(was_training)
         metrics: dict[str, Any] = {"proposals": figures, "videos": len(self.samples)}
         return Validation(score, metrics, figures, summarize(figures))
 
@@ -77,8 +80,6 @@ class ProposalValidator:
         """Losses and accuracies over all validation proposals, by name."""
         counts = torch.zeros(len(ProposalKind), device=self.device, dtype=torch.long)
         sums: Tensor | None = None
-        was_training = self.training_pass.training
-        self.training_pass.eval()
         for batch in progress_bar(self.loader, "validation"):
             moved: ProposalBatch = batch.to(self.device)
             with autocast(self.device, self.precision):
@@ -86,7 +87,6 @@ class ProposalValidator:
             own = self.criterion.sums(samples).double()
             sums = own if sums is None else sums + own
             counts += moved.counts
-        self.training_pass.train(was_training)
         total = all_sum(torch.zeros(8, device=self.device).double() if sums is None else sums)
         named = self.criterion.named(total, all_sum(counts).tolist())
         return {name: float(value) for name, value in named.items()}

@@ -10,7 +10,9 @@ from torch import nn
 from data.snippet_times import pooling_plan
 from models.backbones.base import InputSpec, PixelScaling
 from models.ssn.actionness import ActionnessModel
+from models.ssn.build import build_actionness
 from models.ssn.detector import SegmentDetector
+from models.ssn.inference import prepare_for_inference
 from recipes.ssn_scoring import score_actionness, score_video
 
 
@@ -105,3 +107,23 @@ def test_actionness_keeps_its_crops():
     assert found.shape == (4, 10, 2)
     np.testing.assert_allclose(found[:, 0, 1], 0.03 * (np.arange(1, 21, 5) - 170 / 224), rtol=1e-4)
     np.testing.assert_allclose(found[:, 8, 1], 0.03 * (np.arange(1, 21, 5) - 112 / 224), rtol=1e-4)
+
+
+@pytest.mark.parametrize("architecture", ["BNInception", "resnet50", "tiny2d"])
+def test_a_network_that_is_prepared_scores_as_before(architecture: str):
+    torch.manual_seed(0)
+    model = build_actionness(architecture, "Flow").eval()
+    for layer in model.modules():
+        if isinstance(layer, nn.BatchNorm2d):
+            nn.init.normal_(layer.running_mean, std=0.1)
+            nn.init.uniform_(layer.running_var, 0.5, 2.0)
+            nn.init.uniform_(layer.weight, 0.5, 2.0)
+    nn.init.normal_(model.classifier_fc.weight)
+    snippets = torch.randint(0, 256, (2, 10, 64, 64), dtype=torch.uint8)
+    with torch.inference_mode():
+        expected = model(snippets)
+        found = prepare_for_inference(model)(snippets)
+    torch.testing.assert_close(found, expected, rtol=1e-3, atol=1e-4 * float(expected.abs().max()))
+    assert architecture != "BNInception" or not any(
+        isinstance(layer, nn.BatchNorm2d) for layer in model.modules()
+    )

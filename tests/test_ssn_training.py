@@ -13,10 +13,12 @@ from models import load_actionness, load_segment_detector, open_checkpoint
 from models.ssn.build import build_actionness, build_segment_detector
 from models.ssn.criterion import SegmentCriterion, SegmentSamples
 from models.ssn.detector import SegmentOutput
-from models.ssn.training import ActionnessPass, SegmentPass, parameter_groups
+from models.ssn.training import ActionnessPass, SegmentPass, batch_norms, parameter_groups
+from recipes.segment_recipes import started
 from recipes.training import replay
 from tests.runs import losses_of, same_weights, start, weights_of
 from tests.segment_runs import arguments, trained, write_segment_data
+from utils.config.segments import SegmentTrain
 from utils.engine.trainer import Trainer
 from utils.formats.checkpoints import read_checkpoint
 from utils.structures import ProposalKind
@@ -170,6 +172,15 @@ def test_other_modalities_train(data: Path, tmp_path: Path, modality: str):
     assert detector.base_model.maps[0][0].in_channels == {"Flow": 10, "RGBDiff": 15}[modality]
 
 
+def test_the_best_may_be_chosen_by_detections(data: Path, tmp_path: Path):
+    run = trained("ssn", data, tmp_path, "detect=true", "epochs=2", "passes=1", "interval=3")
+    lines = [json.loads(line) for line in (run / "log.jsonl").read_text().splitlines()]
+    judged = [line["mAP"] for line in lines if line["kind"] == "val"]
+    assert len(judged) == 2
+    assert all(0 <= value <= 1 for value in judged)
+    assert read_checkpoint(run / "latest.pt")["best_score"] == max(judged)
+
+
 def test_a_loss_that_is_not_finite_can_be_repeated(
     data: Path, tmp_path: Path, capsys: pytest.CaptureFixture
 ):
@@ -198,19 +209,18 @@ def with_norms() -> nn.Module:
 @pytest.mark.parametrize(("mode", "moving"), [("frozen", 0), ("partial", 1), ("full", 3)])
 def test_batch_norm_moves_as_its_mode_says(with_norms, mode: str, moving: int):
     training_pass = ActionnessPass(with_norms, mode).train()
-    norms = [m for m in with_norms.modules() if isinstance(m, nn.BatchNorm2d)]
+    norms = batch_norms(with_norms)
     before = [norm.running_mean.clone() for norm in norms]
     with_norms.score_segments(torch.rand(2, 5, 3, 32, 32)).sum().backward()
     moved = [not torch.equal(a, n.running_mean) for a, n in zip(before, norms, strict=True)]
     assert moved == [i < moving for i in range(3)]
-    assert all(p.grad is None for norm in norms for p in norm.parameters())
     assert all(norm.training is (i < moving) for i, norm in enumerate(norms))
     training_pass.eval()
     assert not any(norm.training for norm in norms)
 
 
 def test_biases_learn_twice_as_fast_and_batch_norm_not_at_all(with_norms):
-    ActionnessPass(with_norms, "full")
+    started(with_norms, SegmentTrain(), str)
     names = {id(p): n for n, p in with_norms.named_parameters()}
 
     def grouped() -> list[set[str]]:
@@ -223,7 +233,7 @@ def test_biases_learn_twice_as_fast_and_batch_norm_not_at_all(with_norms):
     assert norms == {f"base_model.maps.conv{i}.1.{n}" for i in (4, 5) for n in ("weight", "bias")}
     rates = [(g["lr"], g["weight_decay"]) for g in parameter_groups(with_norms, 0.5, 0.1)]
     assert rates == [(0.5, 0.1), (1.0, 0.0), (0.5, 0.0)]
-    ActionnessPass(with_norms, "full", train_batch_norm=True)
+    started(with_norms, SegmentTrain(train_batch_norm=True), str)
     assert "base_model.maps.conv1.1.weight" in grouped()[2]
 
 

@@ -21,24 +21,26 @@ from utils.segment_structures import ProposalBatch
 BatchNormMode = Literal["frozen", "partial", "full"]
 
 
+def batch_norms(detector: SegmentDetector | ActionnessModel) -> list[nn.Module]:
+    """Return the backbone's layers of batch norm, the first one first."""
+    return [m for m in detector.base_model.modules() if isinstance(m, _BatchNorm)]
+
+
 class _Pass(nn.Module):
     """A detector in training.
 
     batch_norm: which layers use statistics of the batch and move their running ones: none, the
-    first, or all. train_batch_norm: whether scale and shift have gradients.
+    first, or all.
     """
 
     def __init__(
         self,
         detector: SegmentDetector | ActionnessModel,
         batch_norm: BatchNormMode = "frozen",
-        train_batch_norm: bool = False,
     ) -> None:
         super().__init__()
-        layers = [m for m in detector.base_model.modules() if isinstance(m, _BatchNorm)]
+        layers = batch_norms(detector)
         self.still = {"frozen": layers, "partial": layers[1:], "full": []}[batch_norm]
-        for layer in layers:
-            layer.requires_grad_(train_batch_norm)
 
     def train(self, mode: bool = True) -> _Pass:
         """As `nn.Module.train`; the layers of batch norm that stand still stay in eval mode."""
@@ -55,9 +57,8 @@ class SegmentPass(_Pass):
         self,
         detector: SegmentDetector,
         batch_norm: BatchNormMode = "frozen",
-        train_batch_norm: bool = False,
     ) -> None:
-        super().__init__(detector, batch_norm, train_batch_norm)
+        super().__init__(detector, batch_norm)
         self.detector = detector
 
     def forward(self, batch: ProposalBatch) -> SegmentSamples:
@@ -83,9 +84,8 @@ class ActionnessPass(_Pass):
         self,
         model: ActionnessModel,
         batch_norm: BatchNormMode = "frozen",
-        train_batch_norm: bool = False,
     ) -> None:
-        super().__init__(model, batch_norm, train_batch_norm)
+        super().__init__(model, batch_norm)
         self.model = model
 
     def forward(self, batch: ProposalBatch) -> ActionnessSamples:

@@ -30,6 +30,7 @@ from data.datasets.segment_sources import is_youtube, open_annotations
 from data.snippets import FrameNames, FrameSource, open_frames
 from models import ActionnessModel
 from models.ssn.checkpoint import ACTIONNESS
+from models.ssn.inference import prepare_for_inference
 from models.weights.checkpoint import open_checkpoint
 from recipes.ssn_scoring import score_actionness
 from utils.config.actionness import ActionnessConfig
@@ -104,7 +105,7 @@ def run(arguments: argparse.Namespace, device: torch.device) -> None:
     )
     if found.missing:
         print(found.note(arguments.frames))
-    model = checkpoint.build(device)
+    model = prepare_for_inference(checkpoint.build(device))
     print(
         f"scoring {len(found.places)} videos: {model.architecture}, {model.modality}, "
         f"{config.test.crops} crops, every {config.test.interval} frames",

@@ -66,14 +66,9 @@ class TrainConfig(SegmentTrain):
     kept_share: float = option(0.17, "share of these that count, the hardest", 0, 1)
     completeness_weight: float = option(0.1, "of the completeness loss", 0)
     regression_weight: float = option(0.1, "of the regression loss", 0)
-    detect_every: int = option(
-        0,
-        "epochs between validations with detections and their mAP, which best.pt then goes by; "
-        "0: by the losses only",
-        0,
-        MOST,
-        1,
-        may_change=True,
+    detect: bool = option(
+        False,
+        "validate by detections too; their mAP, not the loss, decides what is the best",
         after="validate_every",
     )
 
@@ -84,11 +79,6 @@ class TrainConfig(SegmentTrain):
             raise ValueError(
                 f"train.kept_share: expected a share of which at least one of train.incomplete="
                 f"{self.incomplete} proposals is left, got {self.kept_share}"
-            )
-        if self.detect_every and self.validate_every and self.detect_every % self.validate_every:
-            raise ValueError(
-                f"train.detect_every: expected a multiple of train.validate_every="
-                f"{self.validate_every}, got {self.detect_every}"
             )
 
 
