@@ -27,6 +27,7 @@ NAMES = (
     "memory",
     "ava_evaluation",
     "segments",
+    "segment_network",
     "throughput",
 )
 # A loader process has one thread.
