@@ -90,6 +90,12 @@ def add_person_options(parser: argparse.ArgumentParser) -> None:
     group = parser.add_argument_group("persons", "detectors of persons number them")
     add = group.add_argument
     add(
+        "--report",
+        action="store_true",
+        help="also write <name>.html, a page for a browser: the video, who does what and when, and "
+        "the detector's steps",
+    )
+    add(
         "--gap",
         type=float,
         default=FollowRules.patience,
@@ -145,6 +151,7 @@ def main() -> None:
         merge_threshold=arguments.global_thresh,
         device=arguments.device,
         live=live_options(arguments),
+        report=arguments.report,
         follow=FollowRules(patience=arguments.gap),
         spans=SpanRules(arguments.smoothing, arguments.min_duration),
     )

@@ -114,7 +114,8 @@ class Recipe(Generic[C]):
     its training set, and returns a line on that. unit: what a sample of the dataset is called, in
     the plural. open_live: what finds persons in a live stream; `None` for a detector that needs
     whole videos. build_fused_test: the test of several checkpoints, each with its configuration,
-    which are fused; `None` where there is no way.
+    which are fused; `None` where there is no way. numbers_persons: whether its results follow
+    persons through a video.
     """
 
     config: type[C]
@@ -139,3 +140,4 @@ class Recipe(Generic[C]):
     build_fused_test: (
         Callable[[Sequence[tuple[LoadedCheckpoint[C, Any], C]], FusionRequest], DetectorTest] | None
     ) = None
+    numbers_persons: bool = False

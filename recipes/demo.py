@@ -29,6 +29,8 @@ def run_demo(options: DemoOptions) -> bool:
         return True
     checkpoint = open_checkpoint(path)
     recipe = RECIPES[checkpoint.config.detector]
+    if not recipe.numbers_persons:
+        options.check_no_persons(f"{path}, a {checkpoint.config.detector} detector,")
     results = recipe.open_results(checkpoint, options)
     found = find_inputs(options, recipe.own_videos(checkpoint))
     check_output(results, found.opened)

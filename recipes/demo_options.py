@@ -57,6 +57,17 @@ class DemoOptions:
     spans: SpanRules = field(default_factory=SpanRules)
     report: bool = False
 
+    def check_no_persons(self, what: str) -> None:
+        """Raise `ValueError` for an option that `what` cannot follow: it numbers no persons."""
+        given = {
+            "--report": self.report,
+            "--gap": self.follow != FollowRules(),
+            "--smoothing and --min-duration": self.spans != SpanRules(),
+        }
+        for option, is_given in given.items():
+            if is_given:
+                raise ValueError(f"{option}: for detectors of persons; {what} numbers none")
+
     def chosen_device(self) -> str:
         """Return the device to run on."""
         return self.device or ("cuda" if torch.cuda.is_available() else "cpu")

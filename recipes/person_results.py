@@ -14,6 +14,7 @@ from models.weights.checkpoint import LoadedCheckpoint
 from recipes.annotate import Annotator, annotate_video
 from recipes.demo_options import DemoOptions
 from recipes.person_detector import PersonDetector, open_person_detector
+from recipes.report_film import write_film
 from utils.config.step import Config
 from utils.geometry.following import FollowRules
 from utils.reporting.action_spans import (
@@ -31,6 +32,7 @@ from utils.reporting.person_files import (
     write_csv,
     write_json,
 )
+from utils.reporting.report.page import write_report
 from utils.system.interrupt import Interrupted, StopSignals
 from utils.system.staging import staged_results
 from utils.system.terminal import printable
@@ -61,7 +63,8 @@ class PersonResults:
 
     def names(self, video: str) -> list[str]:
         """Return the names of the files that a video's results are."""
-        return result_names(video)
+        report = [f"{video}.html", f"{video}_report.mp4"] if self.most_steps else []
+        return result_names(video) + report
 
     def annotate(self, name: str, source: FrameFolder | VideoFile, stop: StopSignals) -> str:
         """Write a video's results; return what was found, in a line.
@@ -91,6 +94,8 @@ class PersonResults:
                 raise Interrupted(stop.signum, f"interrupted; earlier results of {name} stay")
             histories = person_histories(video.key_frames, video.end, self.spans)
             self._write_tables(video, histories, folder)
+            if self.most_steps:
+                self._write_report(video, histories, source, folder, stop)
         self._tell(video, times, stop)
         self._tell_persons(histories, names)
         if note:
@@ -106,10 +111,28 @@ class PersonResults:
         path = folder / f"{video.name}.json"
         write_json(video, histories, self.classes, settings, path)
 
+    def _write_report(
+        self,
+        video: VideoPersons,
+        histories: Sequence[PersonHistory],
+        source: FrameFolder | VideoFile,
+        folder: Path,
+        stop: StopSignals,
+    ) -> None:
+        """The page, and beside it the video if that is too large to be in it."""
+        path = folder / f"{video.name}_report.mp4"
+        film = None if video.partial else write_film(source, path, self.step_limit, stop)
+        names = short_names(list(self.classes.values()))
+        threshold = self.settings["score_threshold"]
+        write_report(folder / f"{video.name}.html", video, histories, names, threshold, film)
+        if film is not None and film.embedded:
+            path.unlink()
+
     def _tell(self, video: VideoPersons, times: StreamTimes | None, stop: StopSignals) -> None:
         """Print what was found and where it is; raise `Interrupted` with that if a signal came."""
         name = video.name
-        line = f"{describe_persons(video)}: {self.path / name}_detected.mp4, .csv, .json"
+        files = "_detected.mp4, .csv, .json" + (", .html" if self.most_steps else "")
+        line = f"{describe_persons(video)}: {self.path / name}{files}"
         if times is None:
             until = video.key_frames[-1].time
             line = f"interrupted; partial results of {name}, to {until:.1f} s: {line}"
@@ -128,6 +151,9 @@ class PersonResults:
 
 MOST_TOLD = 10
 """Persons of a video of whom the demo prints what they did."""
+
+MOST_STEPS = 200
+"""Key frames of a video whose steps its report has: 34 boxes of 3 steps are some 1.6 kB each."""
 
 MERGE_THRESHOLD = 0.5
 """IoU above which boxes become one person, where no other is given."""
@@ -157,6 +183,7 @@ def open_person_results(
         options.step_limit,
         options.follow,
         options.spans,
+        MOST_STEPS if options.report else 0,
     )
 
 

@@ -80,4 +80,5 @@ STEP_AVA = Recipe(
     own_videos=own_videos,
     demo_notes=demo_notes,
     open_live=open_finder,
+    numbers_persons=True,
 )

@@ -95,6 +95,29 @@ def test_frames_and_videos_become_annotated_videos_and_tables(
         assert table.boxes.max() <= 1
 
 
+def test_a_report_has_the_video_and_the_steps(
+    script: Script, checkpoint: Path, folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    named = ["--checkpoint", checkpoint, "--output", tmp_path / "out", folder, "--report"]
+    outcome = script(*named, "--stride", 4, *SHOWN)
+    assert outcome.code == 0, outcome.err
+    assert "play_detected.mp4, .csv, .json, .html" in outcome.out
+    page = (tmp_path / "out" / "play.html").read_text()
+    facts = re.search(r'id="facts">(.*?)</script>', page)
+    assert facts is not None
+    assert json.loads(facts[1])["steps"] == {"steps": 4, "tubes": 34}
+    assert len(re.search(r'id="film">(.*?)</script>', page)[1]) > 1000  # type: ignore[index]
+    assert not (tmp_path / "out" / "play_report.mp4").exists()
+    monkeypatch.setattr("recipes.report_film.EMBEDDED_BYTES", 0)
+    assert script(*named, "--stride", 4, *SHOWN).code == 0
+    page = (tmp_path / "out" / "play.html").read_text()
+    assert "the video is in play_report.mp4, which must lie beside this page" in page
+    film = VideoFile(tmp_path / "out" / "play_report.mp4")
+    assert len(film) == FRAMES
+    first = next(iter(film.frames())).image
+    assert first.std() < 3  # nothing is drawn on it
+
+
 def test_nothing_found_still_gives_all_files(
     script: Script, checkpoint: Path, folder: Path, tmp_path: Path
 ) -> None:
