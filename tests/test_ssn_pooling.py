@@ -166,8 +166,20 @@ def test_background_is_classified_only_and_incomplete_proposals_are_not():
     assert regression.grad[1:].abs().sum() == 0
 
 
+def test_without_context_completeness_sees_the_plain_average():
+    features, scaling = torch.rand(3, 9, 4), torch.rand(3, 2)
+    activity, completeness = pool_snippets(features, scaling, Pyramid.of([(), 1, ()]))
+    torch.testing.assert_close(completeness, features[:, 2:7].mean(dim=1))
+    torch.testing.assert_close(activity, completeness)
+    dense = torch.rand(20, 3 + 2 + 4)  # K = 2: activity, completeness and regression of one part
+    ticks = torch.tensor([[0, 4, 10, 13]])
+    pooled = pool_ticks(dense, ticks, torch.ones(1, 2), 2, Pyramid.of([(), 1, ()]))
+    torch.testing.assert_close(torch.cat(pooled, dim=1)[0], dense[4:10].mean(dim=0))
+
+
 def test_a_pyramid_of_another_form_is_refused():
     assert Pyramid.of([1, (1, 2), 1]).parts == 5
+    assert Pyramid.of([(), 1, ()]).parts == 1
     for entries in ([1, 1], [1, (), 1], [1, 0, 1]):
         with pytest.raises(ValueError, match="pyramid: expected three entries"):
             Pyramid.of(entries)

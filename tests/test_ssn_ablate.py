@@ -1,0 +1,82 @@
+"""The table of ablations: which runs it makes, what it takes over, and what it says of them."""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+import sys
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import numpy as np
+import pytest
+
+from tests.helpers import ROOT
+
+
+@pytest.fixture
+def ablate() -> ModuleType:
+    path = ROOT / "scripts" / "ssn" / "ablate.py"
+    spec = importlib.util.spec_from_file_location("ablate_script", path)
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[spec.name] = module
+    spec.loader.exec_module(module)
+    return module
+
+
+def test_each_training_is_made_once_and_each_row_has_its_options(
+    ablate: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    calls: list[list[str]] = []
+
+    def run(*command: Any) -> None:
+        words = [str(word) for word in command]
+        calls.append(words)
+        options = dict(word.split("=", 1) for word in words if "=" in word)
+        if words[0] == "train.py":
+            folder = Path(options["output"]) / options["name"]
+            folder.mkdir(parents=True)
+            (folder / "config.yaml").write_text("data: {annotation: a.csv, val_annotation: b.csv}")
+        elif "bundle" in words[0]:
+            Path(words[-1]).touch()
+        else:
+            folder = Path(words[words.index("--output") + 1])
+            folder.mkdir()
+            value = 0.5 - 0.1 * len(calls) / 100
+            figures = {"0.3": value, "0.5": value}
+            streams = {"RGB": {"0.3": 0.1, "0.5": None}, "Flow": {"0.3": 0.2, "0.5": 0.2}}
+            metrics = {"mean_ap": figures, "streams": streams}
+            (folder / "metrics.json").write_text(json.dumps(metrics))
+
+    monkeypatch.setattr(ablate, "run", run)
+    arguments = ["ablate.py", "--root", "data", "--output", str(tmp_path), "--seeds", "0", "1"]
+    monkeypatch.setattr("sys.argv", arguments)
+    ablate.main()
+    trainings = [call for call in calls if call[0] == "train.py"]
+    assert len(trainings) == 2 * 3 * 2  # seeds, trainings, streams
+    average = [call for call in trainings if "start_levels=[]" in call]
+    assert {word for call in average for word in call if word.startswith("modality")} == {
+        "modality=RGB", "modality=Flow"
+    }  # fmt: skip
+    tests = [call for call in calls if call[0] == "test.py"]
+    assert sum("completeness=false" in call for call in tests) == 2
+    assert sum("val_list=windows_test.txt" in call for call in tests) == 2
+    assert all("annotation=a.csv" in call for call in tests)
+    text = (tmp_path / "ablation.md").read_text()
+    assert "| RGB | 10.0 ± 0.0 | 0.0 ± 0.0 |" in text
+    done = len(calls)
+    ablate.main()
+    assert len(calls) == done  # all of it is there
+
+
+def test_mean_and_deviation_are_over_seeds(ablate: ModuleType) -> None:
+    text = ablate.table({"SSN": np.array([[0.5, 0.2], [0.7, 0.2]])}, ["0.3", "0.5"])
+    assert text.splitlines()[-1] == "| SSN | 60.0 ± 10.0 | 20.0 ± 0.0 |"
+
+
+def test_a_command_that_fails_ends_it(ablate: ModuleType) -> None:
+    with pytest.raises(ValueError, match=r"failed: scripts/no_such\.py"):
+        ablate.run("scripts/no_such.py")
