@@ -67,7 +67,7 @@ def tube_rules(options: TubesTestConfig, stride: int) -> TubeRules:
             options.least_score,
             options.least_length,
         ),
-        None if options.trim == "off" else trim,
+        None if options.trim == "none" else trim,
         options.tube_nms,
         stride,
         options.link_step - 1,

@@ -33,7 +33,7 @@ class TubesTestConfig(CommonTest):
     )
     least_score: float = option(0.01, "tubes of a lower score are dropped", 0, 1)
     least_length: int = option(15, "shorter tubes are dropped, in frames", 1, 1_000_000, 1)
-    trim: Literal["two-state", "multi-state", "off"] = option(
+    trim: Literal["two-state", "multi-state", "none"] = option(
         "two-state",
         "trimming: between action and background, or among all classes (ROAD); the paper does not "
         "say which",

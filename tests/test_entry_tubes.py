@@ -1,0 +1,285 @@
+"""`test.py` and `demo.py` on detectors of tubes: files, figures, fusion, refusals."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from data.datasets.tube_csv import read_tube_csv
+from data.prepare.flow import FlowSettings, extract_flow_whole
+from data.prepare.numbered import Job
+from data.prepare.numbered_frames import FrameSettings, extract_frames_whole
+from data.toy.tube_files import TubeToySettings, generate_toy_tubes
+from data.toy.tube_scenes import ACTIONS
+from external.act_evaluation.result import evaluate
+from models.step.build_tubes import build_tube_detector
+from tests.entries import Script, snapshot
+from utils.config.step_tubes import TubesConfig, TubesData, TubesModel
+from utils.config.tube_test import TubesTestConfig
+from utils.formats.checkpoints import save_checkpoint
+
+SCRIPT = "test"
+CLASSES = {i: action.name for i, action in enumerate(ACTIONS, 1)}
+
+
+@pytest.fixture(scope="module")
+def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Toy videos of which only two are for testing; frames and flow of those."""
+    folder = tmp_path_factory.mktemp("tubes") / "toy"
+    settings = TubeToySettings(train=1, test=1, least=32, most=32, size=32, held_out=0)
+    generate_toy_tubes(folder, settings)
+    tested = ["Jump/v_Jump_g01_c01", "Wave/v_Wave_g01_c01"]
+    (folder / "annotations" / "two.txt").write_text("\n".join(tested))
+    for name in tested:
+        film, images = folder / "videos" / f"{name}.avi", folder / "rgb-images"
+        extract_frames_whole(Job(film, images, name), FrameSettings())
+        extract_flow_whole(Job(images / name, folder / "flow", name), FlowSettings())
+    return folder
+
+
+def write_tube_checkpoint(path: Path, root: Path, seed: int = 0, **changes: object) -> Path:
+    """A small detector with random weights that says something of every class."""
+    data = {k: changes.pop(k) for k in ("proposals", "image_size", "test_list") if k in changes}
+    names = changes.pop("classes", CLASSES)
+    model = {
+        "backbone": "tiny2d",
+        "width": 4,
+        "num_classes": len(names),
+        "steps": 2,
+        "global_dim": 8,
+        "fc_dim": 8,
+        "local_dim": 8,
+        "pool_size": 2,
+    }
+    config = TubesConfig(
+        model=TubesModel(**(model | changes)),
+        data=TubesData(
+            root=str(root),
+            annotation="annotations/tubes.csv",
+            flow="flow",
+            **({"test_list": "annotations/two.txt", "image_size": 32} | data),
+        ),
+        # Random networks score all actions alike: trimming would leave nothing.
+        test=TubesTestConfig(trim="none"),
+    )
+    torch.manual_seed(seed)
+    detector = build_tube_detector(config.model)
+    content = {
+        "model": detector.state_dict(),
+        "config": config.to_dict(),
+        "classes": names,
+        "epoch": 1,
+    }
+    path.parent.mkdir(parents=True, exist_ok=True)
+    save_checkpoint(content, path)
+    return path
+
+
+def options(root: Path) -> list[object]:
+    """A checkpoint's paths are never used: the user names them."""
+    return [
+        "--data-root", root, "--device", "cpu", "annotation=annotations/tubes.csv", "flow=flow",
+        "test_list=annotations/two.txt",
+    ]  # fmt: skip
+
+
+def test_the_figures_are_those_of_the_files(script: Script, root: Path, tmp_path: Path) -> None:
+    path = write_tube_checkpoint(tmp_path / "a.pt", root)
+    outcome = script("--checkpoint", path, "--output", tmp_path / "out", *options(root))
+    assert outcome.code == 0, outcome.err
+    assert "protocol act" in outcome.out
+    files = snapshot(tmp_path / "out")
+    assert sorted(files) == [
+        "frames_step1.csv", "frames_step2.csv", "linked.csv", "metrics.json", "tubes.csv",
+    ]  # fmt: skip
+    metrics = json.loads(files["metrics.json"])
+    assert metrics["videos"] == 2
+    assert metrics["frames"] == 64
+    notes = read_tube_csv(root / "annotations" / "tubes.csv")
+    keep = [v for v in notes.videos if v in (root / "annotations" / "two.txt").read_text()]
+    truth = tmp_path / "truth.csv"
+    lines = (root / "annotations" / "tubes.csv").read_text().splitlines()
+    wanted = [line for line in lines if line.startswith("video,") or line.split(",")[0] in keep]
+    # Files with labels that the ground truth lacks are refused: keep what it has.
+    truth.write_text("\n".join(wanted))
+    labels = {line.split(",")[6] for line in wanted[1:]}
+    frames = tmp_path / "frames.csv"
+    rows = files["frames_step2.csv"].decode().splitlines()
+    frames.write_text("\n".join(r for r in rows if r.split(",")[6] in labels | {"label"}))
+    found = evaluate(truth, frames)
+    for name in labels:
+        expected = metrics["steps"][1]["per_class"][name]
+        assert found.frame[name] == pytest.approx(expected, abs=1e-9)
+
+
+def test_every_file_is_there_before_anything_is_judged(
+    script: Script, root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from utils.evaluation.tube_evaluator import TubeEvaluator
+
+    def failing(self: TubeEvaluator) -> dict:
+        raise ValueError("no judging today")
+
+    monkeypatch.setattr(TubeEvaluator, "evaluate", failing)
+    path = write_tube_checkpoint(tmp_path / "a.pt", root)
+    said = script.refuses("--checkpoint", path, "--output", tmp_path / "out", *options(root))
+    assert "no judging today" in said
+    assert "tubes.csv" in snapshot(tmp_path / "out")
+    assert "metrics.json" not in snapshot(tmp_path / "out")
+
+
+@pytest.mark.parametrize(
+    ("trim", "protocol"), [("multi-state", "road"), ("none", "yowo"), ("two-state", "act")]
+)
+def test_trimming_and_protocols_are_printed(
+    script: Script, root: Path, tmp_path: Path, trim: str, protocol: str
+) -> None:
+    path = write_tube_checkpoint(tmp_path / "a.pt", root)
+    extra = [f"trim={trim}", f"protocol={protocol}", "test_stride=3"]
+    outcome = script("--checkpoint", path, "--output", tmp_path / "o", *options(root), *extra)
+    assert outcome.code == 0, outcome.err
+    assert outcome.out.count(f"protocol {protocol}") == 2
+    assert "clips at every 3 frames" in outcome.out
+    metrics = json.loads((tmp_path / "o" / "metrics.json").read_text())
+    assert ("trimmed" in metrics["video"]) == (trim != "none")
+
+
+@pytest.mark.parametrize("fusion", ["mean-shared", "mean-index", "union", "boost"])
+def test_rgb_and_flow_are_fused(script: Script, root: Path, tmp_path: Path, fusion: str) -> None:
+    rgb = write_tube_checkpoint(tmp_path / "rgb.pt", root)
+    flow = write_tube_checkpoint(tmp_path / "flow.pt", root, seed=1, inputs="flow")
+    outcome = script(
+        "--checkpoint", rgb, flow, "--fusion", fusion, "--weights", 2, 1, "--output",
+        tmp_path / "out", *options(root),
+    )  # fmt: skip
+    assert outcome.code == 0, outcome.err
+    metrics = json.loads((tmp_path / "out" / "metrics.json").read_text())
+    assert metrics["fusion"] == {"kind": fusion, "weights": [2.0, 1.0]}
+    assert metrics["checkpoints"] == [str(rgb), str(flow)]
+
+
+def test_hybrid_takes_rgb_flow_and_early(script: Script, root: Path, tmp_path: Path) -> None:
+    kinds = ("rgb", "flow", "early")
+    paths = [write_tube_checkpoint(tmp_path / f"{k}.pt", root, inputs=k) for k in kinds]
+    base = ["--fusion", "hybrid", "--output", tmp_path / "out", *options(root)]
+    assert script("--checkpoint", *paths, *base).code == 0
+    said = script.refuses("--checkpoint", *paths[:2], *base)
+    assert (
+        "hybrid: expected three checkpoints, of RGB, flow and early fusion, got rgb, flow" in said
+    )
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"proposals": "34"}, r"data.proposals: expected '11', got '34'"),
+        ({"steps": 1}, "model.steps: expected 2, got 1"),
+        ({"classes": {1: "a", 2: "b"}}, "classes: expected"),
+    ],
+)
+def test_checkpoints_that_do_not_fit_are_not_fused(
+    script: Script, root: Path, tmp_path: Path, changes: dict, message: str
+) -> None:
+    first = write_tube_checkpoint(tmp_path / "a.pt", root)
+    other = write_tube_checkpoint(tmp_path / "b.pt", root, **changes)
+    said = script.refuses(
+        "--checkpoint", first, other, "--fusion", "union", "--output", tmp_path / "o",
+        *options(root),
+    )  # fmt: skip
+    assert f"{other}: cannot be fused with {first}" in said
+    assert message.replace("\\", "") in said
+
+
+def test_options_that_do_not_fit_are_refused(script: Script, root: Path, tmp_path: Path) -> None:
+    path = write_tube_checkpoint(tmp_path / "a.pt", root)
+    base = ["--checkpoint", path, "--output", tmp_path / "o", *options(root)]
+    assert "test.alpha: expected one number, or one for each of 6 classes, got 2" in script.refuses(
+        *base, "alpha=[1, 2]"
+    )
+    assert "test.link_step: expected at most 2, got 3" in script.refuses(*base, "link_step=3")
+    assert "fusion takes --fusion KIND and two checkpoints" in script.refuses(
+        *base, "--fusion", "union"
+    )
+    assert "--weights: expected one for each of 2 checkpoints, got 3" in script.refuses(
+        "--checkpoint", path, path, *base[2:], "--fusion", "union", "--weights", 1, 1, 1
+    )
+
+
+def test_an_annotation_of_other_classes_is_refused(
+    script: Script, root: Path, tmp_path: Path
+) -> None:
+    path = write_tube_checkpoint(tmp_path / "a.pt", root, classes={i: f"c{i}" for i in range(1, 7)})
+    said = script.refuses("--checkpoint", path, "--output", tmp_path / "o", *options(root))
+    assert "its classes are" in said
+    assert "annotations/tubes.csv has" in said
+
+
+def test_a_video_shorter_than_a_clip_is_noted(script: Script, root: Path, tmp_path: Path) -> None:
+    """The annotation says that one of the two videos has five frames."""
+    facts = root / "annotations" / "tubes.videos.csv"
+    rows = facts.read_text().splitlines()
+    short = [
+        "Wave/v_Wave_g01_c01,5,32,32" if row.startswith("Wave/v_Wave_g01") else row for row in rows
+    ]
+    content = (root / "annotations" / "tubes.csv").read_text()
+    (root / "annotations" / "short.csv").write_text(content)
+    (root / "annotations" / "short.videos.csv").write_text("\n".join(short))
+    path = write_tube_checkpoint(tmp_path / "a.pt", root)
+    outcome = script(
+        "--checkpoint", path, "--output", tmp_path / "o", *options(root),
+        "annotation=annotations/short.csv",
+    )  # fmt: skip
+    assert outcome.code == 0, outcome.err
+    assert "shorter than a clip of 6 frames, so without tubes: Wave/v_Wave_g01_c01" in outcome.out
+
+
+def test_another_detector_is_not_fused(script: Script, root: Path, tmp_path: Path) -> None:
+    from tests.entries import write_checkpoint
+
+    tubes = write_tube_checkpoint(tmp_path / "a.pt", root)
+    other = write_checkpoint(tmp_path / "b.pt")
+    said = script.refuses("--checkpoint", tubes, other, "--fusion", "union")
+    assert f"{other}: cannot be fused with {tubes}" in said
+    said = script.refuses("--checkpoint", other, other, "--fusion", "union")
+    assert "test.py fuses no such checkpoints" in said
+
+
+# The demo.
+
+
+@pytest.fixture
+def demo(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture) -> Script:
+    return Script("demo", monkeypatch, capsys)
+
+
+@pytest.mark.parametrize("inputs", ["rgb", "early"])
+def test_the_demo_writes_what_it_found(
+    demo: Script, root: Path, tmp_path: Path, inputs: str
+) -> None:
+    path = write_tube_checkpoint(tmp_path / "a.pt", root, inputs=inputs)
+    film = root / "videos" / "Jump" / "v_Jump_g01_c01.avi"
+    outcome = demo(
+        "--checkpoint", path, "--input", film, "--output", tmp_path / "out", "--device", "cpu",
+        "--conf-thresh", 0.01, "--stride", 2,
+    )  # fmt: skip
+    assert outcome.code == 0, outcome.err
+    files = snapshot(tmp_path / "out")
+    assert sorted(files) == [f"v_Jump_g01_c01{e}" for e in (".csv", ".json", "_detected.mp4")]
+    document = json.loads(files["v_Jump_g01_c01.json"])
+    assert document["frames"] == 32
+    tubes = read_tube_csv(tmp_path / "out" / "v_Jump_g01_c01.csv")
+    assert len(tubes.tubes) == len(document["tubes"]) > 0
+    assert np.all(tubes.tubes.boxes <= 32)
+    first = document["tubes"][0]
+    assert first["name"] == tubes.classes[tubes.tubes.label[0]]
+    assert first["last_frame"] <= 32
+    assert ("flow is computed by DIS" in outcome.err) == (inputs == "early")
+
+
+def test_a_stride_longer_than_a_clip_is_refused(demo: Script, root: Path, tmp_path: Path) -> None:
+    path = write_tube_checkpoint(tmp_path / "a.pt", root)
+    film = root / "videos" / "Jump" / "v_Jump_g01_c01.avi"
+    said = demo.refuses("--checkpoint", path, film, "--output", tmp_path / "o", "--stride", 7)
+    assert "--stride: expected 1 to 6" in said
