@@ -28,6 +28,7 @@ NAMES = (
     "ava_evaluation",
     "segments",
     "segment_network",
+    "tubes",
     "throughput",
 )
 # A loader process has one thread.

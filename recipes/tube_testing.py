@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import copy
 import json
+import time
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -216,10 +217,11 @@ class TubeTest:
 
     def detect(self) -> None:
         """Detect in every video; all processes together."""
-        options = self.config.test
+        options, began = self.config.test, time.perf_counter()
         collect_tubes(
             self.scorer, self.datasets, self.evaluator, options, options.test_precision, "testing"
         )
+        self.seconds = time.perf_counter() - began
 
     def write_detections(self, folder: Path) -> None:
         """Write boxes on frames of every step, and tubes."""
@@ -230,10 +232,14 @@ class TubeTest:
     def judge(self) -> Judgement:
         """Return frame-mAP of every step and video-mAP."""
         metrics = self.evaluator.evaluate()
+        metrics["frames_per_second"] = metrics["frames"] / self.seconds
         metrics["checkpoints"] = [str(checkpoint.path) for checkpoint, _ in self.members]
         if self.fusion is not None:
             metrics["fusion"] = {"kind": self.fusion.kind, "weights": self.fusion.weights}
         text = f"{format_tube_classes(metrics)}\n\n{format_tube_results(metrics)}"
+        text += (
+            f"\n{metrics['frames_per_second']:.1f} frames a second, reading and linking included"
+        )
         return Judgement({"metrics.json": json.dumps(metrics, indent=2) + "\n"}, text)
 
 

@@ -30,6 +30,9 @@ from utils.system.distributed import gather_objects, is_main
 
 FRAME_THRESHOLD = 0.5
 
+BINS = 10
+"""Of the histogram of each annotated box's best overlap (the paper's Figure 4)."""
+
 
 class TubeEvaluator:
     """Collects what a detector finds in the videos of an annotation, and judges it.
@@ -148,6 +151,7 @@ class TubeEvaluator:
             "mabo": known(mean_ap(mean_by_class(best, label, count))),
             "accuracy": known(mean_ap(mean_by_class(correct, label, count))),
             "detections": len(found),
+            "overlaps": np.histogram(best, BINS, (0.0, 1.0))[0].tolist(),
             "per_class": self._by_class(ap),
         }
 
