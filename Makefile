@@ -9,7 +9,7 @@ READY := $(VENV)/.ready
 TORCH_INDEX ?=
 TORCH_PINS := $(shell grep -E '^(torch|torchvision)==' requirements.txt)
 
-.PHONY: quickstart quickstart-segments test test-slow lint bench soak fuzz cuda build clean
+.PHONY: quickstart quickstart-segments quickstart-tubes test test-slow lint bench soak fuzz cuda build clean
 
 # The environment, with pinned dependencies and the compiled operators.
 $(READY): requirements.txt setup.py pyproject.toml $(shell find csrc -type f)
@@ -25,6 +25,14 @@ build: $(READY)
 
 quickstart: $(READY)
 	PYTHON=$(abspath $(BIN))/python bash scripts/quickstart.sh
+
+# The same for tubes: RGB, flow, early fusion.
+quickstart-tubes: $(READY)
+	PYTHON=$(abspath $(BIN))/python bash scripts/quickstart_tubes.sh
+
+# The same for segments of untrimmed videos.
+quickstart-segments: $(READY)
+	PYTHON=$(abspath $(BIN))/python bash scripts/quickstart_segments.sh
 
 # Each of the workers computes with one thread.
 TEST_WORKERS ?= 2
