@@ -172,7 +172,10 @@ setup(
     license="Apache-2.0",
     python_requires=">=3.10",
     packages=find_packages(include=[p for name in PACKAGES for p in (name, f"{name}.*")]),
-    package_data={"utils.reporting.report": ["*.html", "*.css", "*.js"]},
+    package_data={
+        "utils.reporting.report": ["*.html", "*.css", "*.js"],
+        "utils.formats": ["*.schema.json"],
+    },
     # pybind11 is not listed: the headers that the extension is compiled with come inside torch.
     install_requires=[
         "torch>=2.4",

@@ -9,6 +9,7 @@ from __future__ import annotations
 from typing import Any
 
 from recipes.actionness import ACTIONNESS
+from recipes.api import open_detector
 from recipes.base import Recipe
 from recipes.ssn import SSN
 from recipes.step_ava import STEP_AVA
@@ -24,3 +25,5 @@ RECIPES: dict[str, Recipe[Any]] = {
 
 CONFIGS: dict[str, type[Any]] = {name: recipe.config for name, recipe in RECIPES.items()}
 """The class of settings of each detector, as `utils.config.loading.load` takes it."""
+
+__all__ = ["CONFIGS", "RECIPES", "open_detector"]

@@ -61,7 +61,7 @@ def annotate_video(
     source: FrameFolder | VideoFile,
     stride: int | Sequence[Fraction],
     names: Sequence[str],
-    path: Path,
+    path: Path | None,
     step_limit: float | None = None,
     follow: FollowRules | None = None,
     most_steps: int = 0,
@@ -76,7 +76,7 @@ def annotate_video(
         source: The video.
         stride: Frames between key frames, or the times of key frames, as in `VideoStream`.
         names: Names of the classes, by number from 0.
-        path: The video file to write.
+        path: The video file to write, `None` to write none.
         step_limit: Seconds that reading a frame may take, `None` is any number.
         follow: How persons are followed from key frame to key frame.
         most_steps: Key frames whose steps are kept (`KeyFrame.steps`), evenly spaced, at most.
@@ -100,7 +100,7 @@ class _Annotation:
         name: str,
         source: FrameFolder | VideoFile,
         names: Sequence[str],
-        path: Path,
+        path: Path | None,
         step_limit: float | None,
         follow: FollowRules,
         most_steps: int,
@@ -124,7 +124,7 @@ class _Annotation:
             try:
                 times = stream.run(self._detect, self._draw)
             except Interrupted:
-                if not self.path.is_file():
+                if not (self.video.partial if self.path is None else self.path.is_file()):
                     raise
                 self.video.keep_until(self.last_shown)
         self.video.end = self.last_shown
@@ -162,6 +162,10 @@ class _Annotation:
 
     def _draw(self, frames: Iterator[TimedFrame], key_frames: Iterator[KeyFrame]) -> None:
         """Write all frames with the source's times, pixel aspect and sound."""
+        if self.path is None:
+            for _ in self._shown(frames, key_frames):
+                pass
+            return
         clock, rate = clock_of(self.source.times), rate_of(self.source.times, self.source.fps)
         shown, aspect = self._shown(frames, key_frames), pixel_aspect(self.source)
         write_timed(self.path, shown, clock, rate, aspect, self.sound)
@@ -174,7 +178,9 @@ class _Annotation:
             track = PersonTrack(key_frames)
             for frame in frames:
                 persons = track.at(float(frame.time))
-                yield TimedFrame(frame.time, draw_persons(frame.image, persons, self.names))
+                if self.path is not None:
+                    frame = TimedFrame(frame.time, draw_persons(frame.image, persons, self.names))
+                yield frame
                 self.last_shown = float(frame.time)
         except Stopped:  # what is ready makes a whole file, though of a shorter video
             self.video.partial = True

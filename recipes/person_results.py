@@ -105,11 +105,14 @@ class PersonResults:
     def _write_tables(
         self, video: VideoPersons, histories: Sequence[PersonHistory], folder: Path
     ) -> None:
-        every = {"stride": self.stride} if self.stride else {"key_frames_per_second": RATE}
         write_csv(video, self.classes, folder / f"{video.name}.csv")
-        settings = {**every, **self.settings}
         path = folder / f"{video.name}.json"
-        write_json(video, histories, self.classes, settings, path)
+        write_json(video, histories, self.classes, self.described(), path)
+
+    def described(self) -> dict[str, float]:
+        """Return how the results are made, as the JSON says it."""
+        every = {"stride": self.stride} if self.stride else {"key_frames_per_second": RATE}
+        return {**every, **self.settings}
 
     def _write_report(
         self,

@@ -10,6 +10,7 @@ from typing import Any
 
 from external.files import read_json
 from utils.formats.ava_csv import as_text, quote_cell
+from utils.formats.person_results import VERSION
 from utils.reporting.action_spans import PersonHistory
 from utils.reporting.person_track import KeyFrame
 from utils.reporting.persons import Person
@@ -82,10 +83,6 @@ def is_whole(path: Path) -> bool:
     return isinstance(content, dict) and content.get("partial") is False
 
 
-JSON_VERSION = 1
-"""Version of the JSON's layout; a reader refuses a newer one."""
-
-
 def write_json(
     video: VideoPersons,
     histories: Sequence[PersonHistory],
@@ -93,6 +90,17 @@ def write_json(
     settings: Mapping[str, Any],
     path: Path,
 ) -> None:
+    """Write `results_document` as JSON."""
+    document = results_document(video, histories, classes, settings)
+    path.write_text(json.dumps(document, indent=1, allow_nan=False) + "\n", encoding="utf-8")
+
+
+def results_document(
+    video: VideoPersons,
+    histories: Sequence[PersonHistory],
+    classes: Mapping[int, str],
+    settings: Mapping[str, Any],
+) -> dict[str, Any]:
     """The video's size and rate, `settings`, its persons, and for each key frame who is on it.
 
     `partial` is true if the demo was stopped before the video's end. One of `persons` has its
@@ -101,8 +109,8 @@ def write_json(
     `id`, `name`, `score`. `cuts` are the times of scene cuts.
     """
     items = list(classes.items())
-    document = {
-        "version": JSON_VERSION,
+    return {
+        "version": VERSION,
         "video": as_text(video.name),
         "partial": video.partial,
         "width": video.width,
@@ -115,7 +123,6 @@ def write_json(
             key_frame_record(key, video.height, video.width, classes) for key in video.key_frames
         ],
     }
-    path.write_text(json.dumps(document, indent=1, allow_nan=False) + "\n", encoding="utf-8")
 
 
 def key_frame_record(
