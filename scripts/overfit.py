@@ -1,12 +1,15 @@
 """Overfit a small detector on one annotated video: the check of your own data.
 
     python scripts/overfit.py --video VIDEO --csv ANNOTATION [--label-map FILE] [--output DIR]
+                              [--tubes]
 
 If a detector cannot learn these few key frames by heart, boxes, seconds or labels are wrong. The
 video becomes a dataset in AVA's layout (`<output>/dataset`), on which `configs/step/overfit.yaml`
 is trained; the result is the frame-mAP on those same key frames, and the video with what was
-learned drawn on it. An earlier result of this script in the output folder is replaced once the new
-dataset is whole; anything else that is in its way there is refused.
+learned drawn on it. With --tubes the persons are followed from key frame to key frame, each with
+one action at a time, a detector of tubes is trained (`configs/step/overfit_tubes.yaml`), and the
+result is frame-mAP and video-mAP. An earlier result of this script in the output folder is replaced
+once the new dataset is whole; anything else that is in its way there is refused.
 """
 
 from __future__ import annotations
@@ -25,13 +28,16 @@ import utils.system.early_signals  # noqa: E402, F401, before what takes long to
 # isort: split
 import torch  # noqa: E402, ROOT must be on the path first
 
-from data.prepare.one_video import prepare_video_dataset  # noqa: E402, ROOT must be on the path first
+from data.prepare.one_tube_video import prepare_tube_video  # noqa: E402, ROOT must be on the path first
+from data.prepare.one_video import prepare_video_dataset  # noqa: E402
 from external.files import real_path  # noqa: E402
+from recipes import CONFIGS  # noqa: E402
 from recipes.demo import run_demo  # noqa: E402
 from recipes.demo_options import DemoOptions  # noqa: E402
 from recipes.testing import TestRequest, run_test  # noqa: E402
 from recipes.training import train  # noqa: E402
-from utils.config.step import Config, load_config  # noqa: E402
+from utils.config.base import BaseConfig  # noqa: E402
+from utils.config.loading import load  # noqa: E402
 from utils.engine.determinism import set_deterministic  # noqa: E402
 from utils.formats.labels import read_label_map  # noqa: E402
 from utils.system.cli import run_main  # noqa: E402
@@ -43,6 +49,7 @@ from utils.system.outputs import check_replaceable, made_here, note_made  # noqa
 from utils.system.staging import staging_folder  # noqa: E402
 
 CONFIG = ROOT / "configs" / "step" / "overfit.yaml"
+TUBES = ROOT / "configs" / "step" / "overfit_tubes.yaml"
 # What this script makes in its output folder.
 FOLDERS = ("dataset", "train", "test", "demo")
 
@@ -60,9 +67,15 @@ def parse_arguments() -> argparse.Namespace:
         default=ROOT / "configs" / "ava_actions_v2.1.csv",
         help="names of the label ids (pbtxt, CSV or YAML); default: AVA v2.1's 60",
     )
-    add("--output", type=Path, help="default: runs/overfit_<video>")
+    add("--output", type=Path, help="default: runs/overfit_<video>, or runs/overfit_tubes_<video>")
+    add("--tubes", action="store_true", help="train a detector of tubes; takes person ids")
     add("overrides", nargs="*", metavar="key=value", help="options of train.py")
     return parser.parse_args()
+
+
+def config_file(arguments: argparse.Namespace) -> Path:
+    """The configuration that is trained."""
+    return TUBES if arguments.tubes else CONFIG
 
 
 def check_inputs_outside(output: Path, inputs: list[Path]) -> None:
@@ -81,7 +94,8 @@ def make_dataset(arguments: argparse.Namespace, output: Path) -> Path:
     check_replaceable(output, FOLDERS)
     classes = read_label_map(arguments.label_map)
     with staging_folder(output) as staging:
-        prepare_video_dataset(arguments.video, arguments.csv, classes, staging / "dataset")
+        prepare = prepare_tube_video if arguments.tubes else prepare_video_dataset
+        prepare(arguments.video, arguments.csv, classes, staging / "dataset")
         check_replaceable(output, FOLDERS)
         note_made(output, "overfit", FOLDERS)
         for name in FOLDERS:
@@ -121,8 +135,9 @@ def clear_away(folder: Path) -> None:
 
 def main() -> None:
     arguments = parse_arguments()
-    load_config(CONFIG, arguments.overrides)
-    output = arguments.output or ROOT / "runs" / f"overfit_{arguments.video.stem}"
+    load(CONFIGS, config_file(arguments), arguments.overrides)
+    kind = "overfit_tubes" if arguments.tubes else "overfit"
+    output = arguments.output or ROOT / "runs" / f"{kind}_{arguments.video.stem}"
     check_inputs_outside(output, [arguments.video, arguments.csv, arguments.label_map])
     with folder_lock(output, "overfitting"):
         overfit(arguments, output)
@@ -141,7 +156,7 @@ def learn(arguments: argparse.Namespace, output: Path, dataset: Path) -> None:
     """Train on the dataset, test, and draw, as `train.py`, `test.py` and `demo.py` do."""
     print(f"dataset: {dataset}", flush=True)
     settings = [f"root={dataset}", f"output={output}", "name=train", *arguments.overrides]
-    config = load_config(CONFIG, settings)
+    config = load(CONFIGS, config_file(arguments), settings)
     checkpoint = output / "train" / "latest.pt"
     device = start_process(timeout=config.train.peer_timeout)
     try:
@@ -154,7 +169,7 @@ def learn(arguments: argparse.Namespace, output: Path, dataset: Path) -> None:
         sys.exit(1)
 
 
-def train_anew(config: Config, device: torch.device) -> None:
+def train_anew(config: BaseConfig, device: torch.device) -> None:
     """Train; a signal's message says what this script does then, which never resumes."""
     try:
         with tolerant_output("the output cannot be written; training goes on"):
