@@ -16,11 +16,10 @@ from models.step.frame_detector import FrameDetector
 from models.step.inference import prepare_for_inference
 from recipes.tube_data import detector_proposals, read_annotations
 from utils.config.step_tubes import TubesConfig
-from utils.engine.interfaces import Validation
 from utils.engine.precision import autocast
 from utils.engine.progress import progress_bar
 from utils.evaluation.detection_loop import check_finite
-from utils.evaluation.step_quality import StepQuality, quality_figures
+from utils.evaluation.step_quality import StepQuality
 from utils.geometry.tubes import center_steps, replicate_boxes
 from utils.structures import StepOutput
 from utils.system.distributed import gather_objects, rank, world_size
@@ -91,25 +90,6 @@ def _add_clip(
     stages = [replicate_boxes(boxes, clip_steps)]
     stages += [center_steps(output.tubes[own], clip_steps) for output in outputs]
     quality.add(truth, targets.labels, stages, [output.scores[own] for output in outputs])
-
-
-class QualityValidator:
-    """The annotated validation clips, and the quality of a detector's steps on them."""
-
-    def __init__(self, config: TubesConfig, detector: FrameDetector, device: torch.device) -> None:
-        self.config, self.detector, self.device = config, detector, device
-        self.clips = annotated_clips(config)
-
-    def digest(self) -> str:
-        """As `TubeClips.digest`."""
-        return self.clips.digest()
-
-    def __call__(self) -> Validation:
-        """Return the figures; the score is the share of actors found and named by the last step."""
-        quality = measure_quality(self.config, self.detector, self.clips, self.device)
-        last = quality["steps"][-1]
-        score = (last["recall"] or 0.0) * (last["accuracy"] or 0.0)
-        return Validation(score, quality, quality_figures(quality), format_quality(quality))
 
 
 def format_quality(quality: dict[str, Any]) -> str:

@@ -14,12 +14,14 @@ from recipes import CONFIGS
 from recipes.step_tubes import STEP_TUBES
 from recipes.training import replay
 from recipes.tube_data import build_tube_clips, detector_proposals, read_annotations
+from tests.entries import Script
 from tests.helpers import ROOT
 from tests.runs import losses_of, same_weights, start, weights_of
 from tests.tube_runs import SMALL, arguments, trained, write_tube_data
 from utils.config.loading import load
 from utils.config.step_tubes import TubesConfig
 from utils.engine.trainer import Trainer
+from utils.evaluation.step_quality import StepQuality
 from utils.formats.checkpoints import read_checkpoint
 
 TWO = ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
@@ -167,6 +169,7 @@ def test_what_cannot_be_trained_on_is_refused(data: Path, options: list[str], me
         ("proposals=12", "data.proposals: expected a grid of 1, 11"),
         ("schedule=temporal", "expected one of progressive, spatial, long"),
         ("lr=0.1", "two learning rates"),
+        ("validation_stride=3", "test.validation_stride: expected at most model.clip_steps=2"),
     ],
 )
 def test_settings_that_make_no_sense_are_refused(tmp_path: Path, option: str, message: str):
@@ -207,3 +210,41 @@ def test_rates_fall_at_the_milestones(data: Path):
     assert seen[39] == pytest.approx(full)
     assert seen[40] == pytest.approx(0.1 * full)
     assert seen[60:] == pytest.approx([0.01 * full] * 10)
+
+
+# Step by step.
+
+
+def test_each_steps_overlap_with_the_annotation_is_written_and_drawn(
+    run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture
+):
+    script = Script("scripts/step_quality", monkeypatch, capsys)
+    outcome = script("--checkpoint", run / "best.pt", "--output", tmp_path, "train_stride=1")
+    assert outcome.code == 0, outcome.err
+    quality = json.loads((tmp_path / "step_quality.json").read_text())
+    # Of red/c's 14 frames 1 to 10 are annotated: 9 clips of two frames, one actor each.
+    assert (quality["clips"], quality["actors"]) == (9, 9)
+    stages = quality["overlaps"]["stages"]
+    assert [stage["name"] for stage in stages] == ["proposals", "step 1", "step 2", "step 3"]
+    assert all(sum(stage["persons"]) == 9 for stage in stages)
+    assert all(sum(stage["boxes"]) == 99 for stage in stages)
+    assert stages[0]["mean_iou"] == pytest.approx(quality["proposals"]["mean_iou"])
+    assert (tmp_path / "step_quality.png").stat().st_size > 5000
+
+
+def test_quality_is_counted_by_hand():
+    """Two clips: an actor met exactly, named right; one met by half, named wrong."""
+    quality = StepQuality(1)
+    truth = torch.tensor([[[0.0, 0, 10, 10]] * 2])
+    half, labels = torch.tensor([[[0.0, 0, 10, 5]] * 2]), torch.tensor([1])
+    far = torch.tensor([[[50.0, 50, 60, 60]] * 2])
+    right, wrong = torch.tensor([[0.1, 0.9], [0.8, 0.0]]), torch.tensor([[0.9, 0.1], [0.0, 0.1]])
+    quality.add(truth, labels, [half, torch.cat([truth, far])], [right])
+    quality.add(truth, labels, [half, torch.cat([half, far])], [wrong])
+    other = StepQuality(1)
+    other.add(truth[:0], labels[:0], [half, far], [right[:1]])
+    quality.merge([other])
+    found = quality.describe()
+    assert (found["clips"], found["actors"]) == (3, 2)
+    assert found["proposals"] == {"recall": 1.0, "mean_iou": 0.5}
+    assert found["steps"] == [{"step": 1, "recall": 1.0, "mean_iou": 0.75, "accuracy": 0.5}]

@@ -1,12 +1,15 @@
-"""Tubes: their middle, their overlap, and the three ways in which they grow."""
+"""Tubes: their middle, their overlap, and the ways in which they grow."""
+
+import json
 
 import pytest
 import torch
 
-from tests.helpers import random_boxes
+from tests.helpers import SHARED, needs_shared, random_boxes
 from utils.geometry.boxes import box_iou
 from utils.geometry.tubes import (
     SCHEDULES,
+    TUBE_SCHEDULES,
     anticipated_clip,
     center_steps,
     extend_tubes,
@@ -14,6 +17,7 @@ from utils.geometry.tubes import (
     is_extended_after,
     key_box,
     key_box_index,
+    key_chunk,
     last_chunk,
     middle_box,
     replicate_boxes,
@@ -102,3 +106,38 @@ def test_mean_puts_the_mean_box_before_and_after_the_tube():
 def test_replicated_boxes_do_not_move():
     boxes = random_boxes(4)
     assert torch.equal(replicate_boxes(boxes, 3), torch.stack([boxes] * 3, dim=1))
+
+
+@needs_shared
+@pytest.mark.parametrize(("mode", "form"), [("closed", "closed"), ("extrapolate", "recursive")])
+def test_both_forms_of_extrapolation_are_the_recorded_ones(mode: str, form: str):
+    path = SHARED / "reference/tubes_and_ssn/extra_oracles_small.json"
+    known = {k: torch.tensor(v) for k, v in json.loads(path.read_text())["extension"].items()
+             if k.startswith((form, "boxes", f"second_{form}"))}  # fmt: skip
+    once = extend_tubes(known["boxes"][None], None, None, mode, 6, 400, 400)[0]
+    expected = [known[f"{form}_backward"], known["boxes"], known[f"{form}_forward"]]
+    assert torch.allclose(once, torch.cat(expected), atol=1e-3)
+    if mode == "closed":
+        twice = extend_tubes(once[None], None, None, mode, 6, 400, 400)[0]
+        assert torch.allclose(twice[:6], known["second_closed_backward"], atol=1e-3)
+        assert torch.allclose(twice[-6:], known["second_closed_forward"], atol=1e-3)
+
+
+def test_both_forms_agree_on_a_line_and_are_clipped():
+    tube = moving_tube(100, 104, 108)
+    closed = extend_tubes(tube, None, None, "closed", 3, 200, 200)
+    assert torch.allclose(closed, extend_tubes(tube, None, None, "extrapolate", 3, 200, 200))
+    assert lefts(closed) == pytest.approx([88, 92, 96, 100, 104, 108, 112, 116, 120])
+    assert extend_tubes(tube, None, None, "closed", 3, 200, 115)[..., 2].max() == 114
+
+
+def test_closed_extrapolation_of_one_step_repeats_its_box():
+    assert lefts(extend_tubes(moving_tube(7), None, None, "closed", 1, 200, 200)) == [7, 7, 7]
+
+
+def test_the_schedules_of_tubes_and_their_middle():
+    assert TUBE_SCHEDULES["progressive"] == (1, 3, 5, 7)
+    for chunks in TUBE_SCHEDULES["progressive"]:
+        part = key_chunk(6 * chunks, 6)
+        frames = torch.arange(6 * chunks)
+        assert torch.equal(frames[part], center_steps(frames, 6, dim=0))

@@ -218,3 +218,12 @@ class TubesConfig(BaseConfig):
         self.data.check()
         self.model.check()
         self.train.check()
+        for name, stride in (
+            ("data.test_stride", self.data.test_stride),
+            ("test.validation_stride", self.test.validation_stride),
+        ):
+            if stride > self.model.clip_steps:
+                raise ValueError(
+                    f"{name}: expected at most model.clip_steps={self.model.clip_steps}, or frames "
+                    f"would be left between clips, got {stride}"
+                )

@@ -8,7 +8,7 @@ Letters: M tubes of a clip, G annotated tubes of it, T frames of a clip, K class
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -79,13 +79,3 @@ def _overlap(iou: Tensor) -> Overlap:
         return Overlap(np.zeros(len(iou), np.float32), np.zeros(BINS, np.int32))
     boxes = histogram(iou.amax(dim=0).cpu().numpy()).astype(np.int32)
     return Overlap(iou.amax(dim=1).cpu().numpy(), boxes)
-
-
-def quality_figures(quality: Mapping[str, Any]) -> dict[str, float]:
-    """Return each step's recall, mean IoU and accuracy by name, those that there are."""
-    return {
-        f"step{step['step']}/{name}": step[name]
-        for step in quality["steps"]
-        for name in ("recall", "mean_iou", "accuracy")
-        if step[name] is not None
-    }
