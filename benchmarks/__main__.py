@@ -19,6 +19,7 @@ from benchmarks.report import HEADER, setting
 # In this order. `soak` is a test; `throughput` has rows only with a GPU.
 NAMES = (
     "inference",
+    "vgg16",
     "operators",
     "loading",
     "flow",

@@ -20,7 +20,8 @@ VIDEOS = {"red/a": (1, 14), "blue/b": (3, 14), "red/c": (1, 10)}
 
 SMALL = [
     "width=4", "clip_steps=2", "global_dim=8", "fc_dim=4", "local_dim=8", "pool_size=2",
-    "image_size=32", "batch_size=2", "validation_stride=2", "workers=0", "log_every=1", "warmup_iterations=0",
+    "image_size=32", "batch_size=2", "validation_stride=2", "workers=0", "log_every=1",
+    "warmup_iterations=0",
 ]  # fmt: skip
 
 
