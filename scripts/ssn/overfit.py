@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import argparse
 import csv
+import json
 import shutil
 import sys
 import time
@@ -37,7 +38,7 @@ from data.prepare.numbered import Job  # noqa: E402
 from data.prepare.snippet_frames import SnippetSettings, extract_snippets_whole  # noqa: E402
 from data.video.file import VideoFile  # noqa: E402
 from models import load_actionness  # noqa: E402
-from models.ssn.tag import TagRules, in_seconds, propose  # noqa: E402
+from models.ssn.tag import TagRules, action_probability, in_seconds, propose  # noqa: E402
 from recipes import CONFIGS  # noqa: E402
 from recipes.ssn_data import read_segment_set  # noqa: E402
 from recipes.ssn_scoring import score_actionness  # noqa: E402
@@ -46,14 +47,16 @@ from recipes.training import train  # noqa: E402
 from utils.config.base import BaseConfig  # noqa: E402
 from utils.config.loading import load  # noqa: E402
 from utils.evaluation.proposal_recall import measure_proposals  # noqa: E402
+from utils.evaluation.segment_files import FoundSegment  # noqa: E402
 from utils.formats.proposal_lists import write_proposal_list  # noqa: E402
 from utils.formats.segment_scores import Floats, write_actionness  # noqa: E402
+from utils.reporting.segment_timeline import Timeline, draw_timeline  # noqa: E402
 from utils.system.cli import run_main  # noqa: E402
 from utils.system.distributed import start_process, stop_process  # noqa: E402
 from utils.system.locks import folder_lock  # noqa: E402
 from utils.system.outputs import check_replaceable, note_made  # noqa: E402
 
-FOLDERS = ("dataset", "actionness", "ssn", "test")
+FOLDERS = ("dataset", "actionness", "ssn", "test", "timelines")
 """What this script makes in its output folder."""
 
 FPS = 15
@@ -180,8 +183,31 @@ def group(annotations: SegmentAnnotations, scores: Mapping[str, Floats]) -> Span
     return proposals
 
 
-def learn(arguments: argparse.Namespace, device: torch.device) -> None:
-    """Train both networks and test the second."""
+def draw(output: Path, annotations: SegmentAnnotations, scores: Mapping[str, Floats]) -> None:
+    """Draw what was found in each test join beside what is there."""
+    found = output / "test" / "detections.csv"
+    with found.open(newline="", encoding="utf-8") as file:
+        rows = list(csv.DictReader(file))
+    (output / "timelines").mkdir()
+    for video, segments in annotations.segments.items():
+        curve = action_probability(scores[video].mean(axis=1), TagRules().sigma)
+        timeline = Timeline(
+            annotations.durations[video],
+            [
+                FoundSegment(video, float(r["start"]), float(r["end"]), r["class"],
+                             float(r["score"]))
+                for r in rows
+                if r["video"] == video
+            ],
+            annotations.classes,
+            [(s.start, s.end, annotations.classes[s.label]) for s in segments],
+            {"RGB": curve},
+        )  # fmt: skip
+        draw_timeline(timeline, video, output / "timelines" / f"{video}.png")
+
+
+def learn(arguments: argparse.Namespace, device: torch.device) -> float:
+    """Train both networks and test the second; returns the mAP at 0.5."""
     output, splits = arguments.output, make_dataset(arguments, arguments.output / "dataset")
     config = configured("overfit_actionness", "actionness", arguments)
     train(config, device)
@@ -197,6 +223,9 @@ def learn(arguments: argparse.Namespace, device: torch.device) -> None:
     run_test(
         TestRequest(output / "ssn" / "latest.pt", output / "test", str(output / "dataset")), device
     )
+    draw(output, splits["test"], scores)
+    metrics = json.loads((output / "test" / "metrics.json").read_text())
+    return float(metrics["mean_ap"]["0.5"])
 
 
 def main() -> None:
@@ -212,10 +241,16 @@ def main() -> None:
         note_made(output, "overfit", FOLDERS)
         device = start_process("cpu")
         try:
-            learn(arguments, device)
+            reached = learn(arguments, device)
         finally:
             stop_process()
-    print(f"{time.perf_counter() - started:.0f} s, {time.process_time():.0f} s of a processor")
+    print(f"timelines: {output / 'timelines'}")
+    print(
+        f"mAP at 0.5: {100 * reached:.2f} after {time.perf_counter() - started:.0f} s, "
+        f"{time.process_time():.0f} s of a processor"
+    )
+    if reached < arguments.goal:
+        sys.exit(1)
 
 
 if __name__ == "__main__":
