@@ -77,6 +77,11 @@ def parse_arguments() -> argparse.Namespace:
         help=f"IoU above which detections become one; default: {MERGE_THRESHOLD:g} for boxes of "
         "persons, that of the test for segments",
     )
+    add(
+        "--resume",
+        action="store_true",
+        help="leave alone videos whose results are there, whole, and made with the same settings",
+    )
     add_person_options(parser)
     add_device_option(parser)
     add_live_options(parser)
@@ -95,6 +100,21 @@ def add_person_options(parser: argparse.ArgumentParser) -> None:
         help="also write <name>.html, a page for a browser: the video, who does what and when, and "
         "the detector's steps",
     )
+    add(
+        "--classes",
+        nargs="+",
+        default=[],
+        metavar="NAME",
+        help="names (or their beginnings) or ids of the actions that count; default: all",
+    )
+    add(
+        "--thresholds",
+        type=Path,
+        metavar="JSON",
+        help="lowest scores by action, as scripts/analyze.py writes them (thresholds.json); "
+        "--conf-thresh holds for the others",
+    )
+    add("--no-video", action="store_true", help="write no <name>_detected.mp4")
     add(
         "--gap",
         type=float,
@@ -152,6 +172,10 @@ def main() -> None:
         device=arguments.device,
         live=live_options(arguments),
         report=arguments.report,
+        classes=arguments.classes,
+        thresholds=arguments.thresholds,
+        video=not arguments.no_video,
+        resume=arguments.resume,
         follow=FollowRules(patience=arguments.gap),
         spans=SpanRules(arguments.smoothing, arguments.min_duration),
     )

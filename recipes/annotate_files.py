@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Protocol
 
@@ -29,10 +30,13 @@ class VideoResults(Protocol):
         """
 
 
-def annotate_all(results: VideoResults, found: Sources) -> bool:
+def annotate_all(
+    results: VideoResults, found: Sources, is_done: Callable[[str], bool] = lambda video: False
+) -> bool:
     """Annotate all videos, one after another; return whether all went well.
 
-    One that fails does not stop the others; the only one is an error.
+    One that fails does not stop the others; the only one is an error. is_done: whether a
+    video is to be left alone, because its results are there.
 
     Raises:
         Interrupted: A signal came; the message says what is on disk.
@@ -42,6 +46,9 @@ def annotate_all(results: VideoResults, found: Sources) -> bool:
     is_only = len(found.opened) + len(found.failed) == 1
     with StopSignals() as stop:
         for name, source in found.opened.items():
+            if is_done(name):
+                outcomes[name] = "done before"
+                continue
             try:
                 outcomes[name] = results.annotate(name, source, stop)
             except Interrupted as signalled:

@@ -12,6 +12,7 @@ from recipes import RECIPES
 from recipes.annotate_files import annotate_all, check_output
 from recipes.demo_options import DemoOptions
 from recipes.live import live_address, run_live
+from recipes.person_results import PersonResults
 from utils.system.locks import folder_lock
 from utils.system.terminal import printable
 
@@ -38,6 +39,8 @@ def run_demo(options: DemoOptions) -> bool:
         print(printable(f"detecting with {path} in {', '.join(found.opened)}"), flush=True)
         for note in recipe.demo_notes(checkpoint, found):
             print(printable(note), file=sys.stderr)
+        if options.resume and isinstance(results, PersonResults):
+            return annotate_all(results, found, results.is_done)
         return annotate_all(results, found)
 
 

@@ -40,7 +40,9 @@ class DemoOptions:
     above it. merge_threshold: IoU above which detections become one; `None`: the detector's own.
     device: `None` is a GPU where there is one. live: what holds for a live stream alone. follow:
     what makes boxes of successive key frames one person. spans: what makes the actions on key
-    frames spans of time. report: whether to write a page for a browser.
+    frames spans of time. report: whether to write a page for a browser. classes: names or ids of
+    those that count; none: all. thresholds: file of thresholds by class. video: whether to write
+    the video with what was found. resume: whether to leave alone videos that are done.
     """
 
     checkpoint: Path
@@ -56,6 +58,10 @@ class DemoOptions:
     follow: FollowRules = field(default_factory=FollowRules)
     spans: SpanRules = field(default_factory=SpanRules)
     report: bool = False
+    classes: Sequence[str] = ()
+    thresholds: Path | None = None
+    video: bool = True
+    resume: bool = False
 
     def check_no_persons(self, what: str) -> None:
         """Raise `ValueError` for an option that `what` cannot follow: it numbers no persons."""
@@ -63,6 +69,10 @@ class DemoOptions:
             "--report": self.report,
             "--gap": self.follow != FollowRules(),
             "--smoothing and --min-duration": self.spans != SpanRules(),
+            "--classes": bool(self.classes),
+            "--thresholds": self.thresholds is not None,
+            "--no-video": not self.video,
+            "--resume": self.resume,
         }
         for option, is_given in given.items():
             if is_given:

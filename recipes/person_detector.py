@@ -16,6 +16,7 @@ from utils.evaluation.detection_loop import check_finite
 from utils.evaluation.postprocess import PostProcess
 from utils.geometry.boxes import normalize_boxes, scale_boxes
 from utils.geometry.grid import grid_proposals
+from utils.reporting.label_choice import LabelChoice
 from utils.reporting.person_track import KeyFrame, StepBoxes
 from utils.reporting.persons import PersonFinder
 from utils.structures import StepOutput
@@ -99,6 +100,7 @@ def open_person_detector(
     device: str | torch.device,
     score_threshold: float,
     merge_threshold: float,
+    choice: LabelChoice | None = None,
 ) -> PersonDetector:
     """Return the person detector of a checkpoint; arguments as in `build_person_detector`.
 
@@ -113,7 +115,7 @@ def open_person_detector(
         )
     detector = checkpoint.build()
     return build_person_detector(
-        config.data, config.test, detector, device, score_threshold, merge_threshold
+        config.data, config.test, detector, device, score_threshold, merge_threshold, choice
     )
 
 
@@ -124,6 +126,7 @@ def build_person_detector(
     device: str | torch.device,
     score_threshold: float,
     merge_threshold: float,
+    choice: LabelChoice | None = None,
 ) -> PersonDetector:
     """Return the person detector of a network with the settings that it was trained with.
 
@@ -134,13 +137,14 @@ def build_person_detector(
         device: Where it runs.
         score_threshold: Scores must be above it.
         merge_threshold: IoU above which boxes become one person.
+        choice: Of the detections those that count; `None`: all.
     """
     post_process = PostProcess(score_threshold, test.nms_threshold, test.max_detections)
     detector.clip_spec.check_side(data.image_size)
     return PersonDetector(
         prepare_for_inference(detector.to(device)),
         grid_proposals(data.proposals),
-        PersonFinder(post_process, merge_threshold),
+        PersonFinder(post_process, merge_threshold, choice),
         data.image_size,
         data.fps,
         test.test_batch_size,

@@ -6,9 +6,11 @@ import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from data.video.stream import StreamTimes
 from data.video.windows import FrameFolder, VideoFile, key_times
+from external.files import read_json
 from models import StepDetector
 from models.weights.checkpoint import LoadedCheckpoint
 from recipes.annotate import Annotator, annotate_video
@@ -24,6 +26,7 @@ from utils.reporting.action_spans import (
     person_histories,
 )
 from utils.reporting.drawing import short_names
+from utils.reporting.label_choice import choose_labels
 from utils.reporting.person_files import (
     VideoPersons,
     describe_persons,
@@ -48,23 +51,37 @@ class PersonResults:
     annotator: detects. classes: id to name. settings: what the JSON files say of how they were
     made, besides the stride. stride: frames between detections, `None` for `RATE` a second.
     step_limit: seconds that reading a frame may take. follow, spans: see `DemoOptions`. most_steps:
-    key frames of a video whose steps are kept for its report; 0: there is no report.
+    key frames of a video whose steps are kept for its report; 0: there is no report. draws: whether
+    to write the video with what was found.
     """
 
     path: Path
     annotator: Annotator
     classes: dict[int, str]
-    settings: dict[str, float]
+    settings: dict[str, Any]
     stride: int | None
     step_limit: float
     follow: FollowRules
     spans: SpanRules
     most_steps: int = 0
+    draws: bool = True
 
     def names(self, video: str) -> list[str]:
         """Return the names of the files that a video's results are."""
         report = [f"{video}.html", f"{video}_report.mp4"] if self.most_steps else []
-        return result_names(video) + report
+        return result_names(video)[0 if self.draws else 1 :] + report
+
+    def is_done(self, video: str) -> bool:
+        """Whether all files of a video are there, whole, and made with the same settings."""
+        if not all(
+            (self.path / name).is_file() for name in self.names(video) if "_report" not in name
+        ):
+            return False
+        path = self.path / f"{video}.json"
+        if not is_whole(path):
+            return False
+        content, made_with = read_json(path), self.described()
+        return {name: content.get(name) for name in made_with} == made_with
 
     def annotate(self, name: str, source: FrameFolder | VideoFile, stop: StopSignals) -> str:
         """Write a video's results; return what was found, in a line.
@@ -84,7 +101,7 @@ class PersonResults:
                 source=source,
                 stride=stride,
                 names=names,
-                path=folder / drawn,
+                path=folder / drawn if self.draws else None,
                 step_limit=self.step_limit,
                 follow=self.follow,
                 most_steps=self.most_steps,
@@ -109,9 +126,11 @@ class PersonResults:
         path = folder / f"{video.name}.json"
         write_json(video, histories, self.classes, self.described(), path)
 
-    def described(self) -> dict[str, float]:
+    def described(self) -> dict[str, Any]:
         """Return how the results are made, as the JSON says it."""
-        every = {"stride": self.stride} if self.stride else {"key_frames_per_second": RATE}
+        every: dict[str, Any] = (
+            {"stride": self.stride} if self.stride else {"key_frames_per_second": RATE}
+        )
         return {**every, **self.settings}
 
     def _write_report(
@@ -134,8 +153,10 @@ class PersonResults:
     def _tell(self, video: VideoPersons, times: StreamTimes | None, stop: StopSignals) -> None:
         """Print what was found and where it is; raise `Interrupted` with that if a signal came."""
         name = video.name
-        files = "_detected.mp4, .csv, .json" + (", .html" if self.most_steps else "")
-        line = f"{describe_persons(video)}: {self.path / name}{files}"
+        files = (
+            ["_detected.mp4"] * self.draws + [".csv", ".json"] + [".html"] * bool(self.most_steps)
+        )
+        line = f"{describe_persons(video)}: {self.path / name}{', '.join(files)}"
         if times is None:
             until = video.key_frames[-1].time
             line = f"interrupted; partial results of {name}, to {until:.1f} s: {line}"
@@ -168,14 +189,17 @@ def open_person_results(
     """Return what finds persons with a checkpoint, and writes them as `options` say."""
     annotator = open_finder(checkpoint, options)
     score, merge = options.score_threshold, merging(options)
-    count = checkpoint.config.model.num_classes
-    classes = checkpoint.classes or {i: f"class {i}" for i in range(1, count + 1)}
-    settings = {
+    classes = class_names(checkpoint)
+    settings: dict[str, Any] = {
+        "checkpoint": options.checkpoint.name,
+        "checkpoint_bytes": options.checkpoint.stat().st_size,
         "score_threshold": score,
         "merge_threshold": merge,
         "gap": options.follow.patience,
         "smoothing": options.spans.smoothing,
         "least_duration": options.spans.least_duration,
+        "classes": sorted(options.classes),
+        "thresholds": read_json(options.thresholds) if options.thresholds else {},
     }
     return PersonResults(
         options.output,
@@ -187,6 +211,7 @@ def open_person_results(
         options.follow,
         options.spans,
         MOST_STEPS if options.report else 0,
+        options.video,
     )
 
 
@@ -194,9 +219,20 @@ def open_finder(
     checkpoint: LoadedCheckpoint[Config, StepDetector], options: DemoOptions
 ) -> PersonDetector:
     """Return what finds persons with a checkpoint, as `options` say."""
+    score, choice = options.score_threshold, None
+    if options.classes or options.thresholds is not None:
+        names = class_names(checkpoint)
+        choice = choose_labels(names, options.classes, options.thresholds, score)
+        score = choice.lowest()
     return open_person_detector(
-        checkpoint, options.chosen_device(), options.score_threshold, merging(options)
+        checkpoint, options.chosen_device(), score, merging(options), choice
     )
+
+
+def class_names(checkpoint: LoadedCheckpoint[Config, StepDetector]) -> dict[int, str]:
+    """Return id to name of a checkpoint's classes; names of our own where it has none."""
+    count = checkpoint.config.model.num_classes
+    return checkpoint.classes or {i: f"class {i}" for i in range(1, count + 1)}
 
 
 def merging(options: DemoOptions) -> float:

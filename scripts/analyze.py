@@ -15,6 +15,7 @@ proposals.
 from __future__ import annotations
 
 import argparse
+import json
 import sys
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -52,6 +53,7 @@ from utils.system.outputs import check_replaceable, note_made
 FILES = (
     "report.md",
     "analysis.json",
+    "thresholds.json",
     *(f"{name}.csv" for name in TABLES),
     *(f"{name}.png" for name in PICTURES),
 )
@@ -191,6 +193,8 @@ def main() -> None:
     }
     with staged_results(inputs.output) as folder:
         write_tables(tables, folder, about)
+        text = json.dumps(steps[-1].thresholds(), indent=1, ensure_ascii=False)
+        (folder / "thresholds.json").write_text(text + "\n", encoding="utf-8")
         if not arguments.no_pictures and has_matplotlib():
             draw_pictures(steps, inputs.overlaps, folder)
     note_made(inputs.output, "analyze", FILES)

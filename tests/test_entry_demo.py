@@ -513,3 +513,42 @@ def test_a_jump_in_the_clock_is_said(script: Script, checkpoint: Path, tmp_path:
         r"joined: the clock of this video jumps by -1\.\d+ s at 1\.4\d s, as where", line
     )
     assert "clock" not in script(*named, tmp_path / "a.ts").err
+
+
+def test_only_chosen_classes_are_shown_and_no_video_is_drawn(
+    script: Script, checkpoint: Path, folder: Path, tmp_path: Path
+) -> None:
+    named = ["--checkpoint", checkpoint, "--output", tmp_path / "out", folder, "--stride", 4]
+    (tmp_path / "t.json").write_text(json.dumps({CLASSES[3]: 0.99}))
+    chosen = ["--no-video", "--classes", CLASSES[2], "3", "--thresholds", tmp_path / "t.json"]
+    outcome = script(*named, *SHOWN, *chosen)
+    assert outcome.code == 0, outcome.err
+    assert sorted(snapshot(tmp_path / "out")) == ["play.csv", "play.json"]
+    assert "out/play.csv, .json" in outcome.out
+    document = json.loads((tmp_path / "out" / "play.json").read_text())
+    shown = {
+        action["id"]
+        for key in document["key_frames"]
+        for person in key["persons"]
+        for action in person["actions"]
+    }
+    assert shown == {2}
+    said = script.refuses(*named, "--classes", "no such")
+    assert "--classes: no class 'no such' among the detector's 3" in said
+
+
+def test_resume_leaves_alone_what_is_done_with_the_same_settings(
+    script: Script, checkpoint: Path, folder: Path, tmp_path: Path
+) -> None:
+    write_frames(tmp_path / "in" / "more")
+    named = ["--checkpoint", checkpoint, "--output", tmp_path / "out", "--resume", "--no-video"]
+    assert script(*named, folder, "--stride", 4, *SHOWN).code == 0
+    before = (tmp_path / "out" / "play.json").stat().st_mtime_ns
+    outcome = script(*named, folder.parent, "--stride", 4, *SHOWN)
+    assert outcome.code == 0
+    assert "play  done before" in outcome.out
+    assert (tmp_path / "out" / "more.json").is_file()
+    assert (tmp_path / "out" / "play.json").stat().st_mtime_ns == before
+    outcome = script(*named, folder.parent, "--stride", 5, *SHOWN)
+    assert "done before" not in outcome.out
+    assert json.loads((tmp_path / "out" / "play.json").read_text())["stride"] == 5

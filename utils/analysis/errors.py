@@ -15,6 +15,23 @@ def class_ap(found: ClassMatches) -> float:
     return average_precision(found.score, found.true, len(found.owner))
 
 
+def best_f1(found: ClassMatches) -> tuple[float, float]:
+    """The threshold of scores that gives a class its best F1, and that F1; nan without boxes.
+
+    Detections above the threshold count. It lies halfway to the next lower score, and at half the
+    lowest score where all detections count. F1 is 2 TP / (detections + annotated boxes).
+    """
+    boxes, order = len(found.owner), found.ranking()
+    if not boxes or not len(order):
+        return float("nan"), float("nan") if not boxes else 0.0
+    score = found.score[order]
+    lower = np.append(score[1:], 0.0)
+    f1 = 2 * np.cumsum(found.true[order]) / (np.arange(1, len(score) + 1) + boxes)
+    f1[score == lower] = -1  # equal scores are on the same side
+    best = int(f1.argmax())
+    return float((score[best] + lower[best]) / 2), float(f1[best])
+
+
 def count_kinds(found: ClassMatches, best: bool = False) -> np.ndarray:
     """Detections of each `Kind` `[6]`; with `best` only of the m best ones, m annotated boxes.
 

@@ -11,7 +11,7 @@ from external.ava_evaluation import Boxes
 from external.ava_evaluation.labels import check_label_map
 from external.ava_evaluation.protocol import find_protocol
 from external.ava_evaluation.selection import select
-from utils.analysis.errors import class_ap, confusion, count_fates, count_kinds, gains
+from utils.analysis.errors import best_f1, class_ap, confusion, count_fates, count_kinds, gains
 from utils.analysis.groups import (
     MOTION_NAMES,
     MOTION_SHARES,
@@ -30,7 +30,8 @@ class StepAnalysis:
 
     ids, names: of the C classes. ap: `[C]`, nan without annotated boxes. kinds, best_kinds:
     `[C, 6]` detections of each `Kind`, of all and of the best. fates: `[C, 4]` annotated boxes of
-    each `Fate`. gains: `[C, 6]`. confusion: `[C, C]`. motion: None without person ids.
+    each `Fate`. gains: `[C, 6]`. confusion: `[C, C]`. motion: None without person ids. f1: `[C, 2]`
+    of each class, as `best_f1` gives them.
     """
 
     name: str
@@ -39,6 +40,7 @@ class StepAnalysis:
     ids: list[int]
     names: list[str]
     ap: np.ndarray
+    f1: np.ndarray
     kinds: np.ndarray
     best_kinds: np.ndarray
     fates: np.ndarray
@@ -52,6 +54,11 @@ class StepAnalysis:
         """Frame-mAP."""
         known = self.ap[~np.isnan(self.ap)]
         return float(known.mean()) if len(known) else float("nan")
+
+    def thresholds(self) -> dict[str, float]:
+        """The threshold of each class with the best F1, by name; of those that are ever right."""
+        pairs = zip(self.names, self.f1.tolist(), strict=True)
+        return {name: round(threshold, 4) for name, (threshold, f1) in pairs if f1 > 0}
 
 
 def analyze(
@@ -82,6 +89,7 @@ def analyze(
         ids=list(chosen.label_map),
         names=list(chosen.label_map.values()),
         ap=np.array([class_ap(c) for c in found]),
+        f1=np.array([best_f1(c) for c in found]),
         kinds=np.array([count_kinds(c) for c in found]),
         best_kinds=np.array([count_kinds(c, best=True) for c in found]),
         fates=np.array([count_fates(c) for c in found]),

@@ -9,6 +9,7 @@ import torch
 
 from utils.evaluation.postprocess import Detections, PostProcess
 from utils.geometry.boxes import box_iou, normalize_boxes, scale_boxes
+from utils.reporting.label_choice import LabelChoice
 from utils.structures import ClipTargets, StepOutput
 
 Box = tuple[float, float, float, float]
@@ -31,11 +32,13 @@ class Person:
 class PersonFinder:
     """Finds the persons on key frames in a step's output.
 
-    post_process: turns the output into detections. merge_threshold: see `merge_detections`.
+    post_process: turns the output into detections. merge_threshold: see `merge_detections`. choice:
+    of these the detections that count; `None`: all.
     """
 
     post_process: PostProcess
     merge_threshold: float
+    choice: LabelChoice | None = None
 
     def __call__(
         self,
@@ -51,6 +54,8 @@ class PersonFinder:
         key frame, which was resized to `height x width` for the detector.
         """
         found = self.post_process(output, counts, height, width)
+        if self.choice is not None:
+            found = [self.choice(detections) for detections in found]
         persons = []
         for detections, frame_size in zip(found, frame_sizes, strict=True):
             boxes = normalize_boxes(detections.boxes.cpu(), height, width)
