@@ -19,6 +19,9 @@ Image = NDArray[np.uint8]
 MOST_ROWS = 12
 """Classes that a timeline shows, those with the best detections."""
 
+LEAST_SHADE = 0.15
+"""Opacity of a detection of score 0; the best one's is 1."""
+
 GROUND, TRACK, CURSOR = (24, 24, 28), (52, 52, 60), (255, 255, 255)
 
 
@@ -85,7 +88,7 @@ def _draw_rows(axes: Any, timeline: Timeline, rows: Sequence[str]) -> None:
         color = tuple(value / 255 for value in timeline.color(label))
         for segment in (s for s in timeline.segments if s.label == label):
             bar = [(segment.start, segment.end - segment.start)]
-            alpha = 0.15 + 0.85 * segment.score / best
+            alpha = LEAST_SHADE + (1 - LEAST_SHADE) * segment.score / best
             axes.broken_barh(bar, (row - 0.3, 0.6), color=color, alpha=alpha)
         for start, end in ((s, e) for s, e, name in timeline.truth if name == label):
             axes.broken_barh(
@@ -93,7 +96,7 @@ def _draw_rows(axes: Any, timeline: Timeline, rows: Sequence[str]) -> None:
             )
     axes.set_yticks(range(len(rows)), rows, fontsize=9)
     axes.set_ylim(len(rows) - 0.4 if rows else 1, -0.6)
-    axes.set_xlim(0, timeline.duration)
+    axes.set_xlim(0, timeline.duration or 1.0)
     axes.set_xlabel("time [s]" + ("; frames: annotated" if timeline.truth else ""), fontsize=9)
     axes.grid(axis="x", color="#dddddd", linewidth=0.6)
 
@@ -112,14 +115,18 @@ class TimelineStrip:
         """The strip without the line of the present time."""
         rows = self.timeline.rows()
         tall = (max(len(rows), 1) + 1) * self._row
+        best = max((s.score for s in self.timeline.segments), default=1.0) or 1.0
         strip = np.full((tall + tall % 2, self.width, 3), GROUND, np.uint8)
         for row, label in enumerate(rows):
             top = self._row // 2 + row * self._row
             strip[top : top + self._row - 2] = TRACK
-            for segment in (s for s in self.timeline.segments if s.label == label):
+            color = self.timeline.color(label)
+            own = (s for s in self.timeline.segments if s.label == label)
+            for segment in sorted(own, key=lambda s: s.score):  # the best last, on top
                 left, right = (self._place(time) for time in (segment.start, segment.end))
-                color = self.timeline.color(label)
-                strip[top : top + self._row - 2, left : max(right, left + 1)] = color
+                share = LEAST_SHADE + (1 - LEAST_SHADE) * segment.score / best
+                shade = share * np.array(color) + (1 - share) * np.array(TRACK)
+                strip[top : top + self._row - 2, left : max(right, left + 1)] = np.rint(shade)
         return strip
 
     def _place(self, time: float) -> int:
