@@ -52,9 +52,12 @@ ABLATIONS = {
     "steps": Ablation(
         "Number of steps (Table 1a)",
         (
-            *(_single(f"S = {s}, no extension", f"steps={s}", "schedule=spatial") for s in (1, 2)),
-            *(_single(f"S = {s}, no extension", f"steps={s}", "schedule=spatial") for s in (3, 4)),
-            *(_single(f"S = {s}", f"steps={s}") for s in (1, 2)),
+            _single("S = 1", "steps=1"),  # there is nothing to extend
+            *(
+                _single(f"S = {s}, no extension", f"steps={s}", "schedule=spatial")
+                for s in (2, 3, 4)
+            ),
+            _single("S = 2", "steps=2"),
             _single("S = 3 (base)"),
             _single("S = 4", "steps=4"),
         ),

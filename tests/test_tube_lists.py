@@ -218,3 +218,18 @@ def test_what_waits_is_reduced_in_blocks() -> None:
     for start in range(1, 395, 3):
         results.add([random_clips(3, seed=start, first=start)])
         assert sum(len(part[0]) for part in results._waiting) < 64
+
+
+@pytest.mark.parametrize("processes", [1, 3])
+def test_processes_share_the_videos_evenly(monkeypatch: pytest.MonkeyPatch, processes: int) -> None:
+    from recipes import tube_testing
+
+    counts = np.random.default_rng(0).integers(30, 900, 50)
+    monkeypatch.setattr(tube_testing, "world_size", lambda: processes)
+    shares = []
+    for number in range(processes):
+        monkeypatch.setattr(tube_testing, "rank", lambda number=number: number)
+        shares.append(tube_testing.shared_videos(counts))
+    assert sorted(video for share in shares for video in share) == list(range(50))
+    loads = [counts[share].sum() for share in shares]
+    assert max(loads) - min(loads) <= counts.max()

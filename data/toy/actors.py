@@ -133,6 +133,11 @@ def bounds(shapes: Sequence[Shape]) -> Array:
     return np.concatenate([points.min(axis=0), points.max(axis=0)])
 
 
+def raised_angle(wave: float) -> float:
+    """How far the waving arm is above the horizontal, radians, at a phase of its wave."""
+    return float(np.deg2rad(20.0) - np.deg2rad(85.0) * np.cos(wave))
+
+
 def _body(actor: Actor, pose: Array) -> list[Shape]:
     """The figure around the origin, one unit high."""
     swing = 0.55 * np.sin(pose[STRIDE])
@@ -141,7 +146,7 @@ def _body(actor: Actor, pose: Array) -> list[Shape]:
         hip = np.array([side * HIP_X, HIP_Y])
         foot = hip + LEG_LENGTH * np.array([np.sin(side * swing), np.cos(swing)])
         legs.append(Shape(_capsule(hip, foot, LEG_RADIUS), actor.trousers))
-    raised = np.deg2rad(20.0) - np.deg2rad(85.0) * np.cos(pose[WAVE])
+    raised = raised_angle(pose[WAVE])
     lit = np.cos(pose[FLASH]) < 0
     lamp = LAMP_ON if lit else LAMP_OFF
     return [

@@ -24,10 +24,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from data.toy.actors import (
+    ARM_LENGTH,
     FLASH,
+    GLOVE,
     HOP,
     HOP_HEIGHT,
+    LAMP_OFF,
+    LAMP_ON,
     REACH,
+    SHOULDER_X,
+    SHOULDER_Y,
     STRIDE,
     WAVE,
     Actor,
@@ -39,6 +45,7 @@ from data.toy.actors import (
     bounds,
     figure,
     middles,
+    raised_angle,
 )
 from data.toy.scenes import Background, make_actor, make_background
 
@@ -73,7 +80,9 @@ ACTIONS = (
 """In the order of their names, which is that of their indices."""
 
 RAISED = np.deg2rad(-55.0)  # angle of the lamp below the horizontal
-BOARD_SIDE, BOARD_CELLS = 0.44, 7  # in heights of the figure, and cells along a side
+BOARD_SIDE, BOARD_CELLS = 0.5, 8  # in heights of the figure, and cells along a side
+# What hands hold: large enough to be seen where the figure is 40 pixels high. Heights of it.
+LAMP, FLAG = 0.2, 0.15
 BOARD_LIGHT: Color = (226, 226, 220)
 BOARD_DARK: Color = (34, 34, 40)
 # Widths of the figure that it moves in 30 frames.
@@ -109,14 +118,23 @@ class TubeActor:
         raised = acts and self.action.raised
         actor = replace(self.actor, lamp_angle=RAISED) if raised else self.actor
         shapes = figure(actor, pose)
-        if acts and self.action.roll:
-            middle = middles(actor, pose[None])[0]
-            rolled = self.action.roll * (frame - self.first)
-            board = [
-                Shape(middle + actor.height * s.points, s.color) for s in _board(self.cells, rolled)
-            ]
-            shapes += board
-        return shapes
+        if not acts:
+            return shapes
+        middle = middles(actor, pose[None])[0]
+        held = self._held(pose, frame)
+        return shapes + [Shape(middle + actor.height * s.points, s.color) for s in held]
+
+    def _held(self, pose: Array, frame: float) -> list[Shape]:
+        """What it holds up while it acts, around the origin of a figure one unit high."""
+        side = self.actor.side
+        if self.action.roll:
+            return _board(self.cells, self.action.roll * (frame - self.first))
+        if self.action.raised:
+            lit = np.cos(pose[FLASH]) < 0
+            return [_disc_at_hand(-side, -RAISED, LAMP, LAMP_ON if lit else LAMP_OFF)]
+        if self.action.entry == WAVE:
+            return [_disc_at_hand(side, raised_angle(pose[WAVE]), FLAG, GLOVE)]
+        return []
 
     def pose(self, frame: float) -> Array:
         """The pose `[6]` at `frame`: it walks on whatever it does."""
@@ -148,6 +166,14 @@ def _board(cells: NDArray[np.bool_], rolled: float) -> list[Shape]:
             x = left + column * cell
             shapes.append(Shape(_rectangle(x, y1, x + cell, y2), BOARD_LIGHT))
     return shapes
+
+
+def _disc_at_hand(side: int, angle: float, radius: float, color: Color) -> Shape:
+    """A disc at the end of the arm at `angle` above the horizontal, on one side."""
+    hand = np.array([side * SHOULDER_X, SHOULDER_Y])
+    hand = hand + ARM_LENGTH * np.array([side * np.cos(angle), -np.sin(angle)])
+    around = np.linspace(0, 2 * np.pi, 20, endpoint=False)
+    return Shape(hand + radius * np.stack([np.cos(around), np.sin(around)], axis=1), color)
 
 
 def _rectangle(x1: float, y1: float, x2: float, y2: float) -> Array:
@@ -210,7 +236,7 @@ def _make_tube_actor(
     size = lane[1] - lane[0]
     # A jump lifts the figure; it stays within its lane all the same.
     tallest = size / (1 + HOP_HEIGHT) - 0.02
-    actor = make_actor(rng, rng.uniform(0.85, 1.0) * min(tallest, 0.46))
+    actor = make_actor(rng, rng.uniform(0.9, 1.0) * min(tallest, 0.46))
     half = actor.height * np.array([REACH, 0.5])
     low = np.array([0.0, lane[0] + actor.height * HOP_HEIGHT]) + half
     high = np.array([1.0, lane[1]]) - half
