@@ -15,6 +15,7 @@ import utils.system.early_signals  # noqa: F401, before what takes long to impor
 
 # isort: split
 import argparse
+import re
 import sys
 from pathlib import Path
 
@@ -85,9 +86,22 @@ def parse_arguments() -> argparse.Namespace:
     add_person_options(parser)
     add_device_option(parser)
     add_live_options(parser)
-    arguments = parser.parse_args()
+    arguments, unknown = parser.parse_known_args()
+    refuse_settings(parser, [*unknown, *arguments.videos, *arguments.input])
+    if unknown:
+        parser.error(f"unrecognized arguments: {' '.join(unknown)}")
     check_ranges(parser, arguments)
     return arguments
+
+
+def refuse_settings(parser: argparse.ArgumentParser, words: list[str]) -> None:
+    """End the program where one of `words` is `key=value`, as train.py and test.py take it."""
+    for word in words:
+        if re.match(r"[a-z_.]+=", word) and not Path(word).exists():
+            parser.error(
+                f"{word}: the demo takes no key=value; its settings are the checkpoint's, and the "
+                "lowest score shown is --conf-thresh (see --help)"
+            )
 
 
 def add_person_options(parser: argparse.ArgumentParser) -> None:
