@@ -189,6 +189,17 @@ def with_splits(
     return cache
 
 
+def check_facts(annotations: TubeAnnotations, arguments: argparse.Namespace) -> None:
+    """Raise `ValueError` naming the table of the videos where it lacks what ACT's cache holds."""
+    known = (annotations.frame_counts > 0) & (annotations.sizes > 0).all(axis=1)
+    if not known.all():
+        place = arguments.videos or videos_path(arguments.input)
+        raise ValueError(
+            f"{place}: {annotations.videos[int(known.argmin())]}: its number of frames or its size "
+            "is not known, and ACT's cache needs both"
+        )
+
+
 def main() -> None:
     arguments = parse_arguments()
     written = outputs(arguments)
@@ -196,6 +207,8 @@ def main() -> None:
     output, suffix = arguments.output, arguments.output.suffix.lower()
     is_cache = suffix == ".pkl" and arguments.to == "cache"
     splits = with_splits(annotations, cache, arguments) if is_cache else None
+    if is_cache and arguments.input.suffix.lower() == ".csv":
+        check_facts(annotations, arguments)
     if suffix != ".csv" and splits is None:
         check_ucf101_24(annotations)
     with staged_results(output.parent) as folder:

@@ -258,7 +258,7 @@ def test_what_is_missing_is_said_before_anything_is_written(tmp_path: Path, scri
     assert "24 classes, got 2" in script.refuses(table, out / "p.pkl", "--to", "pyannot")
     lists = written(tmp_path, "lists.txt", "A\n")
     said = script.refuses(table, out / "c.pkl", "--test-list", lists)
-    assert "A: its number of frames or its size is not known" in said
+    assert "videos.csv: A: its number of frames or its size is not known" in said
     rows = written(tmp_path, "l.csv", "v,0000,0,0,1,1,4,1\n")
     assert "give --label-map" in script.refuses(rows, out / "t.csv")
     names = written(tmp_path, "names.csv", "4,walk\n")
