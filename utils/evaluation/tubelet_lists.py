@@ -15,8 +15,11 @@ from numpy.typing import NDArray
 
 from external.act_evaluation import Tubelets
 from external.act_evaluation.geometry import tubelet_overlaps
-from external.matching import Floats, Ints, group_starts, ranks_in_groups, suppress
-from utils.geometry.linking import LinkRules, best_of_clips
+from external.matching import Floats, Ints, group_starts, ranks_in_groups
+from utils.geometry.linking import LinkRules
+
+LARGEST = 1 << 19
+"""Pairs of boxes that are compared at a time: few enough to stay in a processor's cache."""
 
 
 @dataclass(frozen=True)
@@ -74,18 +77,12 @@ def join_clips(parts: list[ClipTubelets]) -> ClipTubelets:
 
 def standard_list(clips: ClipTubelets, rules: ListRules) -> Tubelets:
     """Return the "standard" list of each clip, by clip and descending score."""
-    every = clips.of_class(*np.nonzero(clips.scores > rules.score_threshold))
-    order = np.lexsort((-every.score, every.label, every.start))
-    every = every[order]
-    groups = every.start * clips.scores.shape[2] + every.label
-    near = ranks_in_groups(group_starts(groups)) < rules.candidates
-    every, groups = every[near], groups[near]
-    boxes = every.boxes
-
-    def overlaps(first: Ints, second: Ints) -> Floats:
-        return tubelet_overlaps(boxes[first], boxes[second], pad=0.0)
-
-    every = every[suppress(groups, overlaps, rules.nms_threshold)]
+    # The worse never suppress the better: which of them are candidates can be asked afterwards.
+    clip, tubelet, label, rank = survivors(clips, rules.nms_threshold, pad=0.0)
+    listed = (clips.scores[clip, tubelet, label] > rules.score_threshold) & (
+        rank < rules.candidates
+    )
+    every = clips.of_class(clip[listed], tubelet[listed], label[listed])
     every = every[np.lexsort((-every.score, every.start))]
     return every[ranks_in_groups(group_starts(every.start)) < rules.most]
 
@@ -93,13 +90,41 @@ def standard_list(clips: ClipTubelets, rules: ListRules) -> Tubelets:
 def linking_list(clips: ClipTubelets, rules: LinkRules) -> tuple[Tubelets, Floats]:
     """Return what linking looks at of the "all" list, and each one's scores of all classes.
 
-    Nothing else of the list is ever read, so a video's clips need not be kept.
+    Nothing else of the list is ever read, so a video's clips need not be kept. It is what
+    `best_of_clips` chooses, in its order.
+    """
+    clip, tubelet, label, _ = survivors(clips, rules.nms_threshold, pad=1.0)
+    kept = ranks_in_groups(group_starts(clip * clips.scores.shape[2] + label)) < rules.candidates
+    clip, tubelet, label = clip[kept], tubelet[kept], label[kept]
+    return clips.of_class(clip, tubelet, label), clips.scores[clip, tubelet].astype(float)
+
+
+def survivors(clips: ClipTubelets, threshold: float, pad: float) -> tuple[Ints, Ints, Ints, Ints]:
+    """Suppress among the tubelets of each clip and class; return those that are left.
+
+    Returns clip, tubelet, label, and rank among all of the clip and class, `[N]` each, by clip,
+    label and rank. The same as greedy suppression, with all overlaps of a clip and class at once.
     """
     count, tubelets, classes = clips.scores.shape
-    clip, tubelet, label = np.indices((count, tubelets, classes)).reshape(3, -1)
-    every = clips.of_class(clip, tubelet, label)
-    kept = best_of_clips(every, rules)
-    return every[kept], clips.scores[clip[kept], tubelet[kept]].astype(float)
+    groups = count * classes
+    scores = clips.scores.transpose(0, 2, 1).reshape(groups, tubelets)
+    order = np.argsort(-scores, axis=1, kind="stable")
+    boxes = clips.boxes.transpose(0, 3, 1, 2, 4).reshape(groups, tubelets, -1, 4)
+    kept = np.ones((groups, tubelets), bool)
+    size = max(LARGEST // (tubelets**2 * boxes.shape[2]), 1)
+    for first in range(0, groups, size):
+        rows = np.arange(first, min(first + size, groups))
+        ordered = boxes[rows[:, None], order[rows]].astype(float)  # [g, M, K, 4]
+        _suppress(ordered, kept[first : first + size], threshold, pad)
+    group, rank = np.nonzero(kept)
+    return group // classes, order[group, rank], group % classes, rank
+
+
+def _suppress(boxes: Floats, kept: NDArray[np.bool_], threshold: float, pad: float) -> None:
+    """Clear `kept` `[g, M]` where a better box of `boxes` `[g, M, K, 4]` is too near."""
+    for better in range(boxes.shape[1] - 1):
+        overlap = tubelet_overlaps(boxes[:, better : better + 1], boxes[:, better + 1 :], pad)
+        kept[:, better + 1 :] &= (overlap <= threshold) | ~kept[:, better : better + 1]
 
 
 def best_class_list(clips: ClipTubelets) -> tuple[Tubelets, Floats]:
