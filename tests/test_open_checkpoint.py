@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 import torch
 
-import models.weights.checkpoint
+import models.registry
 from models import load_detector, open_checkpoint
 from tests.entries import CLASSES, write_checkpoint
 from tests.helpers import needs_shared, released_checkpoint
@@ -25,10 +25,8 @@ def test_a_checkpoint_says_what_it_is_before_anything_is_built(tmp_path: Path) -
 
 def test_the_file_is_read_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path, read = write_checkpoint(tmp_path / "a.pt"), []
-    original = models.weights.checkpoint.read_checkpoint
-    monkeypatch.setattr(
-        models.weights.checkpoint, "read_checkpoint", lambda p: read.append(p) or original(p)
-    )
+    original = models.registry.read_checkpoint
+    monkeypatch.setattr(models.registry, "read_checkpoint", lambda p: read.append(p) or original(p))
     checkpoint = open_checkpoint(path)
     first, second = checkpoint.build(), checkpoint.build()
     assert (checkpoint.config.model.num_classes, len(checkpoint.classes)) == (3, 3)
