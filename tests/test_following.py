@@ -1,8 +1,11 @@
 """Boxes that get numbers which last: worked examples and laws."""
 
+import csv
+
 import numpy as np
 import pytest
 
+from tests.helpers import SHARED, needs_shared
 from utils.geometry.following import BoxFollower, FollowRules, generalized_iou
 
 
@@ -40,6 +43,12 @@ def test_two_persons_who_cross_keep_their_numbers() -> None:
     """At the crossing each stands where the other stood a step before."""
     frames = [[box(10 * k), box(70 - 10 * k)] for k in range(8)]
     assert follow(frames) == [[1, 2]] * 8
+
+
+def test_a_lost_person_takes_no_box_of_one_who_is_not() -> None:
+    """Person 1 runs to the right and is lost; person 2 steps to where 1 would be now."""
+    frames = [[box(0), box(70)], [box(18), box(70)], [box(70)], [box(58)]]
+    assert follow(frames) == [[1, 2], [1, 2], [2], [2]]
 
 
 def test_a_person_who_turns_is_found_where_the_last_box_was() -> None:
@@ -97,3 +106,29 @@ def test_times_that_stand_still_are_refused() -> None:
 def test_rules_out_of_range_are_refused(rules: dict[str, float], said: str) -> None:
     with pytest.raises(ValueError, match=said):
         FollowRules(**rules)
+
+
+@needs_shared
+@pytest.mark.parametrize("seed", range(5))
+def test_annotated_players_keep_their_numbers_where_both_are_seen(seed: int) -> None:
+    """The annotation of a real clip, on lines between its seconds: 4 a second, 3 % off, 15 % lost.
+
+    The camera moves, and the players pass each other.
+    """
+    annotated: dict[int, dict[float, np.ndarray]] = {0: {}, 1: {}}
+    text = (SHARED / "data" / "real" / "basketball.csv").read_text()
+    for row in csv.reader(text.splitlines()):
+        box = np.array(row[2:6], float) * (426, 240, 426, 240)
+        annotated[int(row[7])][float(row[1])] = box
+    random, follower = np.random.default_rng(seed), BoxFollower()
+    found: dict[int, set[int]] = {0: set(), 1: set()}
+    for time in np.arange(0, 9.01, 0.25):
+        seen = [person for person in (0, 1) if random.random() > 0.15 or time == 0]
+        boxes = []
+        for person in seen:
+            times, known = list(annotated[person]), np.array(list(annotated[person].values()))
+            exact = np.array([np.interp(time, times, known[:, i]) for i in range(4)])
+            boxes.append(exact + random.normal(0, 0.03, 4) * np.tile(exact[2:] - exact[:2], 2))
+        for person, number in zip(seen, follower(float(time), boxes), strict=True):
+            found[person].add(number)
+    assert found == {0: {1}, 1: {2}}

@@ -82,8 +82,9 @@ class BoxFollower:
     def __call__(self, time: float, boxes: Sequence[Sequence[float]]) -> list[int]:
         """Return the number of each box.
 
-        First each object is looked for where its velocity takes it, then, for those that turned or
-        stopped, where it was last. In both rounds the pairs that overlap most come first.
+        Objects of the key frame before choose first, so that one that is lost takes no box of one
+        that is not. Each is looked for where its velocity takes it, then, for those that turned or
+        stopped, where it was last. In each round the pairs that overlap most come first.
 
         Args:
             time: Seconds; later than that of the key frame before.
@@ -94,26 +95,35 @@ class BoxFollower:
         """
         if not time > self._time:
             raise ValueError(f"expected a key frame after {self._time} s, got one at {time} s")
-        self._time = time
+        before, self._time = self._time, time
         found = np.asarray(boxes, float).reshape(-1, 4)
         patience = self.rules.patience + 1e-9
         self._live = [one for one in self._live if time - one.time <= patience]
         owners: dict[int, _Followed] = {}
-        for expected in ([o.expected(time) for o in self._live], [o.box for o in self._live]):
-            self._pair(found, np.array(expected).reshape(-1, 4), owners)
+        fresh = [one for one in self._live if one.time == before]
+        lost = [one for one in self._live if one.time != before]
+        for objects in (fresh, lost):
+            for places in ([one.expected(time) for one in objects], [one.box for one in objects]):
+                self._pair(found, objects, np.array(places).reshape(-1, 4), owners)
         return [self._take(i, box, time, owners) for i, box in enumerate(found)]
 
-    def _pair(self, found: Boxes, expected: Boxes, owners: dict[int, _Followed]) -> None:
+    def _pair(
+        self,
+        found: Boxes,
+        objects: Sequence[_Followed],
+        expected: Boxes,
+        owners: dict[int, _Followed],
+    ) -> None:
         """Add to `owners` the pairs of a free box and a free object, the nearest first."""
         near = generalized_iou(found, expected)
         growth = np.abs(np.log(_areas(found)[:, None] / _areas(expected)[None]))
         near[growth > np.log(self.rules.most_growth)] = -1
         taken = {id(one) for one in owners.values()}
         near[list(owners)] = -1
-        near[:, [i for i, one in enumerate(self._live) if id(one) in taken]] = -1
+        near[:, [i for i, one in enumerate(objects) if id(one) in taken]] = -1
         while near.size and near.max() > self.rules.least_overlap:
             i, j = divmod(int(near.argmax()), near.shape[1])
-            owners[i] = self._live[j]
+            owners[i] = objects[j]
             near[i], near[:, j] = -1, -1
 
     def _take(self, i: int, box: Boxes, time: float, owners: dict[int, _Followed]) -> int:
