@@ -16,6 +16,7 @@ import utils.system.early_signals  # noqa: F401, before what takes long to impor
 # isort: split
 import argparse
 import math
+import re
 from pathlib import Path
 
 from recipes.options_help import options_help
@@ -73,9 +74,17 @@ def positive(text: str) -> float:
     return value
 
 
+def take_overrides(arguments: argparse.Namespace) -> list[Path]:
+    """Return the checkpoints; `key=value` behind them, which argparse takes for more, are moved."""
+    given = arguments.checkpoint or []
+    options = [p for p in given if re.match(r"[\w.]+=", str(p)) and not p.exists()]
+    arguments.overrides = [*map(str, options), *arguments.overrides]
+    return [path for path in given if path not in options]
+
+
 def main() -> None:
     arguments = parse_arguments()
-    first, *others = arguments.checkpoint or [None]
+    first, *others = take_overrides(arguments) or [None]
     request = TestRequest(
         first,
         arguments.output,

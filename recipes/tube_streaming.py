@@ -179,4 +179,6 @@ def in_pixels(part: ClipScores, starts: Sequence[int], height: int, width: int) 
     """Return a step's tubelets in pixels of the video, cut at its edges."""
     limits = np.array([width, height, width, height], np.float32)
     boxes = np.clip(part.boxes.float().cpu().numpy() * limits, 0, limits)
+    # A box narrower than a pixel ends before it begins, since its last pixel belongs to it.
+    boxes[..., 2:] = np.maximum(boxes[..., 2:], boxes[..., :2])
     return ClipTubelets(np.array(starts, np.int64), part.scores.float().cpu().numpy(), boxes)

@@ -14,6 +14,11 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # run as a file, not as a module
+
+import utils.system.early_signals  # noqa: F401, before what takes long to import
+
+# isort: split
 import torch
 
 from recipes.inventory import checkpoints, codecs, datasets, problems

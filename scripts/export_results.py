@@ -22,6 +22,9 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # run as a file, not as a module
 
+import utils.system.early_signals  # noqa: F401, before what takes long to import
+
+# isort: split
 from data.video.windows import VideoFile
 from utils.formats.cvat_video import write_cvat
 from utils.formats.person_records import records_of, write_jsonl, write_parquet

@@ -17,6 +17,9 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # run as a file, not as a module
 
+import utils.system.early_signals  # noqa: F401, before what takes long to import
+
+# isort: split
 from utils.formats.person_results import read_results
 from utils.reporting.hard_frames import hard_frames, hardest
 from utils.system.cli import run_main

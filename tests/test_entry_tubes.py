@@ -283,3 +283,10 @@ def test_a_stride_longer_than_a_clip_is_refused(demo: Script, root: Path, tmp_pa
     film = root / "videos" / "Jump" / "v_Jump_g01_c01.avi"
     said = demo.refuses("--checkpoint", path, film, "--output", tmp_path / "o", "--stride", 7)
     assert "--stride: expected 1 to 6" in said
+
+
+def test_options_behind_a_checkpoint_are_no_checkpoints(script: Script, root: Path) -> None:
+    said = script.refuses("--checkpoint", root / "none.pt", "trim=none")
+    assert "none.pt: no such checkpoint" in said
+    said = script.refuses("--checkpoint", root / "a=b.pt", "--device", "cpu")
+    assert "a=b.pt" in said

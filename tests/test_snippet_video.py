@@ -33,7 +33,7 @@ def test_a_file_gives_what_its_extraction_holds(film: Path, tmp_path: Path) -> N
     assert len(file) == len(folder) == 199
     wanted = [3, 199, 150, 3, 400]
     for ours, theirs in zip(file.images(wanted), folder.images([3, 199, 150, 3, 199]), strict=True):
-        assert np.abs(ours.astype(int) - theirs).mean() < 3
+        assert np.abs(ours.astype(int) - theirs).mean() < 4  # a JPEG of 64 x 64 pixels
     for ours, theirs in zip(file.flow(wanted), folder.flow(wanted), strict=True):
         assert np.abs(ours.astype(int) - theirs).mean() < 1
         assert np.abs(ours.astype(int) - theirs).max() <= 4  # a JPEG is not exact
