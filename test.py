@@ -84,14 +84,14 @@ def take_overrides(arguments: argparse.Namespace) -> list[Path]:
 
 def main() -> None:
     arguments = parse_arguments()
-    first, *others = take_overrides(arguments) or [None]
+    checkpoints = take_overrides(arguments)
     request = TestRequest(
-        first,
+        checkpoints[0] if checkpoints else None,
         arguments.output,
         arguments.data_root,
         arguments.config,
         arguments.overrides,
-        others,
+        checkpoints[1:],
         arguments.fusion,
         arguments.weights,
     )
