@@ -35,8 +35,12 @@ def annotate_all(
 ) -> bool:
     """Annotate all videos, one after another; return whether all went well.
 
-    One that fails does not stop the others; the only one is an error. is_done: whether a
-    video is to be left alone, because its results are there.
+    One that fails does not stop the others; the only one is an error.
+
+    Args:
+        results: What is made of each video.
+        found: The videos.
+        is_done: Whether a video is to be left alone, because its results are there.
 
     Raises:
         Interrupted: A signal came; the message says what is on disk.

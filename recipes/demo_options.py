@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import argparse
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -81,37 +80,3 @@ class DemoOptions:
     def chosen_device(self) -> str:
         """Return the device to run on."""
         return self.device or ("cuda" if torch.cuda.is_available() else "cpu")
-
-
-def add_live_options(parser: argparse.ArgumentParser) -> None:
-    """Add the options of live streams."""
-    add = parser.add_argument_group("live streams").add_argument
-    add("--lines", type=Path, metavar="FILE", help="write the lines to a new file")
-    add(
-        "--watch", type=_port, metavar="PORT", help="show it on a page of this machine; 0: any port"
-    )
-    add(
-        "--lookahead",
-        type=_lookahead,
-        metavar="S",
-        help="seconds that a detection waits for later frames; default: half a window, as in "
-        "training. Less is sooner and less exact",
-    )
-
-
-def live_options(arguments: argparse.Namespace) -> LiveOptions:
-    """Return the options that `add_live_options` added."""
-    return LiveOptions(arguments.lines, arguments.watch, arguments.lookahead)
-
-
-def _port(text: str) -> int:
-    if not (text.isascii() and text.isdecimal() and len(text) < 6 and int(text) < 65536):
-        raise argparse.ArgumentTypeError(f"expected a port from 0 to 65535, got {text!r}")
-    return int(text)
-
-
-def _lookahead(text: str) -> float:
-    value = float(text)
-    if not 0 <= value <= 60:
-        raise argparse.ArgumentTypeError(f"expected seconds from 0 to 60, got {text!r}")
-    return value

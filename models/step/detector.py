@@ -91,11 +91,15 @@ class StepDetector(nn.Module):
     def forward(self, images: Tensor, proposals: list[Tensor]) -> list[StepOutput]:
         """Detect in B windows.
 
-        images: `[B, F, C, H, W]`: uint8 pixels, or floats as the backbone's `InputSpec.normalize`
-            gives them; `clip_spec` says F and C, and of what H and W are multiples.
-        proposals: B tensors `[M_i, 4]`, pixels of the images.
-        Returns one `StepOutput` per step over all `sum M_i` tubes, clips in order. Tubes are as
-        regressed: only what is handed to the next step is clipped.
+        Args:
+            images: `[B, F, C, H, W]`: uint8 pixels, or floats as the backbone's
+                `InputSpec.normalize` gives them; `clip_spec` says F and C, and of what H and W are
+                multiples.
+            proposals: B tensors `[M_i, 4]`, pixels of the images.
+
+        Returns:
+            One `StepOutput` per step over all `sum M_i` tubes, clips in order. Tubes are as
+            regressed: only what is handed to the next step is clipped.
         """
         self._check_input(images, proposals)
         return self.run_steps(self.extract(images), proposals)

@@ -1,0 +1,222 @@
+"""The command line of `demo.py`."""
+
+from __future__ import annotations
+
+import argparse
+import re
+from pathlib import Path
+
+from recipes.demo_options import DemoOptions, LiveOptions
+from recipes.person_results import MERGE_THRESHOLD, RATE
+from utils.geometry.following import FollowRules
+from utils.reporting.action_spans import SpanRules
+from utils.system.cli import default_checkpoint, default_output
+from utils.system.devices import add_device_option
+from utils.system.stall import STEP_LIMIT
+
+
+def parse_demo_options(description: str | None) -> DemoOptions:
+    """Return what the command line asks for; a mistake in it ends the program with a line.
+
+    Args:
+        description: Of the program, for its help.
+
+    Raises:
+        ValueError: If no checkpoint is named and none is where one is looked for.
+    """
+    parser = argparse.ArgumentParser(
+        description=description, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    _add_options(parser)
+    arguments, unknown = parser.parse_known_args()
+    _refuse_settings(parser, [*unknown, *arguments.videos, *arguments.input])
+    if unknown:
+        parser.error(f"unrecognized arguments: {' '.join(unknown)}")
+    _check_ranges(parser, arguments)
+    checkpoint = arguments.checkpoint or default_checkpoint()
+    return DemoOptions(
+        checkpoint=checkpoint,
+        output=arguments.output or default_output(checkpoint, "demo"),
+        inputs=[*arguments.videos, *arguments.input],
+        source_fps=arguments.source_fps,
+        stride=arguments.stride,
+        step_limit=arguments.step_limit,
+        score_threshold=arguments.conf_thresh,
+        merge_threshold=arguments.global_thresh,
+        device=arguments.device,
+        live=_live_options(arguments),
+        report=arguments.report,
+        classes=arguments.classes,
+        thresholds=arguments.thresholds,
+        video=not arguments.no_video,
+        resume=arguments.resume,
+        follow=FollowRules(patience=arguments.gap),
+        spans=SpanRules(arguments.smoothing, arguments.min_duration),
+    )
+
+
+def _add_options(parser: argparse.ArgumentParser) -> None:
+    add = parser.add_argument
+    add("--checkpoint", type=Path, help="default: runs/ava_step/best.pt, else runs/toy_step's")
+    add(
+        "videos",
+        nargs="*",
+        metavar="FOLDER_OR_VIDEO",
+        help="video files, folders of frames (frame0001.jpg, ...), or folders of either; default: "
+        "the folder videos of the dataset that the checkpoint was trained on, as the toy set has",
+    )
+    add("--input", nargs="+", default=[], metavar="FOLDER_OR_VIDEO", help="the same")
+    add("--output", type=Path, metavar="D", help="folder of the results; default: runs/<name>/demo")
+    add(
+        "--source-fps",
+        type=float,
+        default=DemoOptions.source_fps,
+        metavar="N",
+        help=f"rate of frame folders ({DemoOptions.source_fps:g})",
+    )
+    add(
+        "--stride",
+        type=int,
+        metavar="N",
+        help=f"frames between detections; default: {RATE} a second, by the frames' times",
+    )
+    add(
+        "--step-limit",
+        type=float,
+        default=STEP_LIMIT,
+        metavar="S",
+        help=f"seconds after which a decoder that stands still is given up ({STEP_LIMIT:g})",
+    )
+    add(
+        "--conf-thresh",
+        type=float,
+        default=DemoOptions.score_threshold,
+        metavar="X",
+        help=f"lowest score shown ({DemoOptions.score_threshold:g})",
+    )
+    add(
+        "--global-thresh",
+        type=float,
+        metavar="X",
+        help=f"IoU above which detections become one; default: {MERGE_THRESHOLD:g} for boxes of "
+        "persons, that of the test for segments",
+    )
+    add(
+        "--resume",
+        action="store_true",
+        help="leave alone videos whose results are there, whole, and made with the same settings",
+    )
+    _add_person_options(parser)
+    add_device_option(parser)
+    _add_live_options(parser)
+
+
+def _refuse_settings(parser: argparse.ArgumentParser, words: list[str]) -> None:
+    """End the program where one of `words` is `key=value`, as train.py and test.py take it."""
+    for word in words:
+        if re.match(r"[a-z_.]+=", word) and not Path(word).exists():
+            parser.error(
+                f"{word}: the demo takes no key=value; its settings are the checkpoint's, and the "
+                "lowest score shown is --conf-thresh (see --help)"
+            )
+
+
+def _add_person_options(parser: argparse.ArgumentParser) -> None:
+    """Add what decides who is the same person, and what a person did."""
+    group = parser.add_argument_group("persons", "detectors of persons number them")
+    add = group.add_argument
+    add(
+        "--report",
+        action="store_true",
+        help="also write <name>.html, a page for a browser: the video, who does what and when, and "
+        "the detector's steps",
+    )
+    add(
+        "--classes",
+        nargs="+",
+        default=[],
+        metavar="NAME",
+        help="names (or their beginnings) or ids of the actions that count; default: all",
+    )
+    add(
+        "--thresholds",
+        type=Path,
+        metavar="JSON",
+        help="lowest scores by action, as scripts/analyze.py writes them (thresholds.json); "
+        "--conf-thresh holds for the others",
+    )
+    add("--no-video", action="store_true", help="write no <name>_detected.mp4")
+    add(
+        "--gap",
+        type=float,
+        default=FollowRules.patience,
+        metavar="S",
+        help=f"seconds for which a person not found keeps the number ({FollowRules.patience:g})",
+    )
+    add(
+        "--smoothing",
+        type=float,
+        default=SpanRules.smoothing,
+        metavar="S",
+        help="seconds for which an action not seen goes on, if it is seen again "
+        f"({SpanRules.smoothing:g})",
+    )
+    add(
+        "--min-duration",
+        type=float,
+        default=SpanRules.least_duration,
+        metavar="S",
+        help=f"seconds below which an action is flicker ({SpanRules.least_duration:g})",
+    )
+
+
+def _check_ranges(parser: argparse.ArgumentParser, arguments: argparse.Namespace) -> None:
+    """End the program with a line that names the option whose number is out of range."""
+    for name in ("conf_thresh", "global_thresh"):
+        value = getattr(arguments, name)
+        if value is not None and not 0 <= value <= 1:
+            parser.error(f"--{name.replace('_', '-')}: expected a number in [0, 1], got {value}")
+    for name in ("gap", "smoothing", "min_duration"):
+        value = getattr(arguments, name)
+        if not 0 <= value < float("inf"):
+            parser.error(f"--{name.replace('_', '-')}: expected 0 or more seconds, got {value}")
+    if arguments.stride is not None and arguments.stride < 1:
+        parser.error(f"--stride: expected 1 or more, got {arguments.stride}")
+    if not arguments.step_limit > 0:
+        parser.error(f"--step-limit: expected a time above 0, got {arguments.step_limit}")
+    if not 0 < arguments.source_fps < 1000:
+        parser.error(f"--source-fps: expected a rate in (0, 1000), got {arguments.source_fps}")
+
+
+def _add_live_options(parser: argparse.ArgumentParser) -> None:
+    """Add the options of live streams."""
+    add = parser.add_argument_group("live streams").add_argument
+    add("--lines", type=Path, metavar="FILE", help="write the lines to a new file")
+    add(
+        "--watch", type=_port, metavar="PORT", help="show it on a page of this machine; 0: any port"
+    )
+    add(
+        "--lookahead",
+        type=_lookahead,
+        metavar="S",
+        help="seconds that a detection waits for later frames; default: half a window, as in "
+        "training. Less is sooner and less exact",
+    )
+
+
+def _live_options(arguments: argparse.Namespace) -> LiveOptions:
+    """Return the options that `_add_live_options` added."""
+    return LiveOptions(arguments.lines, arguments.watch, arguments.lookahead)
+
+
+def _port(text: str) -> int:
+    if not (text.isascii() and text.isdecimal() and len(text) < 6 and int(text) < 65536):
+        raise argparse.ArgumentTypeError(f"expected a port from 0 to 65535, got {text!r}")
+    return int(text)
+
+
+def _lookahead(text: str) -> float:
+    value = float(text)
+    if not 0 <= value <= 60:
+        raise argparse.ArgumentTypeError(f"expected seconds from 0 to 60, got {text!r}")
+    return value
