@@ -24,7 +24,12 @@ HEADER = (
 
 
 class Row(NamedTuple):
-    """A row. ours, yardstick: the measurements in `unit`, less is better. goal: for the ratio."""
+    """A row.
+
+    Attributes:
+        ours, yardstick: The measurements in `unit`, less is better.
+        goal: For the ratio.
+    """
 
     name: str
     unit: str

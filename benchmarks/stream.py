@@ -71,7 +71,11 @@ class Case:
     """A detector and a video, as the demo has them, and the windows, as the bare model does."""
 
     def __init__(self, config: Config, detector: StepDetector, video: Path, clips: int = 0):
-        """clips: how many key frames of the video are used; 0 is all."""
+        """Open the video; nothing is read yet.
+
+        Args:
+            clips: How many key frames of the video are used; 0 is all.
+        """
         whole = VideoFile(video)
         self.config = config
         self.annotator = build_person_detector(

@@ -95,7 +95,8 @@ def mirror(flow: np.ndarray) -> np.ndarray:
 def read_field(paths: Sequence[Path], kind: str) -> np.ndarray:
     """Read one field `[2, H, W]` float32; `paths` is one file, or two of the kind `tsn`.
 
-    Raises `ValueError` naming the file if it is not of that kind.
+    Raises:
+        ValueError: Naming the file if it is not of that kind.
     """
     if kind == "brox":
         return from_brox(read_image(paths[0]))
@@ -167,7 +168,9 @@ def _jpeg(image: np.ndarray, quality: int) -> bytes:
 class FlowFolder:
     """The flow fields of a video, of whichever kind its folder holds.
 
-    kind: one of `KINDS`. count: number of fields.
+    Attributes:
+        kind: One of `KINDS`.
+        count: Number of fields.
     """
 
     def __init__(self, path: str | Path) -> None:
@@ -189,8 +192,10 @@ class FlowFolder:
     def check(self, frames: int, height: int, width: int) -> None:
         """Raise `ValueError` naming the folder unless it fits the video's frames.
 
-        frames: their number; one field less will do, as the last frame has no motion of its own.
-        height, width: of the frames, in pixels.
+        Args:
+            frames: Their number; one field less will do, as the last frame has no motion of its
+                own.
+            height, width: Of the frames, in pixels.
         """
         if self.count not in (frames, frames - 1):
             raise ValueError(
@@ -264,9 +269,10 @@ def read_flow_stacks(
 ) -> np.ndarray:
     """Return what a network sees of the flow at `frames` `[F]`.
 
-    Returns uint8 `[F, depth * channels, S, S]`. Channels of a frame: field by field, of each u, v
-    and (with 3 `channels`) the magnitude, in the levels of brox images. Each field is read once,
-    however many stacks it is in.
+    Returns:
+        Uint8 `[F, depth * channels, S, S]`. Channels of a frame: field by field, of each u, v and
+        (with 3 `channels`) the magnitude, in the levels of brox images. Each field is read once,
+        however many stacks it is in.
     """
     numbers = stack_numbers(frames, folder.count, depth)
     used = np.unique(numbers)
@@ -284,12 +290,15 @@ def motionless_replacements(
 ) -> dict[int, int]:
     """Which flow images stand for a duplicated frame, and by which each is to be replaced.
 
-    variances: of all levels of each brox image. An image stands for a duplicated frame if its
-    variance is at most `largest` and the mean of those of its neighbours, up to `reach` away, is
-    larger by `excess` or more. It is replaced by the nearest one that is not such an image, of two
-    equally near ones the earlier; where there is none within `reach` it stays.
+    Args:
+        variances: Of all levels of each brox image. An image stands for a duplicated frame if its
+            variance is at most `largest` and the mean of those of its neighbours, up to `reach`
+            away, is larger by `excess` or more. It is replaced by the nearest one that is not such
+            an image, of two equally near ones the earlier; where there is none within `reach` it
+            stays.
 
-    Returns indices from 0. The published flow of UCF101-24 was treated so.
+    Returns:
+        Indices from 0. The published flow of UCF101-24 was treated so.
     """
     count = len(variances)
     neighbours = [

@@ -29,8 +29,9 @@ def frame_inputs(
 ) -> Iterator[Images]:
     """Yield for each frame `[H, W, 3]` the image `[C, size, size]` that the network sees of it.
 
-    inputs: one of `data.datasets.tube_dataset.INPUTS`; for "flow" and "early" `flow` computes it.
-    A frame's image comes as soon as the frames that its flow needs are there.
+    Args:
+        inputs: One of `data.datasets.tube_dataset.INPUTS`; for "flow" and "early" `flow` computes
+            it. A frame's image comes as soon as the frames that its flow needs are there.
     """
     if inputs == "rgb":
         yield from (_rgb(frame, size) for frame in frames)

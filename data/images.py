@@ -34,8 +34,9 @@ def read_image(path: str | Path) -> np.ndarray:
 
     A disk or a network may fail for a moment.
 
-    Raises `ValueError` naming the file if it is missing, no regular file, of another format,
-    truncated, damaged, or larger than `PIXEL_LIMIT`.
+    Raises:
+        ValueError: Naming the file if it is missing, no regular file, of another format, truncated,
+            damaged, or larger than `PIXEL_LIMIT`.
     """
     for delay in RETRY_DELAYS:
         try:

@@ -32,7 +32,9 @@ SNAP = 2
 class CropDraw:
     """One draw of the augmentation: all snippets of a proposal share it.
 
-    left, top, width, height: of the crop [pixels]. flipped: mirrored left to right.
+    Attributes:
+        left, top, width, height: Of the crop [pixels].
+        flipped: Mirrored left to right.
     """
 
     left: int
@@ -90,7 +92,12 @@ def draw_crop(
 
 @dataclass(frozen=True)
 class TrainingView:
-    """One crop, at the network's side. modality: decides on the scales. flip: mirror half."""
+    """One crop, at the network's side.
+
+    Attributes:
+        modality: Decides on the scales.
+        flip: Mirror half.
+    """
 
     side: int
     modality: str

@@ -24,7 +24,9 @@ LENGTHS = {"RGB": 1, "Flow": 5, "RGBDiff": 6}
 class SnippetPlan(NamedTuple):
     """Where the snippets of a proposal begin, and how much of its context lies in the video.
 
-    first: `[9]`, frames from 1. scaling: of the start and the end.
+    Attributes:
+        first: `[9]`, frames from 1.
+        scaling: Of the start and the end.
     """
 
     first: Ints
@@ -42,9 +44,11 @@ def proposal_snippets(
     """Return the nine snippets of a proposal, frames `start` (not included) to `end`.
 
     The context reaches half the proposal's length to either side, as far as the video goes.
-    rng: draws one snippet of each part, in training; None: takes the middle of each. clamp: limit
-    the scaling to [0, 1]; a snippet of several frames makes it negative near the video's end, which
-    the public release keeps.
+
+    Args:
+        rng: Draws one snippet of each part, in training; None: takes the middle of each.
+        clamp: Limit the scaling to [0, 1]; a snippet of several frames makes it negative near the
+            video's end, which the public release keeps.
     """
     duration = end - start
     half = duration // 2
@@ -108,8 +112,10 @@ def video_ticks(frames: int, length: int, interval: int = 6) -> Ints:
 class PoolingPlan(NamedTuple):
     """Where the scores of proposals are pooled from.
 
-    spans: `[P, 2]`, as fractions of the video. ticks: `[P, 4]`: start of the context, start, end,
-    end of the context. scaling: `[P, 2]`.
+    Attributes:
+        spans: `[P, 2]`, as fractions of the video.
+        ticks: `[P, 4]`: start of the context, start, end, end of the context.
+        scaling: `[P, 2]`.
     """
 
     spans: Floats

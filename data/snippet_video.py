@@ -32,12 +32,15 @@ KEPT = 16
 class VideoFrames:
     """The frames of a video file.
 
-    source: the file, or a folder of free-form frames that is open already. size: width and height
-    to which frames are stretched; None: never. flow: how flow is computed;
-    None: by DIS. kept: decoded frames that stay in memory, with their flow, so that several
-    networks that are shown a video in turn need one decoding; requests should go forward.
+    Args:
+        source: The file, or a folder of free-form frames that is open already.
+        size: Width and height to which frames are stretched; None: never.
+        flow: How flow is computed; None: by DIS.
+        kept: Decoded frames that stay in memory, with their flow, so that several networks that are
+            shown a video in turn need one decoding; requests should go forward.
 
-    Raises `ValueError` naming the file if it is no readable video.
+    Raises:
+        ValueError: Naming the file if it is no readable video.
     """
 
     def __init__(

@@ -38,7 +38,9 @@ NEAR = 8
 class FrameNames:
     """Names of the files of a folder of frames, with one place for the number, such as `%05d`.
 
-    image: RGB. flow_x, flow_y: horizontal and vertical flow, grey.
+    Attributes:
+        image: RGB.
+        flow_x, flow_y: Horizontal and vertical flow, grey.
     """
 
     image: str = "img_%05d.jpg"
@@ -52,7 +54,12 @@ class FrameNames:
 
 
 class FrameSource(Protocol):
-    """A video's frames. name: of the folder or file, for errors. len: N."""
+    """A video's frames.
+
+    Attributes:
+        name: Of the folder or file, for errors.
+        len: N.
+    """
 
     name: str
 
@@ -74,11 +81,14 @@ class FrameSource(Protocol):
 class FrameFolder:
     """A folder of frames.
 
-    names: of the files. flow: whether flow is read, so that it must be there. size: width and
-    height to which frames of another size are stretched; None: never.
+    Args:
+        names: Of the files.
+        flow: Whether flow is read, so that it must be there.
+        size: Width and height to which frames of another size are stretched; None: never.
 
-    Raises `ValueError` naming the folder and the pattern where there is no frame, one is missing
-    in between, or there are not as many x images of flow as y images.
+    Raises:
+        ValueError: Naming the folder and the pattern where there is no frame, one is missing in
+            between, or there are not as many x images of flow as y images.
     """
 
     def __init__(
@@ -179,7 +189,8 @@ def open_frames(
 ) -> FrameSource:
     """Open a folder of frames or a video file for snippets of `modality`.
 
-    flow: how the flow of a video file is computed; None: by DIS.
+    Args:
+        flow: How the flow of a video file is computed; None: by DIS.
     """
     if place.is_file():
         return VideoFrames(place, size, flow)
@@ -189,11 +200,14 @@ def open_frames(
 def read_snippets(source: FrameSource, first: Ints, modality: str, view: View) -> Tensor:
     """Return snippets of a video as a detector takes them, `[n, C, side, side]`.
 
-    first: `[n]`, the frames at which they begin. modality: RGB, C = 3; Flow, C = 10, five pairs
-    x and y; RGBDiff, C = 15, differences of six images. view: what is seen of the images; with
-    several crops the result is `[crops * n, ...]`, crop by crop.
-
     Images are uint8, RGB, 0 to 255, for the backbone to scale; differences are float32.
+
+    Args:
+        first: `[n]`, the frames at which they begin.
+        modality: RGB, C = 3; Flow, C = 10, five pairs x and y; RGBDiff, C = 15, differences of six
+            images.
+        view: What is seen of the images; with several crops the result is `[crops * n, ...]`, crop
+            by crop.
     """
     length = LENGTHS[modality]
     frames = snippet_frames(first, len(source), length)  # [n, length]

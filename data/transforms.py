@@ -70,8 +70,12 @@ class View:
 class ColorChange:
     """What happens to the colours of a clip; by default nothing.
 
-    brightness: levels that are added. contrast: factor on the sum. saturation: factor. hue:
-    degrees. order: channel c of the result is channel `order[c]`.
+    Attributes:
+        brightness: Levels that are added.
+        contrast: Factor on the sum.
+        saturation: Factor.
+        hue: Degrees.
+        order: Channel c of the result is channel `order[c]`.
     """
 
     brightness: float = 0.0

@@ -85,6 +85,7 @@ def _fits(crop: Crop, tubes: np.ndarray, overlap: float) -> bool:
 def kept_tubes(view: View, tubes: np.ndarray) -> np.ndarray:
     """Which tubes `[G, K, 4]` (pixels of the images) have their centres in view in all K frames.
 
-    Returns bool `[G]`.
+    Returns:
+        Bool `[G]`.
     """
     return np.asarray(view.holds(tubes).all(axis=-1))

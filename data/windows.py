@@ -33,9 +33,10 @@ def second_window(
 ) -> list[str]:
     """The `length` frames around the first frame of `second`: half before it, half from it on.
 
-    frames_of: gives the (equally many) frames of one second; asked for `first..last` only.
-    first, last: seconds at which the video begins and ends. Past them its first frame, or its
-    last, is repeated.
+    Args:
+        frames_of: Gives the (equally many) frames of one second; asked for `first..last` only.
+        first, last: Seconds at which the video begins and ends. Past them its first frame, or its
+            last, is repeated.
     """
     per_second = len(frames_of(second))
     position = (second - first) * per_second  # of the key frame, counted from the video's start
@@ -50,7 +51,8 @@ def second_window(
 def frame_window(numbers: range, frame: int, length: int, step: int = 1) -> list[int]:
     """Return the `length` frames around `frame`, `step` apart: half before it, half from it on.
 
-    numbers: of all frames of the video. Past its ends the first or the last one is repeated.
+    Args:
+        numbers: Of all frames of the video. Past its ends the first or the last one is repeated.
     """
     first = frame - length // 2 * step
     wanted = range(first, first + length * step, step)
@@ -140,7 +142,8 @@ class SecondFolders:
     def window(self, second: int, length: int, fps: int) -> list[str]:
         """Paths of the `length` frames around `second`, `fps` from each second's folder.
 
-        Raises `ValueError` naming the folder if one that the window needs is missing or empty.
+        Raises:
+            ValueError: Naming the folder if one that the window needs is missing or empty.
         """
         listed: dict[int, list[str]] = {}
 
@@ -164,7 +167,8 @@ class SecondFolders:
 class NumberedFrames:
     """A video's folder of numbered frames, such as `00001.jpg`, of which none is missing.
 
-    numbers: of its frames, as the names say; UCF101 counts from 1.
+    Attributes:
+        numbers: Of its frames, as the names say; UCF101 counts from 1.
     """
 
     def __init__(self, path: str | Path) -> None:
@@ -194,7 +198,8 @@ class NumberedFrames:
     def window(self, frame: int, length: int, step: int = 1) -> list[str]:
         """Return the paths of the `length` frames around `frame`, `step` frames apart.
 
-        Raises `ValueError` naming the folder if the video has no frame of that number.
+        Raises:
+            ValueError: Naming the folder if the video has no frame of that number.
         """
         if frame not in self.numbers:
             raise ValueError(
@@ -208,8 +213,10 @@ def read_images(paths: Sequence[str], unreadable: list[str] | None = None) -> It
     """Read images one by one; one that is repeated (past a video's end) is decoded once.
 
     With a list `unreadable`, an image that cannot be read is put on it and replaced by its
-    neighbour: the one before, at the start the first one that can be read. Raises `ValueError`
-    naming the file that is unreadable, or of another size than the first.
+    neighbour: the one before, at the start the first one that can be read.
+
+    Raises:
+        ValueError: Naming the file that is unreadable, or of another size than the first.
     """
     previous, image, shape = "", None, None
     for position, path in enumerate(paths):

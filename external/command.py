@@ -26,7 +26,8 @@ R = TypeVar("R", bound=Result)
 class Output(Generic[R]):
     """A file that is written: its path if the user asked for it, and its content.
 
-    beginning: the characters that every such file begins with, by which an earlier one is told.
+    Attributes:
+        beginning: The characters that every such file begins with, by which an earlier one is told.
     """
 
     path: Path | None
@@ -42,7 +43,8 @@ def run_evaluation(
     An output that is one of `inputs` or of the outputs before it, or that is not ours, is refused
     before anything is read.
 
-    Returns the exit status: 0, or 2 after one line on what is wrong.
+    Returns:
+        The exit status: 0, or 2 after one line on what is wrong.
     """
     try:
         taken = list(inputs)

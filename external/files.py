@@ -43,10 +43,12 @@ _PARSER_ERRORS: tuple[type[Exception], ...] = (
 def check_regular(path: str | Path, what: str = "file") -> Path:
     """Return `path` as a `Path` if a regular file is there (or a link to one).
 
-    what: the kind of file in a few words, for the message.
+    Args:
+        what: The kind of file in a few words, for the message.
 
-    Raises `ValueError` naming it where nothing, a folder, a pipe or a device is there: reading a
-    pipe or a device may wait or go on for ever.
+    Raises:
+        ValueError: Naming it where nothing, a folder, a pipe or a device is there: reading a pipe
+            or a device may wait or go on for ever.
     """
     path = Path(path)
     try:
@@ -73,7 +75,8 @@ def real_path(path: str | Path) -> Path:
 def check_output(output: Path | None, inputs: Iterable[Path | None], beginning: str) -> None:
     """Raise `ValueError` naming a file to write if it is an input, or stands and is not ours.
 
-    beginning: what every file that we write there begins with; such an earlier one is replaced.
+    Args:
+        beginning: What every file that we write there begins with; such an earlier one is replaced.
     """
     if output is None or not os.path.lexists(output):
         return
@@ -98,11 +101,13 @@ def open_regular(path: str | Path, what: str = "file") -> BinaryIO:
 def parsing(where: str | Path, expected: str, *more: type[Exception]) -> Iterator[None]:
     """Turn whatever a parser throws in this block into one `ValueError`.
 
-    where: the file, and the place in it where known. expected: what should stand there. more: kinds
-    of errors of this parser's own.
-
     The block is for a parser of somebody else's and for nothing of ours: our own mistakes would be
     taken for the user's.
+
+    Args:
+        where: The file, and the place in it where known.
+        expected: What should stand there.
+        more: Kinds of errors of this parser's own.
     """
     try:
         yield
@@ -113,8 +118,9 @@ def parsing(where: str | Path, expected: str, *more: type[Exception]) -> Iterato
 def read_text(path: str | Path, what: str = "text file", limit: int = TEXT_LIMIT) -> str:
     """Return the content of a UTF-8 text file, without a byte order mark.
 
-    Raises `ValueError` naming the file if it is none, is larger than `limit` bytes or holds bytes
-    that are no UTF-8 text (the line is named).
+    Raises:
+        ValueError: Naming the file if it is none, is larger than `limit` bytes or holds bytes that
+            are no UTF-8 text (the line is named).
     """
     with open_regular(path, what) as file:
         content = file.read(limit + 1)
@@ -139,8 +145,9 @@ def read_json(path: str | Path, what: str = "JSON file", limit: int = TEXT_LIMIT
 def read_yaml(path: str | Path, what: str = "YAML file") -> Any:
     """Return what a YAML file holds, plain values only.
 
-    Raises `ValueError` naming the file and the place, also for a key that stands twice: the last
-    one would win silently.
+    Raises:
+        ValueError: Naming the file and the place, also for a key that stands twice: the last one
+            would win silently.
     """
     return parse_yaml(read_text(path, what), path, what)
 
@@ -190,8 +197,9 @@ def read_csv(path: str | Path, what: str = "CSV file") -> Iterator[tuple[int, li
 
     Lines end in LF, CR LF or CR. Rows come as they are read: the file may be of any size.
 
-    Raises `ValueError` naming the file and the line for what is not UTF-8, for a quote that does
-    not close and for a cell of more than `CELL_LIMIT` characters.
+    Raises:
+        ValueError: Naming the file and the line for what is not UTF-8, for a quote that does not
+            close and for a cell of more than `CELL_LIMIT` characters.
     """
     check_regular(path, what)
     csv.field_size_limit(CELL_LIMIT)

@@ -33,14 +33,17 @@ def ranks_in_groups(starts: Ints) -> Ints:
 def suppress(groups: NDArray, overlaps: Overlaps, threshold: float, most: int = 0) -> Ints:
     """Greedy non-maximum suppression in every group at once.
 
-    groups: `[N]`, equal values side by side; within a group candidates come in descending order of
-    score. threshold: a candidate survives an overlap of exactly this much. most: stop after that
-    many survivors of a group; 0: never.
-
-    Returns the indices of the survivors, ascending, so in the order of the input.
-
     All groups pick their best at the same time, and each pick is compared with what is left of its
     group: as many rounds as the fullest group has survivors.
+
+    Args:
+        groups: `[N]`, equal values side by side; within a group candidates come in descending order
+            of score.
+        threshold: A candidate survives an overlap of exactly this much.
+        most: Stop after that many survivors of a group; 0: never.
+
+    Returns:
+        The indices of the survivors, ascending, so in the order of the input.
     """
     left = np.arange(len(groups), dtype=np.int64)
     kept = []
@@ -62,7 +65,9 @@ def suppress(groups: NDArray, overlaps: Overlaps, threshold: float, most: int = 
 class Pairs:
     """All pairs of a detection and a ground truth of its group.
 
-    detection, truth: `[P]`, indices, sorted by detection. overlap: `[P]`.
+    Attributes:
+        detection, truth: `[P]`, indices, sorted by detection.
+        overlap: `[P]`.
     """
 
     detection: Ints
@@ -73,7 +78,12 @@ class Pairs:
 def pair_up(detection_groups: NDArray, truth_groups: NDArray) -> tuple[Ints, Ints]:
     """Return the indices of all pairs of equal group, sorted by detection.
 
-    detection_groups: `[D]`. truth_groups: `[G]`. Returns two arrays `[P]`.
+    Args:
+        detection_groups: `[D]`.
+        truth_groups: `[G]`.
+
+    Returns:
+        Two arrays `[P]`.
     """
     order = np.argsort(truth_groups, kind="stable")
     ordered = truth_groups[order]
@@ -95,10 +105,13 @@ def match(
 ) -> Ints:
     """Return which ground truth each detection takes, `[D]`; -1 for none.
 
-    groups: `[D]`, the group of each detection; detections are in descending order of score, so
-    those of a group are too. truths: number of ground truths. strict: the overlap must exceed
-    `threshold`. remaining: a detection takes the best ground truth that is not taken yet, whatever
-    its overlap; else it looks at its best one only. Of equal overlaps the first pair counts.
+    Args:
+        groups: `[D]`, the group of each detection; detections are in descending order of score, so
+            those of a group are too.
+        truths: Number of ground truths.
+        strict: The overlap must exceed `threshold`.
+        remaining: A detection takes the best ground truth that is not taken yet, whatever its
+            overlap; else it looks at its best one only. Of equal overlaps the first pair counts.
     """
     takes = np.full(len(groups), -1, np.int64)
     if not len(pairs.detection):

@@ -9,7 +9,8 @@ from dataclasses import dataclass, field
 class Names:
     """Numbers for names of videos and of labels, given in the order in which they are met.
 
-    closed: whether a label that is not known is an error: detections bring no new classes.
+    Attributes:
+        closed: Whether a label that is not known is an error: detections bring no new classes.
     """
 
     videos: dict[str, int] = field(default_factory=dict)

@@ -49,8 +49,11 @@ def open_checkpoint(path: str | Path) -> LoadedCheckpoint[AnyConfig, AnyDetector
 def load_detector(path: str | Path, device: str | torch.device = "cpu") -> AnyDetector:
     """The detector of a checkpoint, ours or one of the authors' release, in eval mode.
 
-    The checkpoint's own settings (steps, schedule, extension, context, classes, clip length)
-    decide how it is built; paths in it are never used. Raises `ValueError` naming the file where
-    it is missing, holds code instead of data, or does not fit its own settings.
+    The checkpoint's own settings (steps, schedule, extension, context, classes, clip length) decide
+    how it is built; paths in it are never used.
+
+    Raises:
+        ValueError: Naming the file where it is missing, holds code instead of data, or does not fit
+            its own settings.
     """
     return open_checkpoint(path).build(device)

@@ -15,8 +15,10 @@ INPUTS = ("rgb", "flow", "early")
 class Variant:
     """A row of a table.
 
-    label: of the row. members: the runs that make it, each as its options; several are fused.
-    fusion: how.
+    Attributes:
+        label: Of the row.
+        members: The runs that make it, each as its options; several are fused.
+        fusion: How.
     """
 
     label: str
@@ -28,9 +30,10 @@ class Variant:
 class Ablation:
     """A table, and the picture that goes with it.
 
-    title: says what of the paper it is. plot: "steps" draws each row's frame-mAP by step, "bars"
-    the last step's, "speed" that against frames a second, "overlaps" how well each step's boxes
-    cover the annotated ones.
+    Attributes:
+        title: Says what of the paper it is.
+        plot: "steps" draws each row's frame-mAP by step, "bars" the last step's, "speed" that
+            against frames a second, "overlaps" how well each step's boxes cover the annotated ones.
     """
 
     title: str

@@ -46,8 +46,10 @@ class Annotator(Protocol):
 class Annotated(NamedTuple):
     """What came of a video.
 
-    video: what was detected. times: how fast it went, `None` if a signal stopped it. note: what is
-    to be said of its sound, mostly nothing.
+    Attributes:
+        video: What was detected.
+        times: How fast it went, `None` if a signal stopped it.
+        note: What is to be said of its sound, mostly nothing.
     """
 
     video: VideoPersons

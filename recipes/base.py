@@ -51,7 +51,9 @@ class Judgement:
 class FusionRequest:
     """How several checkpoints are tested as one.
 
-    kind: a name that the detector knows. weights: of each checkpoint, in their order.
+    Attributes:
+        kind: A name that the detector knows.
+        weights: Of each checkpoint, in their order.
     """
 
     kind: str
@@ -61,8 +63,10 @@ class FusionRequest:
 class DetectorTest(Protocol):
     """A checkpoint's detector, tested on the validation set.
 
-    detection_files: names of the files that hold detections; pattern: the same as a shell pattern.
-    judged_files: names of the files that hold figures.
+    Attributes:
+        detection_files: Names of the files that hold detections.
+        pattern: The same as a shell pattern.
+        judged_files: Names of the files that hold figures.
     """
 
     detection_files: list[str]
@@ -94,28 +98,33 @@ def build_warmup_cosine(
 class Recipe(Generic[C]):
     """How a detector is built, trained and tested from its configuration.
 
-    config: the class of its configuration.
-
-    build_dataset: the samples of a split, "train" or "val". build_model: the detector with the
-    weights that its training starts from; says where they come from. build_training_pass: what
-    turns a batch into samples, around the detector. build_criterion: what turns these into losses
-    by name; `total` is minimized. build_optimizer: for a detector, and the samples of a batch.
-
-    build_validator: judges a detector in training. read_batch: the batch, of these parts, in a file
-    that `utils.engine.faults` wrote, checked against the detector; the path is for errors.
-    format_metrics: a validation's metrics for a terminal. tables: the same for `results.md`.
-    build_test: the test of a checkpoint with this configuration. open_results: what detects in
-    videos with a checkpoint, and writes what is found. own_videos: the folder of held-out videos of
-    the dataset that a checkpoint was trained on. demo_notes: what the user should know before these
-    videos are shown, a line each.
-
-    build_scheduler: the learning rates of a run of so many iterations, of which so many make an
-    epoch. build_update: how a batch becomes an update. adopt: gives a detector what it must know of
-    its training set, and returns a line on that. unit: what a sample of the dataset is called, in
-    the plural. open_live: what finds persons in a live stream; `None` for a detector that needs
-    whole videos. build_fused_test: the test of several checkpoints, each with its configuration,
-    which are fused; `None` where there is no way. numbers_persons: whether its results follow
-    persons through a video.
+    Attributes:
+        config: The class of its configuration.
+        build_dataset: The samples of a split, "train" or "val".
+        build_model: The detector with the weights that its training starts from; says where they
+            come from.
+        build_training_pass: What turns a batch into samples, around the detector.
+        build_criterion: What turns these into losses by name; `total` is minimized.
+        build_optimizer: For a detector, and the samples of a batch.
+        build_validator: Judges a detector in training.
+        read_batch: The batch, of these parts, in a file that `utils.engine.faults` wrote, checked
+            against the detector; the path is for errors.
+        format_metrics: A validation's metrics for a terminal.
+        tables: The same for `results.md`.
+        build_test: The test of a checkpoint with this configuration.
+        open_results: What detects in videos with a checkpoint, and writes what is found.
+        own_videos: The folder of held-out videos of the dataset that a checkpoint was trained on.
+        demo_notes: What the user should know before these videos are shown, a line each.
+        build_scheduler: The learning rates of a run of so many iterations, of which so many make an
+            epoch.
+        build_update: How a batch becomes an update.
+        adopt: Gives a detector what it must know of its training set, and returns a line on that.
+        unit: What a sample of the dataset is called, in the plural.
+        open_live: What finds persons in a live stream; `None` for a detector that needs whole
+            videos.
+        build_fused_test: The test of several checkpoints, each with its configuration, which are
+            fused; `None` where there is no way.
+        numbers_persons: Whether its results follow persons through a video.
     """
 
     config: type[C]

@@ -32,16 +32,25 @@ class LiveOptions:
 class DemoOptions:
     """What the demo is asked for.
 
-    checkpoint: a detector's. output: folder of the results. inputs: video files, folders of frames,
-    folders of either; none: the videos of the dataset that the checkpoint was trained on.
-    source_fps: rate of folders of frames. stride: frames between detections, `None` for some each
-    second. step_limit: seconds that reading a frame may take. score_threshold: scores shown are
-    above it. merge_threshold: IoU above which detections become one; `None`: the detector's own.
-    device: `None` is a GPU where there is one. live: what holds for a live stream alone. follow:
-    what makes boxes of successive key frames one person. spans: what makes the actions on key
-    frames spans of time. report: whether to write a page for a browser. classes: names or ids of
-    those that count; none: all. thresholds: file of thresholds by class. video: whether to write
-    the video with what was found. resume: whether to leave alone videos that are done.
+    Attributes:
+        checkpoint: A detector's.
+        output: Folder of the results.
+        inputs: Video files, folders of frames, folders of either; none: the videos of the dataset
+            that the checkpoint was trained on.
+        source_fps: Rate of folders of frames.
+        stride: Frames between detections, `None` for some each second.
+        step_limit: Seconds that reading a frame may take.
+        score_threshold: Scores shown are above it.
+        merge_threshold: IoU above which detections become one; `None`: the detector's own.
+        device: `None` is a GPU where there is one.
+        live: What holds for a live stream alone.
+        follow: What makes boxes of successive key frames one person.
+        spans: What makes the actions on key frames spans of time.
+        report: Whether to write a page for a browser.
+        classes: Names or ids of those that count; none: all.
+        thresholds: File of thresholds by class.
+        video: Whether to write the video with what was found.
+        resume: Whether to leave alone videos that are done.
     """
 
     checkpoint: Path

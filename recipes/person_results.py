@@ -48,11 +48,16 @@ RATE = 4
 class PersonResults:
     """A folder of annotated videos, and what they share.
 
-    annotator: detects. classes: id to name. settings: what the JSON files say of how they were
-    made, besides the stride. stride: frames between detections, `None` for `RATE` a second.
-    step_limit: seconds that reading a frame may take. follow, spans: see `DemoOptions`. most_steps:
-    key frames of a video whose steps are kept for its report; 0: there is no report. draws: whether
-    to write the video with what was found.
+    Attributes:
+        annotator: Detects.
+        classes: Id to name.
+        settings: What the JSON files say of how they were made, besides the stride.
+        stride: Frames between detections, `None` for `RATE` a second.
+        step_limit: Seconds that reading a frame may take.
+        follow, spans: See `DemoOptions`.
+        most_steps: Key frames of a video whose steps are kept for its report; 0: there is no
+            report.
+        draws: Whether to write the video with what was found.
     """
 
     path: Path

@@ -63,7 +63,8 @@ def build_stepwise(
 def update_of(config: Any) -> Update:
     """The configured parts of a batch, and the limit of its gradients.
 
-    Raises `ValueError` where a batch cannot be divided into equal parts.
+    Raises:
+        ValueError: Where a batch cannot be divided into equal parts.
     """
     train: SegmentTrain = config.train
     if train.batch_size % (train.accumulate * world_size()):

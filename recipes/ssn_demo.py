@@ -67,9 +67,12 @@ class Network:
 class SegmentFinder:
     """Finds the segments of a video: actionness, proposals, scores, fusion, suppression.
 
-    streams: SSN's networks, actionness: classifiers; without any, sliding windows are the
-    proposals. rules: from scores to detections. size: width and height to which frames are
-    stretched. weights: of the streams; None: equal ones.
+    Args:
+        streams: SSN's networks, actionness: classifiers; without any, sliding windows are the
+            proposals.
+        rules: From scores to detections.
+        size: Width and height to which frames are stretched.
+        weights: Of the streams; None: equal ones.
     """
 
     def __init__(
@@ -135,7 +138,8 @@ def _curve(scores: Tensor) -> np.ndarray:
 class SegmentResults:
     """A folder of the segments of videos; `recipes.annotate_files.VideoResults`.
 
-    threshold: detections have a score above it.
+    Args:
+        threshold: Detections have a score above it.
     """
 
     def __init__(
@@ -216,7 +220,8 @@ def describe_segments(segments: Sequence[FoundSegment]) -> str:
 def open_segment_results(checkpoint: AnyPart, options: DemoOptions) -> SegmentResults:
     """Return what finds segments with a checkpoint or a bundle, and writes them.
 
-    Raises `ValueError` where the checkpoint does not fit its own settings.
+    Raises:
+        ValueError: Where the checkpoint does not fit its own settings.
     """
     config: SSNConfig = checkpoint.config
     streams = streams_of(checkpoint)

@@ -20,8 +20,12 @@ from utils.formats.segment_scores import Floats, SegmentScores
 class DenseScoring:
     """A network's scores of all ticks of a video, taken chunk by chunk.
 
-    source: the video. crops: 1 or 10. interval: frames from a tick to the next. chunk: snippets
-    that go through the network at a time, at least one tick's crops; memory follows it.
+    Args:
+        source: The video.
+        crops: 1 or 10.
+        interval: Frames from a tick to the next.
+        chunk: Snippets that go through the network at a time, at least one tick's crops; memory
+            follows it.
     """
 
     def __init__(
@@ -107,7 +111,8 @@ def pool_proposals(
 ) -> SegmentScores:
     """Return the scores of proposals, frames `[P, 2]`, by the scores of all ticks `[T, W]`.
 
-    frames: N of the video. Of no proposals it makes one, all of the video.
+    Args:
+        frames: N of the video. Of no proposals it makes one, all of the video.
     """
     plan = pooling_plan(spans, frames, len(dense))
     ticks, scaling = torch.from_numpy(plan.ticks), torch.from_numpy(plan.scaling)

@@ -46,7 +46,10 @@ def score_split(
 ) -> Scores:
     """Return the scores of all proposals of a split; all processes call it, and each gets all.
 
-    The videos are shared by the processes. detector: on `device`, in eval mode.
+    The videos are shared by the processes.
+
+    Args:
+        detector: On `device`, in eval mode.
     """
     own: Scores = {}
     for number in progress_bar(range(rank(), len(found), world_size()), "testing"):
@@ -112,7 +115,11 @@ class SSNTest:
     def __init__(
         self, checkpoint: LoadedCheckpoint[SSNConfig, SegmentDetector], config: SSNConfig
     ) -> None:
-        """config: the checkpoint's, with the user's sections data and test. Nothing is read yet."""
+        """Note what is to be tested; nothing is read yet.
+
+        Args:
+            config: The checkpoint's, with the user's sections data and test. Nothing is read yet.
+        """
         self.checkpoint, self.config = checkpoint, config
         self.streams = streams_of(checkpoint)
         weights = config.test.score_weights

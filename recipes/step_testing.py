@@ -26,7 +26,11 @@ class StepTest:
     """The test of a checkpoint; `recipes.base.DetectorTest` says what is called when."""
 
     def __init__(self, checkpoint: LoadedCheckpoint[Config, StepDetector], config: Config) -> None:
-        """config: the checkpoint's, with the user's sections data and test. Nothing is read yet."""
+        """Note what is to be tested; nothing is read yet.
+
+        Args:
+            config: The checkpoint's, with the user's sections data and test. Nothing is read yet.
+        """
         self.checkpoint, self.config = checkpoint, config
         self.detection_files = [file_name(step + 1) for step in range(config.model.steps)]
         self.judged_files = ["metrics.json", "proposals.json"]

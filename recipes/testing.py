@@ -29,10 +29,14 @@ from utils.system.staging import staged_results
 class TestRequest:
     """What is to be tested; for each the default is that of `test.py`.
 
-    checkpoint: the file. output: folder of the results. data_root: the dataset's folder.
-    config: a YAML file, and overrides: `key=value`, with options of the sections data and test.
-    fused: further checkpoints, which are tested together with the first. fusion: how; weights: of
-    all of them, none: equal ones.
+    Attributes:
+        checkpoint: The file.
+        output: Folder of the results.
+        data_root: The dataset's folder.
+        config: A YAML file, and overrides: `key=value`, with options of the sections data and test.
+        fused: Further checkpoints, which are tested together with the first.
+        fusion: How.
+        weights: Of all of them, none: equal ones.
     """
 
     __test__ = False  # not a test case, whatever its name suggests to pytest
@@ -50,8 +54,10 @@ class TestRequest:
 def run_test(request: TestRequest, device: torch.device) -> None:
     """Check everything, detect on the whole validation set, judge, write.
 
-    In several processes all call this together. Raises `ValueError` or `OSError` naming the file or
-    the option for a user's mistake.
+    In several processes all call this together.
+
+    Raises:
+        ValueError, OSError: Naming the file or the option for a user's mistake.
     """
     path = request.checkpoint or default_checkpoint()
     tested = build_test(request, [path, *request.fused])
@@ -72,7 +78,8 @@ def run_test(request: TestRequest, device: torch.device) -> None:
 def build_test(request: TestRequest, paths: Sequence[Path]) -> DetectorTest:
     """Return the test of a checkpoint, or of several together.
 
-    Raises `ValueError` for checkpoints that do not go together.
+    Raises:
+        ValueError: For checkpoints that do not go together.
     """
     checkpoints = [open_checkpoint(path) for path in paths]
     configs = [

@@ -167,7 +167,11 @@ def describe_start(
 def replay(path: Path, device: torch.device) -> None:
     """Repeat, as the run computed it, the iteration whose loss was not finite.
 
-    path: the file that the run wrote then. Raises `ValueError` naming it for any other.
+    Args:
+        path: The file that the run wrote then.
+
+    Raises:
+        ValueError: Naming it for any other.
     """
     parts, content = read_fault(path)
     checkpoint = LoadedCheckpoint(content, path, DETECTORS)

@@ -23,7 +23,8 @@ from utils.geometry.grid import grid_proposals
 def read_annotations(config: TubesConfig, split: str) -> TubeAnnotations:
     """Return the tubes of a split, "train" or "val".
 
-    Raises `ValueError` naming the file that is missing or wrong, and a list with unknown ids.
+    Raises:
+        ValueError: Naming the file that is missing or wrong, and a list with unknown ids.
     """
     data = config.data
     root = dataset_root(data.root, data.dataset)

@@ -54,8 +54,11 @@ Checkpoint = LoadedCheckpoint[TubesConfig, FrameDetector]
 class TubeResults:
     """A folder of videos with tubes; see `recipes.annotate_files.VideoResults`.
 
-    config: of the detector. classes: id to name. options: of the demo. stride: frames from clip to
-    clip.
+    Attributes:
+        config: Of the detector.
+        classes: Id to name.
+        options: Of the demo.
+        stride: Frames from clip to clip.
     """
 
     path: Path
@@ -170,7 +173,8 @@ def _chunks(images: Iterator[np.ndarray], size: int) -> Iterator[Sequence[Tensor
 def open_tube_results(checkpoint: Checkpoint, options: DemoOptions) -> TubeResults:
     """Return what finds tubes with a checkpoint, and writes them as `options` say.
 
-    Raises `ValueError` naming the option that does not fit the detector.
+    Raises:
+        ValueError: Naming the option that does not fit the detector.
     """
     config = checkpoint.config
     count, length = config.model.num_classes, config.model.clip_steps

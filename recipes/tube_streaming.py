@@ -41,7 +41,11 @@ FUSIONS = ("mean-shared", *COMBINED)
 class FrameStream:
     """One detector on its way through a video: the features that its windows still need.
 
-    proposals: `[M, 4]` pixels of its square images of `side` pixels. frames: of the video.
+    Args:
+        proposals: `[M, 4]` pixels of its square images of `side` pixels.
+
+    Attributes:
+        frames: Of the video.
     """
 
     def __init__(
@@ -99,7 +103,12 @@ class ClipScorer:
         fusion: str = "mean-index",
         weights: Sequence[float] = (1.0,),
     ) -> None:
-        """streams: the one whose boxes count first. fusion: one of `FUSIONS`."""
+        """Note the streams, and how they are fused.
+
+        Args:
+            streams: The one whose boxes count first.
+            fusion: One of `FUSIONS`.
+        """
         self.streams, self.fusion, self.weights = list(streams), fusion, list(weights)
 
     def __call__(self, starts: Sequence[int]) -> list[ClipScores]:
@@ -144,9 +153,11 @@ def detect_in_video(
 ) -> Iterator[list[ClipTubelets]]:
     """Yield what every step says of the clips of a video, in order, `batch` clips at a time.
 
-    chunks: the frames in order; each chunk has uint8 `[n, C, S, S]` for every stream. frames: their
-    number. height, width: of the video [pixels]: boxes are in these, cut at its edges. stride:
-    frames from clip to clip. A video shorter than a clip yields nothing.
+    Args:
+        chunks: The frames in order; each chunk has uint8 `[n, C, S, S]` for every stream.
+        frames: Their number.
+        height, width: Of the video [pixels]: boxes are in these, cut at its edges.
+        stride: Frames from clip to clip. A video shorter than a clip yields nothing.
     """
     for stream in scorer.streams:
         stream.begin(frames)

@@ -183,10 +183,15 @@ class TubeTest:
         others: Sequence[tuple[Checkpoint, TubesConfig]] = (),
         fusion: FusionRequest | None = None,
     ) -> None:
-        """config: of the first checkpoint, with the user's sections data and test.
+        """Note what is to be tested; nothing is read yet.
 
-        others: the checkpoints that are fused with it, each with its configuration. Nothing is
-        read yet. Raises `ValueError` naming the checkpoint that does not go with the first.
+        Args:
+            config: Of the first checkpoint, with the user's sections data and test.
+            others: The checkpoints that are fused with it, each with its configuration. Nothing is
+                read yet.
+
+        Raises:
+            ValueError: Naming the checkpoint that does not go with the first.
         """
         self.members = [(checkpoint, config), *others]
         self.config, self.fusion = config, fusion

@@ -107,7 +107,8 @@ def parse_arguments() -> argparse.Namespace:
 def find_inputs(arguments: argparse.Namespace) -> Inputs:
     """The files to read; a folder of results names those that the user does not give.
 
-    Raises `ValueError` if one is missing.
+    Raises:
+        ValueError: If one is missing.
     """
     results: list[Path] = arguments.results
     folder = None if results[0].is_file() else find_results(results[0])
@@ -165,7 +166,8 @@ def run(inputs: Inputs, iou_threshold: float) -> list[StepAnalysis]:
 def read_truth(path: Path, label_map: dict[int, str]) -> tuple[Boxes, bool]:
     """Return the ground truth, and whether it has person ids: its `score` then holds them.
 
-    path: CSV, or a pickle of scripts/generate_label.py, as in training.
+    Args:
+        path: CSV, or a pickle of scripts/generate_label.py, as in training.
     """
     if path.suffix != ".pkl":
         return read_boxes(path, images_without_boxes=True), has_person_column(path)

@@ -127,7 +127,8 @@ def parse_arguments() -> argparse.Namespace:
 def find_videos(inputs: list[Path], output: Path) -> list[Path]:
     """The videos among `inputs` and in its folders, each once; prints what it skips.
 
-    Raises `ValueError` for an input that is neither, and for two videos that would share a folder.
+    Raises:
+        ValueError: For an input that is neither, and for two videos that would share a folder.
     """
     videos: dict[Path, Path] = {}
     for path in inputs:
@@ -168,8 +169,9 @@ def differences(
 ) -> tuple[dict[Path, str], dict[Path, str]]:
     """How existing frames differ from those that would be extracted now, by video.
 
-    Returns two dicts: videos made with other settings or from other files; and videos made by
-    another decoder or another tool, whose record does not say more.
+    Returns:
+        Two dicts: videos made with other settings or from other files; and videos made by another
+        decoder or another tool, whose record does not say more.
     """
     wrong, uncertain = {}, {}
     for video in videos:
@@ -194,8 +196,13 @@ def extract_all(
 
     A single worker is a child process, too: a decoder that crashes on a file must not end the
     extraction of later videos, the list of failures and the manifest. That costs a third of a
-    second, once. A decoder that hangs is killed. options: `workers`, `step_limit` and `max_gap`.
-    Raises `Interrupted` soon after a signal to `stop`.
+    second, once. A decoder that hangs is killed.
+
+    Args:
+        options: `workers`, `step_limit` and `max_gap`.
+
+    Raises:
+        Interrupted: Soon after a signal to `stop`.
     """
     max_gap = Fraction(options.max_gap)
     tasks = [(video, output, settings, max_gap) for video in videos]
@@ -223,7 +230,8 @@ def run(
 ) -> list[Path]:
     """Extract `videos`, print errors, and return the videos that failed.
 
-    Raises `Interrupted` after a signal; the manifest is written then, and no unfinished video left.
+    Raises:
+        Interrupted: After a signal; the manifest is written then, and no unfinished video left.
     """
     done, failed = 0, []
     with StopSignals() as stop:
@@ -280,8 +288,11 @@ def extract_missing(
 ) -> bool:
     """Extract `videos` that have no frames, or with `options.replace` also those that differ.
 
-    Returns whether there was no error. Raises `ValueError` before any work if it would have to
-    replace something that it did not make.
+    Returns:
+        Whether there was no error.
+
+    Raises:
+        ValueError: Before any work if it would have to replace something that it did not make.
     """
     check_places(videos, output)
     check_manifest(output)

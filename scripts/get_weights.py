@@ -48,7 +48,10 @@ LARGEST = 8 << 30
 class Kind:
     """The kind of a file of weights.
 
-    name: for messages. file: its name under pretrained/. next: the commands that use it.
+    Attributes:
+        name: For messages.
+        file: Its name under pretrained/.
+        next: The commands that use it.
     """
 
     name: str
@@ -146,7 +149,11 @@ def fetch_from_drive(link: str, path: Path) -> None:
 def recognise(path: Path, named: str) -> Kind:
     """Return the kind of the file `path`, after loading it as that kind.
 
-    named: the user's name for it, for errors. Raises `ValueError` if it does not load.
+    Args:
+        named: The user's name for it, for errors.
+
+    Raises:
+        ValueError: If it does not load.
     """
     content = read_checkpoint(path)
     if not (is_released(content) or "config" in content):

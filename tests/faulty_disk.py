@@ -32,8 +32,10 @@ HOWS = ("full once", "full for good", "killed")
 class FaultyDisk:
     """Counts what this process does below `folder`, and lets the n-th operation fail.
 
-    trace: a file that gets a line for each operation, its kind and its file. at: the number of the
-    operation, counted from 1; 0: none. how: one of `HOWS`. Installed in a forked process, for good.
+    Args:
+        trace: A file that gets a line for each operation, its kind and its file.
+        at: The number of the operation, counted from 1; 0: none.
+        how: One of `HOWS`. Installed in a forked process, for good.
     """
 
     def __init__(self, folder: Path, trace: Path, at: int = 0, how: str = ""):

@@ -16,7 +16,8 @@ import numpy as np
 def encode_parts(images: Sequence[np.ndarray], fps: int, parts: int) -> list[list[bytes]]:
     """Encode RGB images as MPEG transport streams, one for each of `parts` equal spans.
 
-    Returns for each part its pieces, one a frame, in order of time.
+    Returns:
+        For each part its pieces, one a frame, in order of time.
     """
     length = len(images) // parts
     return [_encode(images[i * length : (i + 1) * length], fps) for i in range(parts)]

@@ -15,16 +15,13 @@ NAMED = re.compile(r"(?:^|\. )([a-z_][a-z0-9_]*(?:, [a-z_][a-z0-9_]*)*): ")
 
 def prose(docstring: str) -> str:
     """What stands outside the blocks and outside examples, a paragraph a line."""
-    kept, is_block = [], False
+    kept = []
     for line in docstring.splitlines():
-        if BLOCK.match(line):
-            is_block = True
-        elif line and not line.startswith(" "):
-            is_block = False
-            kept.append(line)
-        elif not line:
+        if not line or BLOCK.match(line):
             kept.append("\n")
-    return re.sub(r" *\n+ *", "\n", " ".join(kept)).strip()
+        elif not line.startswith(" "):
+            kept.append(line)
+    return re.sub(r" *\n[ \n]*", "\n", " ".join(kept)).strip()
 
 
 def named_in_prose(docstring: str, names: set[str]) -> list[str]:

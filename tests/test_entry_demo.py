@@ -467,7 +467,11 @@ def test_pipes_and_devices_are_refused_at_once(
 def test_scores_that_are_no_numbers_are_an_error(
     script: Script, folder: Path, tmp_path: Path
 ) -> None:
-    """As in test.py: weights that overflow would otherwise find nobody, silently."""
+    """As in test.
+
+    Args:
+        py: Weights that overflow would otherwise find nobody, silently.
+    """
     path = write_checkpoint(tmp_path / "best.pt")
     content = torch.load(path, weights_only=True)
     weight = content["model"]["heads.0.classifier.weight"]

@@ -97,7 +97,8 @@ def stands_still(child: int) -> bool:
 def hold(video: Path, output: Path, process: subprocess.Popen) -> int:
     """Stop the child that extracts `video` in the midst of it, however long that takes us.
 
-    Returns its id. It cannot end until it is continued or killed, so that the id stays its own.
+    Returns:
+        Its id. It cannot end until it is continued or killed, so that the id stays its own.
     """
 
     def held() -> int:

@@ -33,14 +33,15 @@ class ProposalSample:
 class ProposalBatch:
     """Proposals of V videos, P of each, side by side.
 
-    snippets: `[V, P, S, C, H, W]`, uint8 in [0, 255], or float32 differences of images; the
-        backbone's `InputSpec` scales uint8 on the device.
-    scaling: `[V, P, 2]` float32, the share of a proposal's context that lies inside the video.
-    kinds: `[V, P]`, each a `ProposalKind`. labels: `[V, P]`, from 1, 0 for background.
-    targets: `[V, P, 2]` float32, normalised location and log size; of foreground alone.
-    videos: V names. counts: `[3]`, proposals of each kind in the whole batch of this process, which
-        this one may be a part of.
-    unreadable: frames that could not be read and were replaced by their neighbours.
+    Attributes:
+        snippets: `[V, P, S, C, H, W]`, uint8 in [0, 255], or float32 differences of images; the
+            backbone's `InputSpec` scales uint8 on the device.
+        scaling: `[V, P, 2]` float32, the share of a proposal's context that lies inside the video.
+        kinds: `[V, P]`, each a `ProposalKind`. labels: `[V, P]`, from 1, 0 for background.
+        targets: `[V, P, 2]` float32, normalised location and log size; of foreground alone.
+        videos: V names. counts: `[3]`, proposals of each kind in the whole batch of this process,
+            which this one may be a part of.
+        unreadable: Frames that could not be read and were replaced by their neighbours.
     """
 
     snippets: Tensor

@@ -20,8 +20,9 @@ from torch import Tensor
 class ClipKey:
     """Names a clip of a dataset by its key frame.
 
-    timestamp: where the key frame is in `video`, in `unit`: whole seconds on AVA ("second"), the
-    number of a frame on UCF101-24 ("frame").
+    Attributes:
+        timestamp: Where the key frame is in `video`, in `unit`: whole seconds on AVA ("second"),
+            the number of a frame on UCF101-24 ("frame").
     """
 
     video: str
@@ -36,11 +37,12 @@ class ClipKey:
 class ClipSpec:
     """The clips that a detector asks of a dataset; `InputSpec.clips` makes it.
 
-    window_frames: F, frames around a key frame that the detector looks at.
-    clip_frames: frames of one clip (chunk): the clips before and after begin that far away.
-    reach: clips before and after the key frame's whose boxes are targets too.
-    channels: of a frame.
-    side_multiple: height and width of frames are multiples of it [pixels].
+    Attributes:
+        window_frames: F, frames around a key frame that the detector looks at.
+        clip_frames: Frames of one clip (chunk): the clips before and after begin that far away.
+        reach: Clips before and after the key frame's whose boxes are targets too.
+        channels: Of a frame.
+        side_multiple: Height and width of frames are multiples of it [pixels].
     """
 
     window_frames: int
@@ -61,11 +63,12 @@ class ClipSpec:
 class ClipTargets:
     """The persons annotated on one clip's key frame.
 
-    boxes: `[G, 4]` float32, pixels of the resized image.
-    labels: `[G, K]` float32, 1 where the person does the action.
-    neighbors: `[G, R, 2, 4]` float32 pixels; `[:, r, 0]` is the same person's box `r + 1` clips
-        before, `[:, r, 1]` after.
-    neighbor_valid: `[G, R, 2]` bool, whether that box was annotated.
+    Attributes:
+        boxes: `[G, 4]` float32, pixels of the resized image.
+        labels: `[G, K]` float32, 1 where the person does the action.
+        neighbors: `[G, R, 2, 4]` float32 pixels; `[:, r, 0]` is the same person's box `r + 1` clips
+            before, `[:, r, 1]` after.
+        neighbor_valid: `[G, R, 2]` bool, whether that box was annotated.
     """
 
     boxes: Tensor
@@ -84,7 +87,8 @@ class ClipTargets:
 class ClipSample:
     """One clip as a dataset gives it: `images` `[F, C, H, W]` uint8; see `ClipBatch`.
 
-    unreadable: frames that could not be read and were replaced by their neighbours.
+    Attributes:
+        unreadable: Frames that could not be read and were replaced by their neighbours.
     """
 
     images: Tensor
@@ -99,14 +103,16 @@ class ClipSample:
 class ClipBatch:
     """B clips for the detector.
 
-    images: `[B, F, C, H, W]` uint8 in [0, 255], C 3 for RGB; the backbone's `InputSpec` scales them
-        on the device.
-    proposals: B tensors `[M_i, 4]`, pixels of the resized image.
-    targets: B `ClipTargets`; on clips without annotation their length is 0.
-    keys: B names, for the results files.
-    seeds: B integers derived from (seed, epoch, sample): whatever is drawn at random for a clip
-        depends on its own seed alone, not on the batch, the worker or the process it falls into.
-    unreadable: frames that could not be read and were replaced by their neighbours.
+    Attributes:
+        images: `[B, F, C, H, W]` uint8 in [0, 255], C 3 for RGB; the backbone's `InputSpec` scales
+            them on the device.
+        proposals: B tensors `[M_i, 4]`, pixels of the resized image.
+        targets: B `ClipTargets`; on clips without annotation their length is 0.
+        keys: B names, for the results files.
+        seeds: B integers derived from (seed, epoch, sample): whatever is drawn at random for a clip
+            depends on its own seed alone, not on the batch, the worker or the process it falls
+            into.
+        unreadable: Frames that could not be read and were replaced by their neighbours.
     """
 
     images: Tensor
@@ -160,15 +166,17 @@ def collate_clips(samples: list[ClipSample]) -> ClipBatch:
 class StepOutput:
     """The predictions of one progressive step for all N = sum M_i tubes of a batch, clips in order.
 
-    scores: `[N, K]` class probabilities of the tubes.
-    tubes: `[N, T', 4]` regressed boxes in pixels, one per feature step, before clipping.
-    before, after: `[N, T, 4]` anticipated boxes of the clip before and after, or `None` where the
-        step's head does not anticipate.
-    boxes: `[N, 4]`, the tube's box on the key frame: the middle feature step of the middle chunk.
-    class_tubes: `[N, T, K, 4]`, the boxes of every class on the clip's own T feature steps, or
-        `None` where all classes have the same; `tubes` are then those of the best class.
-
     Fields are read as attributes or by name: `output.boxes` is `output["boxes"]`.
+
+    Attributes:
+        scores: `[N, K]` class probabilities of the tubes.
+        tubes: `[N, T', 4]` regressed boxes in pixels, one per feature step, before clipping.
+        before, after: `[N, T, 4]` anticipated boxes of the clip before and after, or `None` where
+            the step's head does not anticipate.
+        boxes: `[N, 4]`, the tube's box on the key frame: the middle feature step of the middle
+            chunk.
+        class_tubes: `[N, T, K, 4]`, the boxes of every class on the clip's own T feature steps, or
+            `None` where all classes have the same; `tubes` are then those of the best class.
     """
 
     scores: Tensor

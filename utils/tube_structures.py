@@ -15,9 +15,10 @@ from torch import Tensor
 class TubeTargets:
     """The tubes of one clip.
 
-    boxes: `[G, F, 4]` float32, pixels of the resized image, zero where there is none. real:
-    `[G, F]` bool, whether there is a box: always on the frames of the clip itself. labels: `[G]`
-    int64, class indices from 0.
+    Attributes:
+        boxes: `[G, F, 4]` float32, pixels of the resized image, zero where there is none.
+        real: `[G, F]` bool, whether there is a box: always on the frames of the clip itself.
+        labels: `[G]` int64, class indices from 0.
     """
 
     boxes: Tensor
@@ -56,10 +57,12 @@ class TubeClipSample:
 class TubeClipBatch:
     """B clips for a detector.
 
-    images: `[B, F, C, S, S]` uint8; channels are RGB (3), then, where the network sees flow, those
-        of each frame's stack of fields (`data/flow.py`). targets: B `TubeTargets`. keys: B names.
-    sizes: height and width of each video [pixels]. seeds: B integers; whatever is drawn at random
-        for a clip depends on its own.
+    Attributes:
+        images: `[B, F, C, S, S]` uint8; channels are RGB (3), then, where the network sees flow,
+            those of each frame's stack of fields (`data/flow.py`). targets: B `TubeTargets`. keys:
+            B names.
+        sizes: Height and width of each video [pixels]. seeds: B integers; whatever is drawn at
+            random for a clip depends on its own.
     """
 
     images: Tensor

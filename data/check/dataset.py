@@ -32,8 +32,11 @@ NAMED = 8
 class CheckedSplit:
     """One split.
 
-    keys: its key frames, and where each was named. excluded: how many of the annotated images the
-    exclusions name. dropped: labels left out on purpose. neighbors: targets there are, could be.
+    Attributes:
+        keys: Its key frames, and where each was named.
+        excluded: How many of the annotated images the exclusions name.
+        dropped: Labels left out on purpose.
+        neighbors: Targets there are, could be.
     """
 
     name: str
@@ -48,7 +51,9 @@ class CheckedSplit:
 class CheckedDataset:
     """What was found: id to name of the classes, the splits, and the videos that have frames.
 
-    window: frames of a clip. unused: videos with frames that no key frame needs.
+    Attributes:
+        window: Frames of a clip.
+        unused: Videos with frames that no key frame needs.
     """
 
     root: Path
@@ -72,8 +77,10 @@ def check_dataset(
     What `data.datasets.ava.build_dataset` and the reading of a sample would refuse becomes an
     error, but for unreadable images (`data.check.check_images`).
 
-    clips: what the detector asks for. on_video: called for every video. num_classes: how many
-    classes the label map must list; 0: any number.
+    Args:
+        clips: What the detector asks for.
+        on_video: Called for every video.
+        num_classes: How many classes the label map must list; 0: any number.
     """
     clips.check_side(data.image_size)
     root = dataset_root(data.root, data.dataset)

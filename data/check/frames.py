@@ -30,9 +30,11 @@ SHIFTS = (900, -900, 1, -1)
 class VideoFrames:
     """What was found of a video's frames.
 
-    names: of the images of each second that is needed and there. needed: whether a second is that
-    of a key frame, and where it was named. repeating: windows that reach past the video's ends.
-    record: how the frames were made, if that is known.
+    Attributes:
+        names: Of the images of each second that is needed and there.
+        needed: Whether a second is that of a key frame, and where it was named.
+        repeating: Windows that reach past the video's ends.
+        record: How the frames were made, if that is known.
     """
 
     folders: SecondFolders
@@ -68,8 +70,11 @@ def check_frames(
 ) -> dict[str, VideoFrames]:
     """Look into the folders of all seconds that the windows of `keys` need; by video.
 
-    root: folder of frames. keys: key frames, and where each was named. around: seconds of a window,
-    from the key frame's (`window_seconds`). fps: frames taken of a second. Images are not opened.
+    Args:
+        root: Folder of frames.
+        keys: Key frames, and where each was named.
+        around: Seconds of a window, from the key frame's (`window_seconds`).
+        fps: Frames taken of a second. Images are not opened.
     """
     videos: dict[str, dict[int, str]] = {}
     for key, where in keys.items():
@@ -192,8 +197,9 @@ def _number(name: str) -> int | None:
 def numbering_drift(first: Mapping[int, int]) -> tuple[float, int]:
     """How far [s] numbers through a video stray from even counting, at most, and in which second.
 
-    first: number of the first frame of each second, ascending. Even counting is the straight line
-    from first to last; nothing is said of numbers that start anew in each second.
+    Args:
+        first: Number of the first frame of each second, ascending. Even counting is the straight
+            line from first to last; nothing is said of numbers that start anew in each second.
     """
     seconds, numbers = list(first), list(first.values())
     if len(first) < 3 or any(b <= a for a, b in pairwise(numbers)):

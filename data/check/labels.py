@@ -45,9 +45,13 @@ class LabelRow(NamedTuple):
 class LabelFile:
     """What an annotation file says, as far as it can be read; counts are for after reading.
 
-    rows: the whole ones. images: every image with a readable name, and where it is first named.
-    annotated: those with a person, readable or not, likewise. count: all rows with a person.
-    refused: boxes that are not fractions of the image. columns: 8 with person ids, 7 without.
+    Attributes:
+        rows: The whole ones.
+        images: Every image with a readable name, and where it is first named.
+        annotated: Those with a person, readable or not, likewise.
+        count: All rows with a person.
+        refused: Boxes that are not fractions of the image.
+        columns: 8 with person ids, 7 without.
     """
 
     path: Path

@@ -32,7 +32,10 @@ def draw_pictures(checked: CheckedDataset, folder: Path, count: int) -> list[Pat
     """Write `count` pictures, half of each split, drawn at random but the same every time.
 
     `<folder>/<split>_<video>_<second>.png`; those of an earlier call are replaced. Images that
-    cannot be read are passed over. Raises `ValueError` naming a picture that is not ours.
+    cannot be read are passed over.
+
+    Raises:
+        ValueError: Naming a picture that is not ours.
     """
     folder.mkdir(parents=True, exist_ok=True)
     written = []

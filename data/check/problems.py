@@ -12,7 +12,9 @@ T = TypeVar("T")
 class Problems:
     """Errors, with which training or testing could not succeed; warnings; and likely causes.
 
-    errors, warnings: by kind, a line of text for each. causes: what would explain many of them.
+    Attributes:
+        errors, warnings: By kind, a line of text for each.
+        causes: What would explain many of them.
     """
 
     def __init__(self) -> None:

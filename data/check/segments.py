@@ -33,7 +33,12 @@ FINE = 100_000
 
 @dataclass
 class SanityReport:
-    """What was found. lines: facts. warnings: what is unusual, a line each."""
+    """What was found.
+
+    Attributes:
+        lines: Facts.
+        warnings: What is unusual, a line each.
+    """
 
     lines: list[str] = field(default_factory=list)
     warnings: list[str] = field(default_factory=list)
@@ -50,7 +55,11 @@ class SanityReport:
 
 
 def check_list(listed: Sequence[ListedVideo], rules: SamplingRules) -> SanityReport:
-    """Look at a list of proposals, normalised or concrete. rules: which proposals are what."""
+    """Look at a list of proposals, normalised or concrete.
+
+    Args:
+        rules: Which proposals are what.
+    """
     report = SanityReport()
     coverage = measure_proposals(listed)
     report.lines.append(coverage.report())
@@ -85,8 +94,9 @@ def check_frames(
 ) -> SanityReport:
     """Look at the frames of videos.
 
-    durations: [s], by video; those that are not known are not compared. flow: read flow images, a
-    pair of each of `most` videos.
+    Args:
+        durations: [s], by video; those that are not known are not compared.
+        flow: Read flow images, a pair of each of `most` videos.
     """
     report = SanityReport()
     lengths = {media_key(video): seconds for video, seconds in durations.items()}

@@ -26,10 +26,13 @@ def draw_tube_pictures(
 ) -> list[Path]:
     """Write pictures of `count` videos, drawn at random but the same every time.
 
-    frames: the folders `<Class>/<video>` of frames. `<folder>/tubes_<Class>_<video>.png` shows
-    frames from the first to the last that has a tube, with all tubes on them. Videos without tubes
-    and images that cannot be read are passed over. Raises `ValueError` naming a picture that is not
-    ours.
+    Args:
+        frames: The folders `<Class>/<video>` of frames. `<folder>/tubes_<Class>_<video>.png` shows
+            frames from the first to the last that has a tube, with all tubes on them. Videos
+            without tubes and images that cannot be read are passed over.
+
+    Raises:
+        ValueError: Naming a picture that is not ours.
     """
     folder.mkdir(parents=True, exist_ok=True)
     there = [v for v in np.unique(annotations.tubes.video) if _has_frames(annotations, frames, v)]
@@ -58,7 +61,8 @@ def _has_frames(annotations: TubeAnnotations, frames: Path, video: int) -> bool:
 def draw_video(annotations: TubeAnnotations, video: int, frames: Path) -> np.ndarray:
     """Frames of a video, evenly spread over those with tubes, RGB `[H, W, 3]`.
 
-    Raises `ValueError` naming an image that cannot be read.
+    Raises:
+        ValueError: Naming an image that cannot be read.
     """
     folder = frames / annotations.videos[video]
     names = image_names(folder)

@@ -112,7 +112,9 @@ def check_frame_folders(
 ) -> None:
     """Add to `problems` which folders `<frames>/<video>` are missing, or are not as annotated.
 
-    step: called after each video. every: open all frames, not the first of each video only.
+    Args:
+        step: Called after each video.
+        every: Open all frames, not the first of each video only.
     """
     for number, video in enumerate(annotations.videos):
         folder, count = frames / video, int(annotations.frame_counts[number])
@@ -136,7 +138,11 @@ def _check_frame_count(folder: Path, names: list[str], count: int, problems: Pro
 
 
 def _check_frame(path: Path, size: list[int], problems: Problems) -> None:
-    """size: annotated height and width, 0 where they are not known."""
+    """Check a frame against what the annotation says.
+
+    Args:
+        size: Annotated height and width, 0 where they are not known.
+    """
     image = problems.attempt("unreadable images", read_image, path)
     if image is not None and min(size) > 0 and list(image.shape[:2]) != size:
         text = (
@@ -155,7 +161,9 @@ def check_flow_folders(
 ) -> None:
     """Add to `problems` which folders `<flow>/<video>` are missing or do not fit the annotation.
 
-    step: called after each video. every: read all fields, not the first of each video only.
+    Args:
+        step: Called after each video.
+        every: Read all fields, not the first of each video only.
     """
     for number, video in enumerate(annotations.videos):
         folder = flow / video

@@ -39,8 +39,10 @@ Row = tuple[str, int, Box, int, int | None]
 class Converted:
     """An AVA annotation: rows by video, second and person; the names of its ids; what is not in it.
 
-    clipped: boxes that reached out of the picture and were cut at its border. numbered: persons
-    have new numbers, by appearance in their video, because the file's names are no numbers.
+    Attributes:
+        clipped: Boxes that reached out of the picture and were cut at its border.
+        numbered: Persons have new numbers, by appearance in their video, because the file's names
+            are no numbers.
     """
 
     rows: list[Row]
@@ -58,13 +60,17 @@ def to_ava(
 ) -> Converted:
     """Convert the marks of one or several files.
 
-    classes: the label map, id to name; without it the names are numbered from 1, alphabetically.
-    tolerance: how far from a whole second [s] a box may be and still count for it; half a frame
-        where the frame rate is known, else none. Of several moments the nearest is the key frame.
+    Args:
+        classes: The label map, id to name; without it the names are numbered from 1,
+            alphabetically.
+        tolerance: How far from a whole second [s] a box may be and still count for it; half a frame
+            where the frame rate is known, else none. Of several moments the nearest is the key
+            frame.
 
-    Raises `ValueError`, naming file and line or element: a name that is not in the label map, names
-    that differ only in case or blanks, a box outside the picture or without area, a person without
-    a name among others that have one.
+    Raises:
+        ValueError: Naming file and line or element: a name that is not in the label map, names that
+            differ only in case or blanks, a box outside the picture or without area, a person
+            without a name among others that have one.
     """
     left_out = reading.left_out
     kept = on_key_frames(_with_actions(reading.marks, left_out), media, tolerance, left_out)

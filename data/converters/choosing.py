@@ -23,10 +23,13 @@ def check_actions(choice: Choice, reading: Reading) -> None:
 def choose_labels(reading: Reading, keep: Collection[str], drop: Collection[str]) -> None:
     """Leave out labels, and count them.
 
-    keep: only these count; empty: all. drop: these do not. A name is an action's, or says what an
-    object is (CVAT's label of a track), which leaves out whole tracks.
+    Args:
+        keep: Only these count; empty: all.
+        drop: These do not. A name is an action's, or says what an object is (CVAT's label of a
+            track), which leaves out whole tracks.
 
-    Raises `ValueError` for a name that the annotation does not have, listing those there.
+    Raises:
+        ValueError: For a name that the annotation does not have, listing those there.
     """
     actions = {label for mark in reading.marks for label in mark.labels}
     kinds = {mark.kind for mark in reading.marks if mark.kind is not None}

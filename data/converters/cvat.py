@@ -56,7 +56,9 @@ def read_cvat(path: Path, media: Media, choice: Choice) -> Reading:
 class _Reader:
     """Turns the parts of one file into marks, in their order.
 
-    tracks: how many have ended. person: of the track that is being read.
+    Attributes:
+        tracks: How many have ended.
+        person: Of the track that is being read.
     """
 
     path: Path

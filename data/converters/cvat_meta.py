@@ -25,10 +25,14 @@ LARGEST_SIDE = 1 << 16
 class Task:
     """A video of the file.
 
-    number: its id in CVAT. source: the video's name or path. size: (height, width) in pixels if the
-    file says so. frames: the numbers in the video of the annotated frames, None if the file does
-    not say. shift: what the file's frame numbers are ahead of the video's. alone: whether the file
-    has no other video. has_source: whether `source` is the video's own name.
+    Attributes:
+        number: Its id in CVAT.
+        source: The video's name or path.
+        size: (height, width) in pixels if the file says so.
+        frames: The numbers in the video of the annotated frames, None if the file does not say.
+        shift: What the file's frame numbers are ahead of the video's.
+        alone: Whether the file has no other video.
+        has_source: Whether `source` is the video's own name.
     """
 
     number: str
@@ -60,9 +64,14 @@ class Meta:
 
 
 def read_meta(meta: Element, where: str, fallback: str) -> Meta:
-    """Read `<meta>`. where: the file. fallback: the name of a video that has none here.
+    """Read `<meta>`.
 
-    Raises `ValueError` naming the file and the task.
+    Args:
+        where: The file.
+        fallback: The name of a video that has none here.
+
+    Raises:
+        ValueError: Naming the file and the task.
     """
     heads = [*meta.iterfind("task"), *meta.iterfind("project/tasks/task")]
     heads = heads or list(meta.iterfind("job"))

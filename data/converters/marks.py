@@ -13,12 +13,13 @@ Box = tuple[float, float, float, float]
 class Mark:
     """One box of one person.
 
-    where: file and line, or file and element, for messages.
-    time: seconds after the video's first frame.
-    box: `(x1, y1, x2, y2)`, pixels of a picture of `size` (height, width); fractions of width and
-        height where `size` is None.
-    person: the tool's name for the person, None if it has none.
-    kind: what the tool says the object is, None if it does not: CVAT's label of a track.
+    Attributes:
+        where: File and line, or file and element, for messages.
+        time: Seconds after the video's first frame.
+        box: `(x1, y1, x2, y2)`, pixels of a picture of `size` (height, width); fractions of width
+            and height where `size` is None.
+        person: The tool's name for the person, None if it has none.
+        kind: What the tool says the object is, None if it does not: CVAT's label of a track.
     """
 
     where: str
@@ -35,11 +36,12 @@ class Mark:
 class Choice:
     """Which attributes of a box say what.
 
-    actions: attributes whose values are action names; None takes all but `person`. CVAT also knows
-        `label`: the label of the track itself.
-    person: the attribute with the person's name or number, for tools without tracks.
-    video: the name of the video, where the file does not have it or has a wrong one. Rate and size
-        are looked up under it, too: it is what the video is called beside the annotation.
+    Attributes:
+        actions: Attributes whose values are action names; None takes all but `person`. CVAT also
+            knows `label`: the label of the track itself.
+        person: The attribute with the person's name or number, for tools without tracks.
+        video: The name of the video, where the file does not have it or has a wrong one. Rate and
+            size are looked up under it, too: it is what the video is called beside the annotation.
     """
 
     actions: frozenset[str] | None = None
@@ -76,8 +78,10 @@ class LeftOut:
 class Reading:
     """What one or several files hold.
 
-    attributes: those that boxes have, which `Choice` may take for actions.
-    notes: what the user should know of how the files were taken. sources: the files.
+    Attributes:
+        attributes: Those that boxes have, which `Choice` may take for actions.
+        notes: What the user should know of how the files were taken.
+        sources: The files.
     """
 
     marks: list[Mark] = field(default_factory=list)

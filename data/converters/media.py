@@ -27,12 +27,13 @@ SLIP = 1
 class Media:
     """Where times and sizes come from.
 
-    fps: frames per second, for tools that number frames.
-    size: (height, width) of all videos, in pixels.
-    folder: the annotated videos or pictures; what it holds counts more than `fps` and `size`.
-    first_frame: the number of a video's first frame.
-    picture_name: searched in a picture's name; its group `video` is the video's name, and `frame`
-        the number of the frame, or `second` the second itself.
+    Attributes:
+        fps: Frames per second, for tools that number frames.
+        size: (height, width) of all videos, in pixels.
+        folder: The annotated videos or pictures; what it holds counts more than `fps` and `size`.
+        first_frame: The number of a video's first frame.
+        picture_name: Searched in a picture's name; its group `video` is the video's name, and
+            `frame` the number of the frame, or `second` the second itself.
     """
 
     fps: Fraction | None = None
@@ -106,7 +107,8 @@ class Media:
     def is_past_end(self, video: str, time: Fraction, where: str) -> bool:
         """Whether `video` is known to show no frame at `time` [s] any more.
 
-        Raises `ValueError` where the time is so far off that this cannot be the annotated video.
+        Raises:
+            ValueError: Where the time is so far off that this cannot be the annotated video.
         """
         file = self.video_file(video)
         if file is None:

@@ -59,8 +59,10 @@ def check_writable(name: str, what: str, where: str) -> str:
 def check_alike(names: Mapping[str, str], what: str, hint: str) -> None:
     """Raise `ValueError` for two names that differ only in case or in blanks.
 
-    names: each name, and where it stands first. what: of what they are the names, in the plural.
-    hint: what to do about it.
+    Args:
+        names: Each name, and where it stands first.
+        what: Of what they are the names, in the plural.
+        hint: What to do about it.
     """
     known: dict[str, str] = {}
     for name, where in names.items():
@@ -81,7 +83,8 @@ def _blanks_shown(name: str) -> str:
 class VideoNames:
     """Names of the videos of one annotation file.
 
-    given: the name that the user gives to the only video of the file; None takes the file's.
+    Attributes:
+        given: The name that the user gives to the only video of the file; None takes the file's.
     """
 
     given: str | None = None
@@ -91,10 +94,12 @@ class VideoNames:
     def of(self, text: str, where: str, url: bool = False) -> str:
         """The name of the video that the file calls `text`: a name, a path or a URL.
 
-        url: `text` is (part of) a URL although no scheme says so.
+        Args:
+            url: `text` is (part of) a URL although no scheme says so.
 
-        Raises `ValueError` where `text` gives no name, for two videos of one name (`a/one.mp4`,
-        `b/one.mp4`), and for a second video where the user gave the only one's name.
+        Raises:
+            ValueError: Where `text` gives no name, for two videos of one name (`a/one.mp4`,
+                `b/one.mp4`), and for a second video where the user gave the only one's name.
         """
         if (text, url) not in self._found:
             location = locate(text, url or is_url(text))

@@ -21,7 +21,10 @@ def read_marks(path: Path, media: Media, choice: Choice, pixels: bool = False) -
     """The boxes of an annotation file of any known tool, and what of it are none.
 
     `.xml` and `.zip` are CVAT's, `.json` VIA's (2 or 3), `.csv` VIA's or a table with names, whose
-    boxes are in pixels if `pixels`. Raises `ValueError` naming the file and the line or element.
+    boxes are in pixels if `pixels`.
+
+    Raises:
+        ValueError: Naming the file and the line or element.
     """
     reading = _read(path, media, choice, pixels)
     reading.sources.append(path)

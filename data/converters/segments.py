@@ -27,7 +27,12 @@ ENDINGS = (".xml", ".zip")
 
 
 class NamedSegment(NamedTuple):
-    """A segment. start, end: seconds from the video's first frame. where: file and place in it."""
+    """A segment.
+
+    Attributes:
+        start, end: Seconds from the video's first frame.
+        where: File and place in it.
+    """
 
     video: str
     start: float
@@ -38,7 +43,11 @@ class NamedSegment(NamedTuple):
 
 @dataclass
 class SegmentReading:
-    """What a file says. left_out: reason to number, of what is no segment."""
+    """What a file says.
+
+    Attributes:
+        left_out: Reason to number, of what is no segment.
+    """
 
     segments: list[NamedSegment] = field(default_factory=list)
     left_out: dict[str, int] = field(default_factory=dict)
@@ -51,11 +60,13 @@ class SegmentReading:
 def read_tool_segments(path: Path, media: Media, attribute: str = "") -> SegmentReading:
     """Read a file by its ending and content.
 
-    media: when a frame is shown. attribute: of VIA, the one that names the class; empty: the only
-    one.
+    Args:
+        media: When a frame is shown.
+        attribute: Of VIA, the one that names the class; empty: the only one.
 
-    Raises `ValueError` naming the file and the place for what cannot be read, and for a segment
-    that does not end after its start.
+    Raises:
+        ValueError: Naming the file and the place for what cannot be read, and for a segment that
+            does not end after its start.
     """
     if path.suffix.lower() in ENDINGS:
         reading = _read_cvat(path, media)
@@ -82,7 +93,8 @@ def read_tool_segments(path: Path, media: Media, attribute: str = "") -> Segment
 def find_durations(segments: Iterable[NamedSegment], media: Media) -> dict[str, float]:
     """Return the duration of every video [s], by its file.
 
-    Raises `ValueError` naming the first video that has none.
+    Raises:
+        ValueError: Naming the first video that has none.
     """
     found: dict[str, float] = {}
     for segment in segments:

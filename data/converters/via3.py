@@ -87,7 +87,11 @@ class Project:
 
 @dataclass(frozen=True)
 class Region:
-    """One entry of `metadata`, as either file has it. by_url: `file` is part of a URL."""
+    """One entry of `metadata`, as either file has it.
+
+    Attributes:
+        by_url: `file` is part of a URL.
+    """
 
     where: str
     file: str

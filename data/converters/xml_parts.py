@@ -91,7 +91,10 @@ def read_parts(file: Readable, where: str) -> Iterator[tuple[Element | None, Ele
     """Give every element below the root, and before a track each of its shapes with that track.
 
     The parts of a track come as `(track, shape)`, then the track itself, emptied, as
-    `(None, track)`. Raises `ValueError` naming the file and the line.
+    `(None, track)`.
+
+    Raises:
+        ValueError: Naming the file and the line.
     """
     parts = _Parts()
     parser = XMLParser(target=parts)
@@ -114,7 +117,8 @@ def read_parts(file: Readable, where: str) -> Iterator[tuple[Element | None, Ele
 def open_annotation(path: Path) -> Iterator[Readable]:
     """Open an `.xml` file, or the one in a `.zip`, which is not unpacked to the disk.
 
-    Raises `ValueError` naming the file.
+    Raises:
+        ValueError: Naming the file.
     """
     with open_regular(path, "file of annotation") as file:
         if path.suffix.lower() != ".zip":

@@ -41,8 +41,9 @@ MOST_FRAMES = 10**8
 class ActCache:
     """Annotation with its splits.
 
-    train, test: for each split the ids of its videos. Split 1 is entry 0. The two lists are equally
-    long.
+    Attributes:
+        train, test: For each split the ids of its videos. Split 1 is entry 0. The two lists are
+            equally long.
     """
 
     annotations: TubeAnnotations
@@ -52,7 +53,8 @@ class ActCache:
     def split(self, part: str, number: int = 1) -> TubeAnnotations:
         """Return the videos of `train` or `test` of split `number`, counted from 1.
 
-        Raises `ValueError` saying how many splits there are.
+        Raises:
+            ValueError: Saying how many splits there are.
         """
         lists = {"train": self.train, "test": self.test}[part]
         if not 1 <= number <= len(lists):
@@ -74,11 +76,13 @@ class _Content(TypedDict):
 def read_act_cache(path: str | Path, classes: Sequence[str] | None = None) -> ActCache:
     """Read a cache. Nothing in it is executed: it may hold numbers, text and arrays of these.
 
-    classes: the names that it must have, in this order; `None`: any.
+    Args:
+        classes: The names that it must have, in this order; `None`: any.
 
-    Raises `ValueError` naming the file, and the video where one is at fault: a tube with a gap, a
-    class out of range, a video without size or number of frames, a list with an unknown id, or the
-    cache of another dataset.
+    Raises:
+        ValueError: Naming the file, and the video where one is at fault: a tube with a gap, a class
+            out of range, a video without size or number of frames, a list with an unknown id, or
+            the cache of another dataset.
     """
     content = check_shape(read_numpy_pickle(path), _Content, path, EXPECTED)
     names = content["labels"]
@@ -165,9 +169,11 @@ def _checked_tube(rows: Any, where: str) -> tuple[int, np.ndarray]:
 def write_act_cache(cache: ActCache, path: str | Path) -> None:
     """Write a cache that ACT's code (Python 2) and newer ones read, whole or not at all.
 
-    Arrays are float32 where that is exact, otherwise float64. `read_act_cache` gives the same
-    back, with the tubes of each video ordered by class. Raises `ValueError` naming a video whose
-    number of frames or size is not known.
+    Arrays are float32 where that is exact, otherwise float64. `read_act_cache` gives the same back,
+    with the tubes of each video ordered by class.
+
+    Raises:
+        ValueError: Naming a video whose number of frames or size is not known.
     """
     notes = cache.annotations
     known = (notes.frame_counts > 0) & (notes.sizes > 0).all(axis=1)
@@ -206,8 +212,11 @@ def splits_from_lists(
 ) -> ActCache:
     """Return the annotation with splits given by their test lists; training is on all the others.
 
-    source: where the lists are from, for messages. Raises `ValueError` naming ids that have no
-    annotation.
+    Args:
+        source: Where the lists are from, for messages.
+
+    Raises:
+        ValueError: Naming ids that have no annotation.
     """
     lists = [annotations.subset(videos, source).videos for videos in test]
     train = [sorted(set(annotations.videos) - set(videos)) for videos in lists]

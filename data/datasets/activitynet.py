@@ -18,8 +18,9 @@ def read_activitynet(path: str | Path, subset: str) -> SegmentAnnotations:
     Left out are segments that end where they begin, or before, and those that start after their
     video ends.
 
-    Raises `ValueError` naming the file and the place in it for what cannot be read, and for a label
-    that is no leaf of the taxonomy.
+    Raises:
+        ValueError: Naming the file and the place in it for what cannot be read, and for a label
+            that is no leaf of the taxonomy.
     """
     if subset not in SUBSETS:
         raise ValueError(f"subset: expected {', '.join(SUBSETS)}, got {subset!r}")

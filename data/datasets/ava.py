@@ -69,15 +69,17 @@ class AvaClips(Dataset[ClipSample]):
     ) -> None:
         """Check that the folders of all key frames and of their windows exist.
 
-        keys: the images that are to be samples; those without annotation have empty targets.
-        window: frames F around a key frame, `fps` of them from each second's folder.
-        proposals: `[M, 4]` fractions for all images, or those of each image. An image without any
-            starts from the whole image, so that every clip has a tube.
-        reach, clip_seconds: neighbour targets go up to `reach` clips of `clip_seconds` away.
-        replace_unreadable: a frame that cannot be read becomes its neighbour, and the sample says
-            so; else it is an error.
+        Args:
+            keys: The images that are to be samples; those without annotation have empty targets.
+            window: Frames F around a key frame, `fps` of them from each second's folder.
+            proposals: `[M, 4]` fractions for all images, or those of each image. An image without
+                any starts from the whole image, so that every clip has a tube.
+            reach, clip_seconds: Neighbour targets go up to `reach` clips of `clip_seconds` away.
+            replace_unreadable: A frame that cannot be read becomes its neighbour, and the sample
+                says so; else it is an error.
 
-        Raises `ValueError` naming the first missing folder and their number, or if there is no key.
+        Raises:
+            ValueError: Naming the first missing folder and their number, or if there is no key.
         """
         if not keys:
             raise ValueError("no key frames: expected at least one annotated second")
@@ -202,10 +204,14 @@ def build_dataset(
 ) -> AvaClips:
     """The clips of `split`, "train" (annotated seconds, augmented) or "val" (all seconds, as is).
 
-    clips: what the detector asks for. num_classes: how many classes the label map must list; 0:
-    any number. seed: of augmentation and of what the detector draws for each clip.
-    Raises `ValueError` for files or folders that are missing or malformed, for another number of
-    classes, and for a detector that asks for more than colours.
+    Args:
+        clips: What the detector asks for.
+        num_classes: How many classes the label map must list; 0: any number.
+        seed: Of augmentation and of what the detector draws for each clip.
+
+    Raises:
+        ValueError: For files or folders that are missing or malformed, for another number of
+            classes, and for a detector that asks for more than colours.
     """
     assert split in ("train", "val"), f"split {split!r}, expected train or val"
     training = split == "train"

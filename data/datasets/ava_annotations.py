@@ -26,14 +26,15 @@ AVA_EVALUATED = frozenset(range(1, 81)) - AVA_UNEVALUATED
 class Annotations:
     """P persons on key frames.
 
-    classes: label map, id to name, ascending ids; column c of `labels` is the c-th of them.
-    boxes: `[P, 4]` float32, fractions of width and height.
-    labels: `[P, C]` bool.
-    persons: `[P]` int64 ids that last within a video, or None if the file has none.
-    spans: the rows of each image that the file names, `(first, past the last)`, sorted by key.
-    dropped: labels left out, because the label map is AVA's 60 and they are of the other 20.
-
     Arrays, since AVA's hundred thousands of persons are copied into every loader process.
+
+    Attributes:
+        classes: Label map, id to name, ascending ids; column c of `labels` is the c-th of them.
+        boxes: `[P, 4]` float32, fractions of width and height.
+        labels: `[P, C]` bool.
+        persons: `[P]` int64 ids that last within a video, or None if the file has none.
+        spans: The rows of each image that the file names, `(first, past the last)`, sorted by key.
+        dropped: Labels left out, because the label map is AVA's 60 and they are of the other 20.
     """
 
     classes: dict[int, str]
@@ -60,9 +61,10 @@ class Annotations:
     ) -> tuple[np.ndarray, np.ndarray]:
         """Boxes of the same G persons up to `reach` clips of `clip_seconds` before and after.
 
-        Returns boxes `[G, reach, 2, 4]` (fractions, zero where unknown) and `[G, reach, 2]` bool:
-        `[:, r, 0]` is at `t - (r + 1) * clip_seconds`, `[:, r, 1]` at `t + ...`. Nothing is known
-        without person ids, or if clips do not last whole seconds: annotations do.
+        Returns:
+            Boxes `[G, reach, 2, 4]` (fractions, zero where unknown) and `[G, reach, 2]` bool:
+            `[:, r, 0]` is at `t - (r + 1) * clip_seconds`, `[:, r, 1]` at `t + ...`. Nothing is
+            known without person ids, or if clips do not last whole seconds: annotations do.
         """
         rows = self.rows(key)
         count = rows.stop - rows.start
@@ -128,6 +130,9 @@ def _to_arrays(records: Records, classes: dict[int, str]) -> Annotations:
 def read_exclusions(path: str | Path) -> frozenset[ClipKey]:
     """Read rows `video,timestamp` of images to leave out, as the evaluation reads them.
 
-    A file without rows excludes none. Raises `ValueError` naming file and line.
+    A file without rows excludes none.
+
+    Raises:
+        ValueError: Naming file and line.
     """
     return frozenset(ClipKey(*image) for image in ava_evaluation.read_exclusions(path))

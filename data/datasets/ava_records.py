@@ -50,9 +50,10 @@ class PersonRecord:
 class Records:
     """A whole annotation file.
 
-    images: persons of every image that the file names, in its order.
-    has_persons: whether persons carry ids, that is, can be followed from second to second.
-    first_seen: where each action id occurs first, for messages.
+    Attributes:
+        images: Persons of every image that the file names, in its order.
+        has_persons: Whether persons carry ids, that is, can be followed from second to second.
+        first_seen: Where each action id occurs first, for messages.
     """
 
     images: dict[ClipKey, list[PersonRecord]]

@@ -18,13 +18,24 @@ class ValidationSet:
     """This process's share of the key frames, and what `StepEvaluator.evaluate` wants to know.
 
     The constructor reads everything, and judges it as if nothing had been detected: a file that is
-    missing or malformed is refused before hours of detection. Raises `ValueError` for such a file.
+    missing or malformed is refused before hours of detection.
 
-    labels, label_map, exclusions: the files, the last one if any. excluded: what that lists.
+    Attributes:
+        labels, label_map, exclusions: The files, the last one if any.
+        excluded: What that lists.
+
+    Raises:
+        ValueError: For such a file.
     """
 
     def __init__(self, dataset: AvaClips, data: DataConfig, batch_size: int, protocol: str) -> None:
-        """dataset: the key frames. batch_size: of each process. protocol: of the evaluation."""
+        """Read and check the files of the dataset.
+
+        Args:
+            dataset: The key frames.
+            batch_size: Of each process.
+            protocol: Of the evaluation.
+        """
         root = dataset_root(data.root, data.dataset)
         self.labels, self.label_map = root / data.val_labels, root / data.label_map
         self.exclusions = root / data.val_exclusions if data.val_exclusions else None

@@ -26,8 +26,9 @@ _KINDS = "biufSU"
 def read_numpy_pickle(path: str | Path) -> Any:
     """Return the plain values and arrays that a pickle of Python 2 or 3 holds.
 
-    Raises `ValueError` naming the file if it is no pickle, is damaged, is larger than `LIMIT`, or
-    refers to anything but NumPy's arrays, scalars and types.
+    Raises:
+        ValueError: Naming the file if it is no pickle, is damaged, is larger than `LIMIT`, or
+            refers to anything but NumPy's arrays, scalars and types.
     """
     with open_regular(path, "pickle of annotations") as file:
         if file.seek(0, 2) > LIMIT:
@@ -127,7 +128,8 @@ _answers: dict[tuple[str, str], Any] = {
 def dump_numpy_pickle(content: Any, protocol: int) -> bytes:
     """Return `content`, plain values and arrays, as a pickle that NumPy 1 and 2 read.
 
-    protocol: 0 to 3, of which Python 2 reads those up to 2.
+    Args:
+        protocol: 0 to 3, of which Python 2 reads those up to 2.
     """
     assert 0 <= protocol <= 3, "newer protocols frame what is written here"
     stream = io.BytesIO()

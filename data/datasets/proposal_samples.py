@@ -30,9 +30,13 @@ Planner = Callable[[PooledProposal, int, np.random.Generator], SnippetPlan]
 class SnippetOptions:
     """How snippets are seen and drawn.
 
-    modality: RGB, Flow or RGBDiff. side: of the images [pixels]. training: augmented, and drawn
-    anew in each epoch; False: the centre, and the same draws in every epoch. flip: mirror half of
-    the proposals. replace_unreadable: let neighbours stand for frames that cannot be read.
+    Attributes:
+        modality: RGB, Flow or RGBDiff.
+        side: Of the images [pixels].
+        training: Augmented, and drawn anew in each epoch; False: the centre, and the same draws in
+            every epoch.
+        flip: Mirror half of the proposals.
+        replace_unreadable: Let neighbours stand for frames that cannot be read.
     """
 
     modality: str
@@ -51,7 +55,10 @@ class SnippetOptions:
 class ProposalSamples:
     """`samples[epoch, i]` is a draw of the proposals of video `i % V`, V videos.
 
-    classes: id to name. pools: what is drawn from. passes: draws of each video in an epoch.
+    Args:
+        classes: Id to name.
+        pools: What is drawn from.
+        passes: Draws of each video in an epoch.
     """
 
     def __init__(
@@ -66,9 +73,15 @@ class ProposalSamples:
         own: bool = True,
         binary: bool = False,
     ) -> None:
-        """plan: which snippets a proposal has. own: draw a video's proposals from its own, as far
-        as there are any. binary: labels are 0 and 1. Raises `ValueError` naming the list for a kind
-        of proposal that it does not have.
+        """Draw by a plan.
+
+        Args:
+            plan: Which snippets a proposal has.
+            own: Draw a video's proposals from its own, as far as there are any.
+            binary: Labels are 0 and 1.
+
+        Raises:
+            ValueError: Naming the list for a kind of proposal that it does not have.
         """
         self.found, self.classes, self.pools, self.plan = found, classes, pools, plan
         self.options, self.seed, self.passes = options, seed, passes
@@ -155,7 +168,11 @@ def segment_samples(
     passes: int = 1,
     own: bool = True,
 ) -> ProposalSamples:
-    """Return the samples of SSN. given_stats: of the training set, for validation."""
+    """Return the samples of SSN.
+
+    Args:
+        given_stats: Of the training set, for validation.
+    """
     pools = ProposalPools(found.videos, rules, given_stats)
     plan = plan_structured(options.modality, options.training)
     return ProposalSamples(found, found.classes, pools, plan, options, seed, passes, own)

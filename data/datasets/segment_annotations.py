@@ -8,7 +8,12 @@ from dataclasses import dataclass, field
 
 @dataclass(frozen=True)
 class Segment:
-    """An action. start, end: seconds from the video's start. label: an index into the classes."""
+    """An action.
+
+    Attributes:
+        start, end: Seconds from the video's start.
+        label: An index into the classes.
+    """
 
     start: float
     end: float
@@ -19,8 +24,11 @@ class Segment:
 class SegmentAnnotations:
     """The segments of the videos of one subset.
 
-    classes: names, by label. durations: of every known video, in seconds. segments: of each video
-    that has any, in the order of the files. dropped: what was left out, number by reason.
+    Attributes:
+        classes: Names, by label.
+        durations: Of every known video, in seconds.
+        segments: Of each video that has any, in the order of the files.
+        dropped: What was left out, number by reason.
     """
 
     classes: list[str]

@@ -26,7 +26,9 @@ SHOWN = 5
 def media_key(path: str | PurePath, youtube: bool = False) -> str:
     """Return the name by which a video's folder or file is known: never where it lies.
 
-    youtube: the last 11 characters, since the folders of ActivityNet are called `v_<id>` or `<id>`.
+    Args:
+        youtube: The last 11 characters, since the folders of ActivityNet are called `v_<id>` or
+            `<id>`.
     """
     place = PurePath(path)
     endings = (".mp4", ".avi", ".mkv", ".webm", ".mov", ".m4v")
@@ -36,7 +38,11 @@ def media_key(path: str | PurePath, youtube: bool = False) -> str:
 
 @dataclass(frozen=True)
 class FoundMedia:
-    """Where the frames or files of videos are. missing: the videos that have none."""
+    """Where the frames or files of videos are.
+
+    Attributes:
+        missing: The videos that have none.
+    """
 
     places: dict[str, Path]
     missing: list[str]
@@ -58,8 +64,9 @@ def find_media(root: Path, videos: Sequence[str], youtube: bool = False) -> Foun
 
     Only these are needed: what else lies there does not count.
 
-    Raises `ValueError` naming `root` if it is no folder, holds none of the videos, or has two
-    places of one video.
+    Raises:
+        ValueError: Naming `root` if it is no folder, holds none of the videos, or has two places of
+            one video.
     """
     if not root.is_dir():
         raise ValueError(f"{root}: no such folder of videos")
@@ -85,7 +92,9 @@ def concrete_list(
 ) -> list[ListedVideo]:
     """Return the videos of a normalised list in frames, those whose number of frames is known.
 
-    frames: N by the list's names. names: what the concrete list shall call them; None: the same.
+    Args:
+        frames: N by the list's names.
+        names: What the concrete list shall call them; None: the same.
     """
     called = names or {}
     return [
@@ -102,8 +111,10 @@ def annotated_list(
 ) -> list[ListedVideo]:
     """Return a list of the annotated videos with their proposals, named by the ground truth.
 
-    proposals: start and end [s], of each video; a video without is listed with none. frames: N of
-    each video: a concrete list, of the videos that have one; None: a normalised list.
+    Args:
+        proposals: Start and end [s], of each video; a video without is listed with none.
+        frames: N of each video: a concrete list, of the videos that have one; None: a normalised
+            list.
     """
     listed = []
     for video, segments in annotations.segments.items():

@@ -28,11 +28,13 @@ UNUSED = -1
 class SamplingRules:
     """Which proposals are what, and how many of a video make a sample.
 
-    foreground_iou: best overlap above which a proposal is foreground. incomplete_iou,
-    incomplete_overlap: below this overlap, and with more than this share inside the ground truth,
-    it is incomplete. background_iou, background_coverage: below this overlap, and longer than this
-    share of the video, it is background. All comparisons are strict. counts: foreground,
-    incomplete and background proposals of a sample, in this order.
+    Attributes:
+        foreground_iou: Best overlap above which a proposal is foreground.
+        incomplete_iou, incomplete_overlap: Below this overlap, and with more than this share inside
+            the ground truth, it is incomplete.
+        background_iou, background_coverage: Below this overlap, and longer than this share of the
+            video, it is background. All comparisons are strict.
+        counts: Foreground, incomplete and background proposals of a sample, in this order.
     """
 
     foreground_iou: float = 0.7
@@ -56,9 +58,14 @@ ACTIONNESS_VALIDATION = SamplingRules(
 class SegmentVideo:
     """A video of a list, without what cannot be used; times in frames.
 
-    frames: N. truth: `[G, 2]`, start and end. truth_labels: `[G]`, from 1. spans: `[P, 2]`.
-    labels: `[P]`, from 1, 0 where a proposal overlaps nothing. best_iou, overlap: `[P]`, as listed.
-    coverage: `[P]`, the share of the video, before the end was limited to the video's.
+    Attributes:
+        frames: N.
+        truth: `[G, 2]`, start and end.
+        truth_labels: `[G]`, from 1.
+        spans: `[P, 2]`.
+        labels: `[P]`, from 1, 0 where a proposal overlaps nothing.
+        best_iou, overlap: `[P]`, as listed.
+        coverage: `[P]`, the share of the video, before the end was limited to the video's.
     """
 
     video: str
@@ -153,8 +160,9 @@ def check_labels(videos: Iterable[ListedVideo], classes: int, where: object) -> 
 def regression_targets(spans: Ints, truth: Ints) -> Floats:
     """Return location and log size `[P, 2]` that move proposals onto their best ground truth.
 
-    spans: `[P, 2]`, truth: `[G, 2]`, G >= 1, both in frames. Lengths count both end frames, as
-    training's do; of equal overlaps the first ground truth counts.
+    Args:
+        spans: `[P, 2]`, truth: `[G, 2]`, G >= 1, both in frames. Lengths count both end frames, as
+            training's do; of equal overlaps the first ground truth counts.
     """
     overlaps = segment_iou(spans[:, None].astype(float), truth[None].astype(float))  # [P, G]
     best = truth[overlaps.argmax(axis=1)]  # [P, 2]
@@ -165,7 +173,12 @@ def regression_targets(spans: Ints, truth: Ints) -> Floats:
 
 
 class PooledProposal(NamedTuple):
-    """A proposal of a pool. video: its number. label: from 1, 0 for background."""
+    """A proposal of a pool.
+
+    Attributes:
+        video: Its number.
+        label: From 1, 0 for background.
+    """
 
     video: int
     start: int
@@ -178,10 +191,15 @@ class PooledProposal(NamedTuple):
 class ProposalPools:
     """The proposals of each kind, of each video and of all, from which samples are drawn.
 
-    videos: with ground truth. rules: which proposals are what. `by_video` holds the pools of each
-    video, `everywhere` those of all. reg_stats: `[2, 2]`, mean and standard deviation of the
-    regression targets of foreground proposals, ground truth left out; targets are normalised by
-    them. given_stats: those of the training list, for validation; None: these videos' own.
+    Args:
+        videos: With ground truth.
+        rules: Which proposals are what. `by_video` holds the pools of each video, `everywhere`
+            those of all.
+        given_stats: Those of the training list, for validation; None: these videos' own.
+
+    Attributes:
+        reg_stats: `[2, 2]`, mean and standard deviation of the regression targets of foreground
+            proposals, ground truth left out; targets are normalised by them.
     """
 
     def __init__(
@@ -211,9 +229,13 @@ class ProposalPools:
         """Return a sample of the video `number`: foreground, then incomplete, then background.
 
         Drawn without replacement where the video's pool suffices, else with; where it is empty,
-        from all videos. own: False draws everything from all videos. Targets are normalised.
+        from all videos.
 
-        Raises `ValueError` for a kind that no video has.
+        Args:
+            own: False draws everything from all videos. Targets are normalised.
+
+        Raises:
+            ValueError: For a kind that no video has.
         """
         drawn: list[PooledProposal] = []
         for kind, count in zip(ProposalKind, self.rules.counts, strict=True):

@@ -21,8 +21,12 @@ from utils.formats.proposal_lists import ListedVideo, concrete, read_proposal_li
 class SegmentSet:
     """The videos of a split.
 
-    path: the list of proposals. classes: label, from 1, to name. videos: with their proposals, in
-    frames. sources: of the frames of each. note: which videos are missing; empty: none.
+    Attributes:
+        path: The list of proposals.
+        classes: Label, from 1, to name.
+        videos: With their proposals, in frames.
+        sources: Of the frames of each.
+        note: Which videos are missing; empty: none.
     """
 
     path: Path
@@ -60,12 +64,15 @@ def read_segment_set(
 ) -> SegmentSet:
     """Read a split, "train" or "val".
 
-    Videos without frames are left out, and named in the note. num_classes: how many classes the
-    annotation must have; 0: any number. keep_unannotated: keep videos without ground truth, which
-    nobody trains or is measured on.
+    Videos without frames are left out, and named in the note.
 
-    Raises `ValueError` naming file or folder, and the video, for what is missing or malformed, for
-    labels that the annotation does not have, and for a list made for other frames.
+    Args:
+        num_classes: How many classes the annotation must have; 0: any number.
+        keep_unannotated: Keep videos without ground truth, which nobody trains or is measured on.
+
+    Raises:
+        ValueError: Naming file or folder, and the video, for what is missing or malformed, for
+            labels that the annotation does not have, and for a list made for other frames.
     """
     assert split in ("train", "val"), f"split {split!r}, expected train or val"
     root = dataset_root(data.root, data.dataset)
@@ -89,7 +96,8 @@ def read_segment_set(
 def read_segment_classes(data: SegmentData, num_classes: int = 0) -> dict[int, str]:
     """Return the classes of the training videos' annotation: label, from 1, to name.
 
-    Raises `ValueError` naming it unless it has `num_classes`; 0: any number.
+    Raises:
+        ValueError: Naming it unless it has `num_classes`; 0: any number.
     """
     path = dataset_root(data.root, data.dataset) / data.annotation
     names = open_annotations(path, "train").classes

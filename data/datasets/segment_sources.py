@@ -20,7 +20,8 @@ def open_annotations(path: Path, split: str) -> SegmentAnnotations:
     A folder is THUMOS14's; `.json` is ActivityNet's; `.csv` is a table with a column `duration`,
     which has one split, so that both names give all of it.
 
-    Raises `ValueError` naming the path for anything else, and what the readers raise.
+    Raises:
+        ValueError: Naming the path for anything else, and what the readers raise.
     """
     if split not in _THUMOS:
         raise ValueError(f"split: expected train or test, got {split!r}")

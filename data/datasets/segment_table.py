@@ -18,12 +18,15 @@ def read_segment_table(
 ) -> SegmentAnnotations:
     """Read segments with a header; columns in any order, further ones are not looked at.
 
-    classes: names by label; None: those of the table, sorted. durations: of the videos [s], such
-    as an extraction measured them; None: the table has a column `duration`.
+    Args:
+        classes: Names by label; None: those of the table, sorted.
+        durations: Of the videos [s], such as an extraction measured them; None: the table has a
+            column `duration`.
 
-    Raises `ValueError` naming file and line for what cannot be read, a class that is not known, a
-    segment that does not end after its start or starts after its video, and a video whose duration
-    is not known or is given twice.
+    Raises:
+        ValueError: Naming file and line for what cannot be read, a class that is not known, a
+            segment that does not end after its start or starts after its video, and a video whose
+            duration is not known or is given twice.
     """
     lines = read_csv(path, "table of segments")
     header = [cell.strip().lower() for cell in next(lines, (1, []))[1]]

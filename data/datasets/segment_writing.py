@@ -12,7 +12,11 @@ Row = tuple[str, float, float, str]
 
 
 def segment_table(rows: Iterable[Row], durations: Mapping[str, float]) -> str:
-    """Return CSV `video,start,end,label,duration`; durations: of the videos [s]."""
+    """Return CSV `video,start,end,label,duration`;
+
+    Args:
+        durations: Of the videos [s].
+    """
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(["video", "start", "end", "label", "duration"])
@@ -29,8 +33,10 @@ def activitynet_json(
 ) -> str:
     """Return ActivityNet's layout.
 
-    durations: of all videos [s], whether they have segments or not. subsets: training, validation
-    or testing, by video. classes: all names; empty: those of the rows. Each is a leaf.
+    Args:
+        durations: Of all videos [s], whether they have segments or not.
+        subsets: Training, validation or testing, by video.
+        classes: All names; empty: those of the rows. Each is a leaf.
     """
     found: dict[str, list[dict[str, object]]] = {video: [] for video in durations}
     known = dict.fromkeys(classes)

@@ -25,11 +25,13 @@ SUFFIXES = {"validation": "val", "test": "test"}
 def read_thumos14(folder: str | Path, subset: str) -> SegmentAnnotations:
     """Read `temporal_annotations_<subset>/`, `<subset>_durations.txt`, `<subset>_avoid_videos.txt`.
 
-    subset: `validation`, with which one trains, or `test`. Left out are the ambiguous segments,
-    those of a pair to be skipped, and those that start after their video ends.
+    Args:
+        subset: `validation`, with which one trains, or `test`. Left out are the ambiguous segments,
+            those of a pair to be skipped, and those that start after their video ends.
 
-    Raises `ValueError` naming file and line for what cannot be read, a video without duration, and
-    a segment that does not end after its start.
+    Raises:
+        ValueError: Naming file and line for what cannot be read, a video without duration, and a
+            segment that does not end after its start.
     """
     if subset not in SUFFIXES:
         raise ValueError(f"subset: expected validation or test, got {subset!r}")
@@ -59,7 +61,8 @@ def read_thumos14(folder: str | Path, subset: str) -> SegmentAnnotations:
 def _class_files(folder: Path, suffix: str) -> dict[str, Path]:
     """The file of each class, and that of ambiguous segments where it is there.
 
-    Raises `ValueError` naming the folder for a class without file and a file without class.
+    Raises:
+        ValueError: Naming the folder for a class without file and a file without class.
     """
     if not folder.is_dir():
         raise ValueError(f"{folder}: no such folder of annotation")
@@ -90,7 +93,8 @@ def _rows(path: Path) -> Iterator[tuple[str, str, float, float]]:
 def read_durations(path: str | Path) -> dict[str, float]:
     """Read a file of two lines a video, its file name and its length: ids to seconds.
 
-    Raises `ValueError` naming file and line for a length that is none, and for a line too many.
+    Raises:
+        ValueError: Naming file and line for a length that is none, and for a line too many.
     """
     lines = [line.strip() for line in read_text(path, "file of durations").splitlines()]
     rows = [(number, line) for number, line in enumerate(lines, start=1) if line]

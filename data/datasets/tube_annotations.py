@@ -19,9 +19,11 @@ from utils.formats.tubes import Tubes
 class TubeAnnotations:
     """The tubes of V videos.
 
-    classes: names; a tube's label is an index into them. videos: ids, sorted. frame_counts: `[V]`,
-    frames of each video, 0 where the file does not say. sizes: `[V, 2]`, height and width in
-    pixels, 0 where the file does not say.
+    Attributes:
+        classes: Names; a tube's label is an index into them.
+        videos: Ids, sorted.
+        frame_counts: `[V]`, frames of each video, 0 where the file does not say.
+        sizes: `[V, 2]`, height and width in pixels, 0 where the file does not say.
     """
 
     classes: list[str]
@@ -33,8 +35,11 @@ class TubeAnnotations:
     def subset(self, videos: Iterable[str], source: str = "the list") -> TubeAnnotations:
         """Return these videos alone, in sorted order.
 
-        source: where the ids are from, for messages. Raises `ValueError` naming the first ids that
-        have no annotation.
+        Args:
+            source: Where the ids are from, for messages.
+
+        Raises:
+            ValueError: Naming the first ids that have no annotation.
         """
         wanted = sorted(set(videos))
         number = {video: i for i, video in enumerate(self.videos)}
@@ -78,8 +83,10 @@ class TubeAnnotations:
 def clip_tubes(tubes: Tubes, sizes: np.ndarray) -> Tubes:
     """Return `tubes` with boxes limited to the pixels of their videos, for training.
 
-    sizes: `[V, 2]`, height and width. Evaluation takes boxes as they are: the corrected UCF101-24
-    annotation reaches one pixel past the edge, and published numbers depend on it.
+    Args:
+        sizes: `[V, 2]`, height and width. Evaluation takes boxes as they are: the corrected
+            UCF101-24 annotation reaches one pixel past the edge, and published numbers depend on
+            it.
     """
     last = sizes[tubes.video[tubes.row_tube()]][:, [1, 0, 1, 0]] - 1
     return Tubes(

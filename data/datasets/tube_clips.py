@@ -24,8 +24,11 @@ TRAIN_STRIDE = 3
 class Clips:
     """N clips of `length` frames.
 
-    video: `[N]` numbers of the annotation's videos. start: `[N]` first frames. inside: `[N]` how
-    many tubes cover the clip. partial: `[N]` how many tubes have only some of its frames.
+    Attributes:
+        video: `[N]` numbers of the annotation's videos.
+        start: `[N]` first frames.
+        inside: `[N]` how many tubes cover the clip.
+        partial: `[N]` how many tubes have only some of its frames.
     """
 
     length: int
@@ -51,8 +54,10 @@ class Clips:
 def all_clips(annotations: TubeAnnotations, length: int = CLIP, stride: int = 1) -> Clips:
     """Return the clips that start at frames 1, 1 + stride, ... of each video and end within it.
 
-    A video of fewer than `length` frames has none. Raises `ValueError` naming a video whose number
-    of frames is not known.
+    A video of fewer than `length` frames has none.
+
+    Raises:
+        ValueError: Naming a video whose number of frames is not known.
     """
     if length < 1 or stride < 1:
         raise ValueError(f"expected a length and a stride of 1 or more, got {length}, {stride}")
@@ -74,8 +79,9 @@ def _covered(
 ) -> tuple[np.ndarray, np.ndarray]:
     """How many tubes cover each clip, and how many touch it, `[N]` each, at stride 1.
 
-    first: `[V + 1]`, the number of each video's first clip. The clips that a tube covers, and those
-    that it touches, are each a run: +1 where it begins, -1 behind its end, summed up.
+    Args:
+        first: `[V + 1]`, the number of each video's first clip. The clips that a tube covers, and
+            those that it touches, are each a run: +1 where it begins, -1 behind its end, summed up.
     """
     tubes = annotations.tubes
     begin, end = first[tubes.video], first[tubes.video + 1]
@@ -97,9 +103,10 @@ def _covered(
 class Window:
     """The frames around a clip that a network sees.
 
-    frames: `[F]` numbers from 1; past the ends of the video its first or its last is repeated.
-    real: `[F]`, false for frames that are repeated because the video does not reach so far: these
-    carry no loss.
+    Attributes:
+        frames: `[F]` numbers from 1; past the ends of the video its first or its last is repeated.
+        real: `[F]`, false for frames that are repeated because the video does not reach so far:
+            these carry no loss.
     """
 
     frames: np.ndarray
@@ -109,8 +116,10 @@ class Window:
 def clip_window(start: int, count: int, window: int, length: int = CLIP) -> Window:
     """Return the `window` frames around the clip of `length` frames from `start`.
 
-    count: frames of the video. window: `length` times an odd number (6, 18, 30, ...): whole clips
-    before and after the clip.
+    Args:
+        count: Frames of the video.
+        window: `length` times an odd number (6, 18, 30, ...): whole clips before and after the
+            clip.
     """
     assert window % length == 0, f"{window} frames are no whole clips of {length}"
     assert (window // length) % 2 == 1, f"{window} frames have no clip of {length} in the middle"
@@ -123,8 +132,10 @@ def clip_window(start: int, count: int, window: int, length: int = CLIP) -> Wind
 class ClipTubes:
     """The G tubes of a window of F frames. Boxes are in pixels of the video.
 
-    boxes: `[G, F, 4]`, zero where there is none. real: `[G, F]` bool, whether the tube has a box
-    there. labels: `[G]` class indices from 0.
+    Attributes:
+        boxes: `[G, F, 4]`, zero where there is none.
+        real: `[G, F]` bool, whether the tube has a box there.
+        labels: `[G]` class indices from 0.
     """
 
     boxes: np.ndarray
@@ -136,7 +147,14 @@ class TubeTargets:
     """The tubes of an annotation by clip, for training: boxes are limited to the videos' pixels."""
 
     def __init__(self, annotations: TubeAnnotations) -> None:
-        """annotations: with the size of every video. Raises `ValueError` naming one without."""
+        """Limit the boxes to the pixels of their videos.
+
+        Args:
+            annotations: With the size of every video.
+
+        Raises:
+            ValueError: Naming one without.
+        """
         unknown = (annotations.sizes < 1).any(axis=1)
         if unknown.any():
             video = annotations.videos[int(np.argmax(unknown))]

@@ -46,11 +46,13 @@ def read_tube_csv(
 ) -> TubeAnnotations:
     """Read tubes; a video's tubes stay in the order of their first rows.
 
-    classes: names in the order of their indices; `None`: the file's own, sorted. facts: frames and
-    size of videos (`read_video_facts`); those without tubes are listed, too.
+    Args:
+        classes: Names in the order of their indices; `None`: the file's own, sorted.
+        facts: Frames and size of videos (`read_video_facts`); those without tubes are listed, too.
 
-    Raises `ValueError` naming file and line for what is not such a row, a tube with a gap or two
-    labels, a label that is not in `classes`, and a file without a tube.
+    Raises:
+        ValueError: Naming file and line for what is not such a row, a tube with a gap or two
+            labels, a label that is not in `classes`, and a file without a tube.
     """
     names = Names(labels={name: i for i, name in enumerate(classes or ())}, closed=bool(classes))
     tubes = read_tubes(path, names, scored=False)
@@ -71,8 +73,9 @@ def read_tube_csv(
 def read_video_facts(path: str | Path) -> dict[str, VideoFacts]:
     """Read `video,frames,height,width`.
 
-    Raises `ValueError` naming file and line for another header, what is no whole number of 0 or
-    more, and a video that stands twice.
+    Raises:
+        ValueError: Naming file and line for another header, what is no whole number of 0 or more,
+            and a video that stands twice.
     """
     found: dict[str, VideoFacts] = {}
     rows = read_csv(path, "CSV file of videos")

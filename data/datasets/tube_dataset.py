@@ -54,12 +54,17 @@ class TubeClips(Dataset[TubeClipSample]):
     ) -> None:
         """Check that the folders of all videos exist and hold what is annotated.
 
-        clips: of these annotations (`all_clips`), for training the valid ones. window: frames F,
-        the clip's length times an odd number. inputs: one of `INPUTS`. flow_channels: 3 or 2 of
-        each field. augmentation: of its kinds crop, flip and color act here, the last on RGB alone.
+        Args:
+            clips: Of these annotations (`all_clips`), for training the valid ones.
+            window: Frames F, the clip's length times an odd number.
+            inputs: One of `INPUTS`.
+            flow_channels: 3 or 2 of each field.
+            augmentation: Of its kinds crop, flip and color act here, the last on RGB alone.
 
-        Raises `ValueError` naming the first folder that is missing, or holds fewer frames, flow of
-        another count, or images of another size than annotated: one of each folder is opened.
+        Raises:
+            ValueError: Naming the first folder that is missing, or holds fewer frames, flow of
+                another count, or images of another size than annotated: one of each folder is
+                opened.
         """
         if inputs not in INPUTS:
             raise ValueError(f"inputs: expected one of {', '.join(INPUTS)}, got {inputs!r}")
@@ -172,7 +177,12 @@ class TubeClips(Dataset[TubeClipSample]):
     def read_frames(self, video: int, numbers: np.ndarray) -> np.ndarray:
         """Return what the network sees of frames of a video, unchanged: `[n, C, S, S]` uint8.
 
-        video: its number in the annotation. numbers: `[n]`, from 1. Raises `ValueError` naming it.
+        Args:
+            video: Its number in the annotation.
+            numbers: `[n]`, from 1.
+
+        Raises:
+            ValueError: Naming it.
         """
         name, (height, width) = self.annotations.videos[video], self.annotations.sizes[video]
         view = View(Crop(0, 0, int(width), int(height)), self.image_size)

@@ -19,11 +19,15 @@ def read_tube_file(
 ) -> tuple[TubeAnnotations, ActCache | None]:
     """Read `pyannot.pkl`, `finalAnnots.mat`, ACT's cache, or a CSV file of tubes.
 
-    classes, videos: for a CSV file: names in the order of their indices, and the file that tells
-    frames and sizes; by default the one beside it (`data/datasets/tube_csv.py`).
+    Args:
+        classes, videos: For a CSV file: names in the order of their indices, and the file that
+            tells frames and sizes; by default the one beside it (`data/datasets/tube_csv.py`).
 
-    Returns the tubes, and the cache with its splits if it is one. Raises `ValueError` naming the
-    file and what is wrong with it.
+    Returns:
+        The tubes, and the cache with its splits if it is one.
+
+    Raises:
+        ValueError: Naming the file and what is wrong with it.
     """
     check_tube_suffix(path)
     if path.suffix.lower() == ".mat":

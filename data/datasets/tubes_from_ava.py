@@ -27,8 +27,11 @@ STEP = 1
 class VideoClock:
     """What turns seconds into frames and fractions into pixels, for one video.
 
-    rate: frames per second. height, width: pixels. frames: their number, 0 where it is not known.
-    start: the second of the annotation at which the video's first frame is shown.
+    Attributes:
+        rate: Frames per second.
+        height, width: Pixels.
+        frames: Their number, 0 where it is not known.
+        start: The second of the annotation at which the video's first frame is shown.
     """
 
     rate: Fraction
@@ -46,8 +49,9 @@ class VideoClock:
 class AvaTubes:
     """Tubes, and what was left out or is short, for the user to know.
 
-    past_end: key frames that a video does not reach. single: tubes of one key frame, whose length
-    is one frame.
+    Attributes:
+        past_end: Key frames that a video does not reach.
+        single: Tubes of one key frame, whose length is one frame.
     """
 
     annotations: TubeAnnotations
@@ -63,11 +67,14 @@ def read_ava_tubes(
 ) -> AvaTubes:
     """Read AVA rows of 8 columns as tubes.
 
-    classes: action id to name; their order is that of the ids. clock_of: gives a video's clock.
-    step: the longest time [s] between two key frames of a tube.
+    Args:
+        classes: Action id to name; their order is that of the ids.
+        clock_of: Gives a video's clock.
+        step: The longest time [s] between two key frames of a tube.
 
-    Raises `ValueError` naming the file if persons have no ids, an action is unknown, or a person
-    has two boxes on a key frame.
+    Raises:
+        ValueError: Naming the file if persons have no ids, an action is unknown, or a person has
+            two boxes on a key frame.
     """
     records = read_records(path)
     if not records.has_persons:
@@ -159,8 +166,10 @@ def interpolate(
 ) -> tuple[int, np.ndarray]:
     """Return the first frame of a tube and its boxes `[n, 4]` in pixels, the last included.
 
-    seconds: of the key frames, ascending. boxes: their boxes, as fractions of width and height. An
-    edge at fraction e of a side of n pixels is at e n; the last pixel before it is e n - 1.
+    Args:
+        seconds: Of the key frames, ascending.
+        boxes: Their boxes, as fractions of width and height. An edge at fraction e of a side of n
+            pixels is at e n; the last pixel before it is e n - 1.
     """
     frames = np.array([clock.frame(second) for second in seconds])
     side = np.array([clock.width, clock.height] * 2)

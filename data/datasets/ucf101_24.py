@@ -64,7 +64,8 @@ def read_pyannot(path: str | Path) -> TubeAnnotations:
 def read_final_annots(path: str | Path) -> TubeAnnotations:
     """Read `finalAnnots.mat`, which takes SciPy (the extra `matlab`).
 
-    Raises `ValueError` naming the file if it is not that file, and saying what to install.
+    Raises:
+        ValueError: Naming the file if it is not that file, and saying what to install.
     """
     try:
         import scipy.io
@@ -137,7 +138,8 @@ def _corners(boxes: np.ndarray, frames: int, where: str) -> np.ndarray:
 def read_video_list(path: str | Path) -> list[str]:
     """Read a list of video ids, `<Class>/<video>`, one a line; an ending `.avi` is left out.
 
-    Raises `ValueError` naming the file if it lists none.
+    Raises:
+        ValueError: Naming the file if it lists none.
     """
     lines = [
         line.split()[0] for line in read_text(path, "list of videos").splitlines() if line.strip()

@@ -18,7 +18,8 @@ from utils.system.outputs import write_whole
 def write_pyannot(annotations: TubeAnnotations, path: Path) -> None:
     """Write `pyannot.pkl`, whole or not at all; `read_pyannot` gives the same back.
 
-    Raises `ValueError` naming the video that this file cannot hold; see `check_ucf101_24`.
+    Raises:
+        ValueError: Naming the video that this file cannot hold; see `check_ucf101_24`.
     """
     check_ucf101_24(annotations)
     content = dict(_entries(annotations))
@@ -28,7 +29,8 @@ def write_pyannot(annotations: TubeAnnotations, path: Path) -> None:
 def write_final_annots(annotations: TubeAnnotations, path: Path) -> None:
     """Write `finalAnnots.mat`, whole or not at all, which takes SciPy (the extra `matlab`).
 
-    Raises `ValueError` as `write_pyannot` does, and saying what to install.
+    Raises:
+        ValueError: As `write_pyannot` does, and saying what to install.
     """
     check_ucf101_24(annotations)
     try:

@@ -118,10 +118,11 @@ def build_loader(
 ) -> ClipLoader[Sample, Batch]:
     """Return a loader of batches of `dataset`, loaded by `workers` processes (0: by this one).
 
-    batch_size: clips over all processes in training, of each process in testing.
-    start_iteration: batches of epoch 0 to skip; `ClipLoader.set_epoch` for the others.
-    context: how workers are started ("fork", "spawn", "forkserver"); None is Python's default.
-    timeout: seconds to wait for one batch; 0: without end.
+    Args:
+        batch_size: Clips over all processes in training, of each process in testing.
+        start_iteration: Batches of epoch 0 to skip; `ClipLoader.set_epoch` for the others.
+        context: How workers are started ("fork", "spawn", "forkserver"); None is Python's default.
+        timeout: Seconds to wait for one batch; 0: without end.
     """
     batches: TrainingBatches | TestingBatches
     if train:

@@ -24,10 +24,16 @@ class TrainingBatches(Sampler[list[SampleIndex]]):
     def __init__(
         self, length: int, batch_size: int, seed: int, rank: int = 0, world_size: int = 1
     ) -> None:
-        """length: samples of the dataset. batch_size: over all processes.
+        """Divide the samples between the processes.
 
-        The last batch of an epoch is left out if it is not full, unless it is the only one. Raises
-        `ValueError` if the processes cannot share a batch equally.
+        The last batch of an epoch is left out if it is not full, unless it is the only one.
+
+        Args:
+            length: Samples of the dataset.
+            batch_size: Over all processes.
+
+        Raises:
+            ValueError: If the processes cannot share a batch equally.
         """
         if batch_size % world_size:
             raise ValueError(
@@ -56,7 +62,11 @@ class TestingBatches(Sampler[list[SampleIndex]]):
     __test__ = False  # not a test case, whatever its name suggests to pytest
 
     def __init__(self, length: int, batch_size: int, rank: int = 0, world_size: int = 1) -> None:
-        """batch_size: clips of this process per batch; the last one may be smaller."""
+        """Divide the samples between the processes.
+
+        Args:
+            batch_size: Clips of this process per batch; the last one may be smaller.
+        """
         self.indices = _share(list(range(length)), rank, world_size)
         self.batch_size = batch_size
         self.epoch = self.start_iteration = 0

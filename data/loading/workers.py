@@ -59,12 +59,20 @@ class Samples(Protocol[Sample_co]):
 class WatchedDataset(Dataset[Sample], Generic[Sample]):
     """A dataset of which every worker notes in shared memory what it is loading.
 
-    held: `[workers, 4]` int64: process id, epoch, index, whether it is still loading that.
-    words: `[workers, LAST_WORDS]` uint8, why a worker could not hand over what it had loaded.
+    Attributes:
+        held: `[workers, 4]` int64: process id, epoch, index, whether it is still loading that.
+        words: `[workers, LAST_WORDS]` uint8, why a worker could not hand over what it had loaded.
     """
 
     def __init__(self, dataset: Samples[Sample], workers: int) -> None:
-        """workers: processes; 0: this one loads. Raises `OSError` with advice on a shortage."""
+        """Allocate the shared memory.
+
+        Args:
+            workers: Processes; 0: this one loads.
+
+        Raises:
+            OSError: With advice on a shortage.
+        """
         self.dataset = dataset
         self.held = torch.zeros(max(workers, 1), 4, dtype=torch.int64)
         self.words = torch.zeros(max(workers, 1), LAST_WORDS, dtype=torch.uint8)
@@ -133,8 +141,9 @@ def _watched(loader: Loader) -> WatchedDataset[Any]:
 def check_files(loader: Loader, clips: int) -> None:
     """Raise `OSError` if fewer files may be opened than the workers and two batches take.
 
-    clips: samples of a batch. Without this check PyTorch fails in the middle of starting its
-    workers, and leaves some of them running.
+    Args:
+        clips: Samples of a batch. Without this check PyTorch fails in the middle of starting its
+            workers, and leaves some of them running.
     """
     needed = 10 + 4 * loader.num_workers + 2 * (1 + 5 * clips)
     opened = []

@@ -47,9 +47,11 @@ def frame_duration(times: Sequence[Fraction]) -> Fraction:
 def early(duration: Fraction, fps: int) -> Fraction:
     """How long [s] before its time a frame counts as shown: half of the shorter frame.
 
-    duration: of the video's frames [s]. fps: of those that are written. At 29.97 frames a second no
-    frame begins at second 1: the one at 1.001 s is meant, and not the one that is about to go.
-    FFmpeg's `fps` filter rounds alike.
+    Args:
+        duration: Of the video's frames [s].
+        fps: Of those that are written. At 29.97 frames a second no frame begins at second 1: the
+            one at 1.001 s is meant, and not the one that is about to go. FFmpeg's `fps` filter
+            rounds alike.
     """
     return max(min(duration, Fraction(1, fps)) / 2 - ROUNDING, Fraction(0))
 
@@ -74,7 +76,8 @@ def shown(
 def seconds_to_extract(file: VideoFile, settings: ExtractSettings) -> range:
     """The seconds of `settings` at whose beginning the video shows a frame.
 
-    Raises `ValueError` naming the file if there is none.
+    Raises:
+        ValueError: Naming the file if there is none.
     """
     length = file.times[-1]
     last = int(length + early(frame_duration(file.times), settings.fps))  # rounds down
@@ -92,10 +95,13 @@ def extract_video(
 ) -> Record:
     """Write frames and record (`manifest.py`) of one video into `folder`, new or empty.
 
-    max_gap: the longest time [s] that a single frame may be shown.
+    A last second that the video does not fill is filled with its last frame.
 
-    A last second that the video does not fill is filled with its last frame. Raises `ValueError`
-    naming the file where it is damaged or has no frame in these seconds.
+    Args:
+        max_gap: The longest time [s] that a single frame may be shown.
+
+    Raises:
+        ValueError: Naming the file where it is damaged or has no frame in these seconds.
     """
     seconds = seconds_to_extract(file, settings)
     check_gaps(file, seconds, max_gap)
@@ -133,8 +139,10 @@ def extract_whole(
 ) -> Record:
     """Extract a video into `<output>/<its name>`: whole, in the place of what is there, or not.
 
-    What a process that dies leaves are hidden folders, which `discard_unfinished` removes. Raises
-    `ValueError` also if what is there is not of an extraction.
+    What a process that dies leaves are hidden folders, which `discard_unfinished` removes.
+
+    Raises:
+        ValueError: Also if what is there is not of an extraction.
     """
     cv2.setNumThreads(1)  # the other processors have other videos
     folder = folder_of(video, output)
@@ -197,7 +205,8 @@ def check_gaps(file: VideoFile, seconds: range, max_gap: Fraction) -> None:
 class FrameWriter:
     """Writes frames as JPEG files, each frame encoded once however often it is written.
 
-    shape: height and width of the images, once one is written.
+    Attributes:
+        shape: Height and width of the images, once one is written.
     """
 
     def __init__(self, video: Path, settings: ExtractSettings) -> None:

@@ -43,9 +43,13 @@ METHODS = ("dis", "farneback", "tvl1", "raft", "raft-small")
 class FlowSettings:
     """What flow is made of a video.
 
-    method: one of `METHODS`. preset: of `dis`, one of `PRESETS`. weights: a file of torchvision's
-    weights, for RAFT. storage: one of `data.flow.KINDS`. quality: of the JPEG, 1 to 100.
-    dedupe_motionless: replace the flow of duplicated frames by a neighbour's.
+    Attributes:
+        method: One of `METHODS`.
+        preset: Of `dis`, one of `PRESETS`.
+        weights: A file of torchvision's weights, for RAFT.
+        storage: One of `data.flow.KINDS`.
+        quality: Of the JPEG, 1 to 100.
+        dedupe_motionless: Replace the flow of duplicated frames by a neighbour's.
     """
 
     method: str = "dis"
@@ -71,8 +75,10 @@ class FlowSettings:
 class Method:
     """How flow is computed.
 
-    prepare: takes an RGB image `[H, W, 3]` to what `between` wants of it, once per image. between:
-    gives the motion of each pixel from the first to the second, float32 `[H, W, 2]`, u and v.
+    Attributes:
+        prepare: Takes an RGB image `[H, W, 3]` to what `between` wants of it, once per image.
+        between: Gives the motion of each pixel from the first to the second, float32 `[H, W, 2]`, u
+            and v.
     """
 
     name: str
@@ -123,7 +129,8 @@ def _farneback(a: np.ndarray, b: np.ndarray) -> np.ndarray:
 def source_images(source: Path) -> Iterator[np.ndarray]:
     """The frames of a video, or of a folder of them, RGB uint8 `[H, W, 3]`, in order.
 
-    Raises `ValueError` naming the file if one cannot be read or has another size than the first.
+    Raises:
+        ValueError: Naming the file if one cannot be read or has another size than the first.
     """
     if not source.is_dir():
         yield from every_frame(VideoFile(source))
@@ -156,7 +163,8 @@ def flow_fields(images: Iterator[np.ndarray], method: Method) -> Iterator[np.nda
 def extract_flow_whole(job: Job, settings: FlowSettings) -> NumberedRecord:
     """Write the flow of a video or a folder of frames into `job.folder`: whole, or not at all.
 
-    Raises `ValueError` naming what cannot be read.
+    Raises:
+        ValueError: Naming what cannot be read.
     """
     cv2.setNumThreads(1)  # the other processors have other videos
     method = make_method(settings)

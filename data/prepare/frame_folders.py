@@ -32,8 +32,9 @@ def folder_of(video: Path, output: Path) -> Path:
 def check_places(videos: Iterable[Path], output: Path) -> None:
     """Check, before any work, that the frames of no video would hit an input or leave `output`.
 
-    Raises `ValueError` naming the video: its folder would be hidden, one of our own files, no
-    folder, would hold one of `videos`, or have a name that is too long.
+    Raises:
+        ValueError: Naming the video: its folder would be hidden, one of our own files, no folder,
+            would hold one of `videos`, or have a name that is too long.
     """
     videos = list(videos)
     inputs = {real_path(video): video for video in videos}

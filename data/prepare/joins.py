@@ -21,7 +21,11 @@ SIZE = (170, 128)
 
 @dataclass(frozen=True)
 class Piece:
-    """A part of a video, from `start` to `end` [s]. label: its action; empty: none."""
+    """A part of a video, from `start` to `end` [s].
+
+    Attributes:
+        label: Its action; empty: none.
+    """
 
     source: Path
     start: float
@@ -37,8 +41,11 @@ class Piece:
 class JoinRules:
     """How joins are drawn.
 
-    actions: pieces with an action in each. shortest, longest: of a piece [s]. share: the part of
-    every source that pieces come from, so that two sets of joins have no frame in common.
+    Attributes:
+        actions: Pieces with an action in each.
+        shortest, longest: Of a piece [s].
+        share: The part of every source that pieces come from, so that two sets of joins have no
+            frame in common.
     """
 
     actions: int = 6
@@ -56,9 +63,11 @@ def draw_join(
 ) -> list[Piece]:
     """Return the pieces of a join, in order: it begins and ends without action.
 
-    actions: the video of each action. Every action comes about as often as the others.
+    Args:
+        actions: The video of each action. Every action comes about as often as the others.
 
-    Raises `ValueError` naming a video of which no piece is long enough.
+    Raises:
+        ValueError: Naming a video of which no piece is long enough.
     """
     labels = [list(actions)[i % len(actions)] for i in range(rules.actions)]
     pieces = []
@@ -87,7 +96,8 @@ def write_join(
 ) -> tuple[list[tuple[float, float, str]], float]:
     """Write a join as a video file at a constant rate.
 
-    Returns the segments with an action, start and end [s] and label, and the duration [s].
+    Returns:
+        The segments with an action, start and end [s] and label, and the duration [s].
     """
     write_video(path, _join_frames(pieces, fps), fps)
     segments, at = [], 0

@@ -31,10 +31,12 @@ LARGEST = 2**16
 class ExtractSettings:
     """What frames are made of a video.
 
-    start, end: seconds, `end` not included; `None`: the video's end.
-    fps: frames of each second. short_side: pixels that the shorter side is made smaller to, if it
-    is larger; 0: never. quality: of the JPEG, 1 to 100. allow_damaged: take what a decoder puts in
-    the place of damaged frames.
+    Attributes:
+        start, end: Seconds, `end` not included; `None`: the video's end.
+        fps: Frames of each second.
+        short_side: Pixels that the shorter side is made smaller to, if it is larger; 0: never.
+        quality: Of the JPEG, 1 to 100.
+        allow_damaged: Take what a decoder puts in the place of damaged frames.
     """
 
     start: int = 900
@@ -59,14 +61,16 @@ class ExtractSettings:
 class Record:
     """One video's frames and where they are from.
 
-    file, bytes, codec, rate, source_frames, length: the video's name, size, decoder, average frames
-    per second, number of frames, and time [s] of the last one.
-    decoder: versions of PyAV and of FFmpeg's libavcodec: another one may give other pixels.
-    height, width: of the frames, in pixels.
-    first_second: that of the lists' first entries.
-    frames: how many each second has. distinct: how many different ones: fewer than the rate where
-    the video has dropped some. key_late_ms: by how much the second's first frame is on the screen
-    already when the second begins; negative where it comes a little later.
+    Attributes:
+        file, bytes, codec, rate, source_frames, length: The video's name, size, decoder, average
+            frames per second, number of frames, and time [s] of the last one.
+        decoder: Versions of PyAV and of FFmpeg's libavcodec: another one may give other pixels.
+        height, width: Of the frames, in pixels.
+        first_second: That of the lists' first entries.
+        frames: How many each second has.
+        distinct: How many different ones: fewer than the rate where the video has dropped some.
+        key_late_ms: By how much the second's first frame is on the screen already when the second
+            begins; negative where it comes a little later.
     """
 
     file: str
@@ -113,7 +117,8 @@ def write_record(record: Record, folder: Path) -> None:
 def read_record(folder: Path) -> Record | None:
     """The record in a video's folder of frames; `None`: another tool made them.
 
-    Raises `ValueError` naming the file if it is not such a record.
+    Raises:
+        ValueError: Naming the file if it is not such a record.
     """
     path = folder / RECORD
     if not os.path.lexists(path):  # a loop of links is no missing file

@@ -38,7 +38,8 @@ Settings = Mapping[str, str | int | bool | None]
 class Job:
     """A video, or a folder of its frames, and the folder that is made of it.
 
-    video: the video's id, `<Class>/<video>`, or `<video>` where there are no classes.
+    Attributes:
+        video: The video's id, `<Class>/<video>`, or `<video>` where there are no classes.
     """
 
     source: Path
@@ -55,10 +56,13 @@ class Job:
 class NumberedRecord:
     """How the files of a folder were made.
 
-    kind: `frames`, `flow`, or both in one folder, as TSN has them. source, bytes: name and size of
-    the video, or name and size together of the frames. files: how many frames or flow fields.
-    height, width: in pixels. made_by: what decoded, or computed the flow, with versions: others may
-    give other values. fps, duration: of the video, in seconds; 0: not measured.
+    Attributes:
+        kind: `frames`, `flow`, or both in one folder, as TSN has them.
+        source, bytes: Name and size of the video, or name and size together of the frames.
+        files: How many frames or flow fields.
+        height, width: In pixels.
+        made_by: What decoded, or computed the flow, with versions: others may give other values.
+        fps, duration: Of the video, in seconds; 0: not measured.
     """
 
     kind: str
@@ -106,7 +110,8 @@ def size_of(source: Path) -> int:
 def read_numbered_record(folder: Path) -> NumberedRecord | None:
     """The record in a folder; `None`: another tool made what is there.
 
-    Raises `ValueError` naming the file if it is not such a record.
+    Raises:
+        ValueError: Naming the file if it is not such a record.
     """
     path = folder / RECORD
     if not os.path.lexists(path):
@@ -118,7 +123,8 @@ def read_numbered_record(folder: Path) -> NumberedRecord | None:
 def whole_folder(job: Job) -> Iterator[Path]:
     """A hidden folder that takes the place of `job.folder` when the block ends without an error.
 
-    Raises `ValueError` if what is there is not ours.
+    Raises:
+        ValueError: If what is there is not ours.
     """
     folder, output = job.folder, job.folder.parent
     unfinished = output / f"{UNFINISHED}{folder.name}"
@@ -160,7 +166,8 @@ def check_replaceable(folder: Path) -> None:
 def check_numbered_places(jobs: Iterable[Job]) -> None:
     """Check, before any work, that no folder would hit an input or something of a user's.
 
-    Raises `ValueError` naming what is in the way, and two sources of one folder.
+    Raises:
+        ValueError: Naming what is in the way, and two sources of one folder.
     """
     jobs = list(jobs)
     by_folder: dict[Path, Path] = {}

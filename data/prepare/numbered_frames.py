@@ -30,9 +30,10 @@ LOST_FRAMES = 1
 class FrameSettings:
     """What frames are made of a video.
 
-    short_side: pixels that the shorter side is made smaller to, if it is larger; 0: never.
-    quality: of the JPEG, 1 to 100. allow_damaged: take what a decoder puts in the place of damaged
-    frames.
+    Attributes:
+        short_side: Pixels that the shorter side is made smaller to, if it is larger; 0: never.
+        quality: Of the JPEG, 1 to 100.
+        allow_damaged: Take what a decoder puts in the place of damaged frames.
     """
 
     short_side: int = 0
@@ -49,7 +50,8 @@ class FrameSettings:
 def extract_frames_whole(job: Job, settings: FrameSettings) -> NumberedRecord:
     """Write all frames of a video into `job.folder`: whole, in the place of what is there, or not.
 
-    Raises `ValueError` naming the file where it is damaged.
+    Raises:
+        ValueError: Naming the file where it is damaged.
     """
     cv2.setNumThreads(1)  # the other processors have other videos
     parameters = [cv2.IMWRITE_JPEG_QUALITY, settings.quality]
@@ -83,8 +85,12 @@ def extract_frames_whole(job: Job, settings: FrameSettings) -> NumberedRecord:
 def every_frame(file: VideoFile, strict: bool = True) -> Iterator[np.ndarray]:
     """Decode all frames of a video, RGB uint8 `[H, W, 3]`, each once.
 
-    strict: refuse damage that the decoder can hide, too. Raises `ValueError` naming the file and
-    the time where frames do not come as the file announces them.
+    Args:
+        strict: Refuse damage that the decoder can hide, too.
+
+    Raises:
+        ValueError: Naming the file and the time where frames do not come as the file announces
+            them.
     """
     last = -1
     for frame in file.frames(strict=strict):

@@ -22,9 +22,12 @@ _UCF101 = re.compile(r"v_(\w+)_g\d+_c\d+", re.ASCII)
 def find_jobs(inputs: Iterable[Path], output: Path, frames: bool, flat: bool = False) -> list[Job]:
     """Return what is made of each video among `inputs` and in its folders, each once.
 
-    frames: folders of frames are taken, too. flat: without folders of classes.
+    Args:
+        frames: Folders of frames are taken, too.
+        flat: Without folders of classes.
 
-    Raises `ValueError` naming an input that is neither, or a folder without any.
+    Raises:
+        ValueError: Naming an input that is neither, or a folder without any.
     """
     jobs: dict[Path, Job] = {}
     for path in inputs:
@@ -86,7 +89,11 @@ def _holds_frames(folder: Path) -> bool:
 def chosen(jobs: Collection[Job], videos: Collection[str], source: str) -> list[Job]:
     """Return the jobs of `videos`, which are ids.
 
-    source: where the ids are from. Raises `ValueError` naming the first ids that are not found.
+    Args:
+        source: Where the ids are from.
+
+    Raises:
+        ValueError: Naming the first ids that are not found.
     """
     wanted = set(videos)
     if missing := sorted(wanted - {job.video for job in jobs}):

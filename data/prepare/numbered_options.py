@@ -15,7 +15,11 @@ from utils.system.stall import STEP_LIMIT
 
 
 def add_options(parser: argparse.ArgumentParser, output: Path) -> None:
-    """Add inputs, output, which videos, and how many at a time. output: where it goes if unsaid."""
+    """Add inputs, output, which videos, and how many at a time.
+
+    Args:
+        output: Where it goes if unsaid.
+    """
     add = parser.add_argument
     add("inputs", nargs="+", type=Path, metavar="VIDEO_OR_FOLDER")
     add("--output", type=Path, default=output)

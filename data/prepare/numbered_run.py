@@ -31,10 +31,12 @@ from utils.system.terminal import printable
 class Extraction:
     """What is done to each video, and how.
 
-    work: called as `work(job, settings)` in a child process; gives the record. settings: a
-    dataclass of plain values. made_by: what decodes or computes; a folder that another one made is
-    told of. workers: videos at a time. step_limit: seconds without progress after which a video is
-    given up.
+    Attributes:
+        work: Called as `work(job, settings)` in a child process; gives the record.
+        settings: A dataclass of plain values.
+        made_by: What decodes or computes; a folder that another one made is told of.
+        workers: Videos at a time.
+        step_limit: Seconds without progress after which a video is given up.
     """
 
     work: Callable[[Job, Any], NumberedRecord]
@@ -46,8 +48,11 @@ class Extraction:
     def run(self, jobs: Sequence[Job], output: Path, replace: bool) -> bool:
         """Do those of `jobs` whose folders are not there, or with `replace` are there otherwise.
 
-        Returns whether all is well. Raises `ValueError`, before any work, where it would have to
-        touch what it did not make, and `Interrupted` after a signal, with nothing left half done.
+        Raises `ValueError`, before any work, where it would have to touch what it did not make, and
+        `Interrupted` after a signal, with nothing left half done.
+
+        Returns:
+            Whether all is well.
         """
         check_numbered_places(jobs)
         check_numbered_manifest(output)

@@ -34,9 +34,13 @@ def prepare_tube_video(
 ) -> TubeAnnotations:
     """Write `folder` with frames, tubes and a list of one video; returns the tubes.
 
-    annotation: CSV of 8 columns whose timestamps are seconds from the video's start. classes:
-    names of the ids known. Raises `ValueError` naming file and line if the annotation names another
-    video, a second that the video does not have, or an id without a name, or has no person ids.
+    Args:
+        annotation: CSV of 8 columns whose timestamps are seconds from the video's start.
+        classes: Names of the ids known.
+
+    Raises:
+        ValueError: Naming file and line if the annotation names another video, a second that the
+            video does not have, or an id without a name, or has no person ids.
     """
     file = VideoFile(video)
     check_annotation(annotation, video.stem, file, classes)

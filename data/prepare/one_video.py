@@ -19,10 +19,14 @@ def prepare_video_dataset(
 ) -> Path:
     """Write `folder` with frames, annotation and label map of one video; returns the folder.
 
-    annotation: CSV of 7 or 8 columns whose timestamps are seconds from the video's start. classes:
-    names of the ids known; the label map lists those that the annotation uses. The same key frames
-    serve for training and validation. Raises `ValueError` naming file and line if the annotation
-    names another video, a second that the video does not have, or an id without a name.
+    Args:
+        annotation: CSV of 7 or 8 columns whose timestamps are seconds from the video's start.
+        classes: Names of the ids known; the label map lists those that the annotation uses. The
+            same key frames serve for training and validation.
+
+    Raises:
+        ValueError: Naming file and line if the annotation names another video, a second that the
+            video does not have, or an id without a name.
     """
     file = VideoFile(video)
     used = check_annotation(annotation, video.stem, file, classes)

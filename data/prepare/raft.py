@@ -22,8 +22,11 @@ Between = Callable[[Any, Any], np.ndarray]
 def raft_method(weights: Path, large: bool) -> tuple[str, Prepare, Between]:
     """Return a name, and how images are prepared and flow is computed (`data/prepare/flow.py`).
 
-    weights: a file of torchvision's `raft_large` or, if not `large`, `raft_small`. Raises
-    `ValueError` naming it if it is not that.
+    Args:
+        weights: A file of torchvision's `raft_large` or, if not `large`, `raft_small`.
+
+    Raises:
+        ValueError: Naming it if it is not that.
     """
     import torch
     import torchvision

@@ -40,9 +40,12 @@ FLOW_METHODS = (*METHODS, NO_FLOW)
 class SnippetSettings:
     """What is made of a video.
 
-    width, height: of all images, in pixels. method: of the flow, a method of
-    `data.prepare.flow.FlowSettings`, or none. preset: of `dis`. weights: of RAFT. quality: of the
-    JPEGs, 1 to 100.
+    Attributes:
+        width, height: Of all images, in pixels.
+        method: Of the flow, a method of `data.prepare.flow.FlowSettings`, or none.
+        preset: Of `dis`.
+        weights: Of RAFT.
+        quality: Of the JPEGs, 1 to 100.
     """
 
     width: int = 340
@@ -81,7 +84,8 @@ def extract_snippets_whole(job: Job, settings: SnippetSettings) -> NumberedRecor
 
     The record holds the video's frame rate and duration beside the number of images.
 
-    Raises `ValueError` naming the file where it is damaged.
+    Raises:
+        ValueError: Naming the file where it is damaged.
     """
     cv2.setNumThreads(1)  # the other processors have other videos
     method = None if settings.method == NO_FLOW else make_method(settings.flow())

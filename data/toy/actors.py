@@ -28,8 +28,9 @@ X, Y, STRIDE, HOP, WAVE, FLASH = range(6)
 class Action:
     """A class of the dataset.
 
-    weight: its chance among those that can be chosen at the same time.
-    rates: what it moves of a pose, `{entry: sign}`; the actor's pace says how fast.
+    Attributes:
+        weight: Its chance among those that can be chosen at the same time.
+        rates: What it moves of a pose, `{entry: sign}`; the actor's pace says how fast.
     """
 
     id: int
@@ -78,11 +79,12 @@ _CIRCLE = np.concatenate([_HALF_CIRCLE, -_HALF_CIRCLE])
 class Actor:
     """What stays the same about an actor.
 
-    height: from the feet to the top of the head.
-    side: 1 where the figure's waving hand is on the right of the image, -1 on the left.
-    lamp_angle: how far the other arm, which holds a lamp, points below the horizontal, radians.
-    pattern: of the shirt: 0 stripes, 1 sash, 2 dots.
-    pace: `[6]` rates of the pose at full speed, per second.
+    Attributes:
+        height: From the feet to the top of the head.
+        side: 1 where the figure's waving hand is on the right of the image, -1 on the left.
+        lamp_angle: How far the other arm, which holds a lamp, points below the horizontal, radians.
+        pattern: Of the shirt: 0 stripes, 1 sash, 2 dots.
+        pace: `[6]` rates of the pose at full speed, per second.
     """
 
     height: float

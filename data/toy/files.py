@@ -100,9 +100,12 @@ class ToySettings:
 class SplitSummary:
     """What a split holds.
 
-    persons: annotated (key frame, person) pairs. rows: of each action id.
-    movers: how many persons move by more than their width within the 3 s around the key frame.
-    two_labels: how many do two actions at once. excluded: key frames on the exclusion list.
+    Attributes:
+        persons: Annotated (key frame, person) pairs.
+        rows: Of each action id.
+        movers: How many persons move by more than their width within the 3 s around the key frame.
+        two_labels: How many do two actions at once.
+        excluded: Key frames on the exclusion list.
     """
 
     videos: int = 0
@@ -131,10 +134,15 @@ def generate_toy_dataset(
 ) -> ToySummary:
     """Write the toy dataset to `root`, or leave it alone where it is already there.
 
-    settings: of `ToySettings`. force: replace a toy dataset of other settings.
-    on_video: called with each video's name once it is written.
-    `root` stays as it was until everything is written. Raises `FileExistsError` for a dataset of
-    other settings, unless forced, and always for a folder with anything else in it.
+    Args:
+        settings: Of `ToySettings`.
+        force: Replace a toy dataset of other settings.
+        on_video: Called with each video's name once it is written. `root` stays as it was until
+            everything is written.
+
+    Raises:
+        FileExistsError: For a dataset of other settings, unless forced, and always for a folder
+            with anything else in it.
     """
     wanted = ToySettings(**settings)
     last_key = FIRST_KEY + wanted.seconds - 1

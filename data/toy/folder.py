@@ -36,9 +36,12 @@ class _Manifest(TypedDict):
 class ToyFolder:
     """The folder of a made dataset.
 
-    path: where it is. version: goes up whenever the same settings would give another dataset.
-    settings: what it is made from. folders, files: paths below it that are ours, by which files of
-    somebody else's are told. notes: what the manifest says besides.
+    Attributes:
+        path: Where it is.
+        version: Goes up whenever the same settings would give another dataset.
+        settings: What it is made from.
+        folders, files: Paths below it that are ours, by which files of somebody else's are told.
+        notes: What the manifest says besides.
     """
 
     path: Path
@@ -51,11 +54,14 @@ class ToyFolder:
     def make(self, write: Callable[[Path], Summary], force: bool = False) -> tuple[bool, Summary]:
         """Write the dataset, or leave it alone where it is there; return whether it was written.
 
-        write: fills an empty folder, and returns the summary. force: replace a dataset of other
-        settings. The folder stays as it was until everything is written.
+        Args:
+            write: Fills an empty folder, and returns the summary.
+            force: Replace a dataset of other settings. The folder stays as it was until everything
+                is written.
 
-        Raises `FileExistsError` for a dataset of other settings, unless forced, and always for a
-        folder with anything else in it.
+        Raises:
+            FileExistsError: For a dataset of other settings, unless forced, and always for a folder
+                with anything else in it.
         """
         target = real_path(self.path)
         replaced = target.with_name(f".{target.name}.replaced")

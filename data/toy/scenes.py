@@ -45,9 +45,11 @@ _ONE = 1 << _SHIFT
 class Background:
     """Two colours mixed by smooth noise, with faint clutter on top.
 
-    noise: square grids of random numbers, coarse to fine, each half as strong as the one before.
-    clutter: shapes within `[0, BACKGROUND_SIDE]`, and `opacity` of each.
-    pan_start, pan_velocity: (x, y) of the image's corner at the scene's start, and per second.
+    Attributes:
+        noise: Square grids of random numbers, coarse to fine, each half as strong as the one
+            before.
+        clutter: Shapes within `[0, BACKGROUND_SIDE]`, and `opacity` of each.
+        pan_start, pan_velocity: (x, y) of the image's corner at the scene's start, and per second.
     """
 
     colors: tuple[Color, Color]

@@ -95,11 +95,15 @@ def generate_toy_segments(
 ) -> tuple[bool, Summary]:
     """Write the dataset to `root`, or leave it alone where it is; return whether it was written.
 
-    settings: of `SegmentToySettings`. force: replace a dataset of other settings. on_video: called
-    with each video's name once it is written. The second value is the summary, by split: numbers
-    of `videos`, `greetings` that lead to no action, `passages`, and of segments by class.
+    Args:
+        settings: Of `SegmentToySettings`.
+        force: Replace a dataset of other settings.
+        on_video: Called with each video's name once it is written. The second value is the summary,
+            by split: numbers of `videos`, `greetings` that lead to no action, `passages`, and of
+            segments by class.
 
-    Raises `FileExistsError` as `ToyFolder.make` does.
+    Raises:
+        FileExistsError: As `ToyFolder.make` does.
     """
     wanted = SegmentToySettings(**settings)
     folder = ToyFolder(Path(root), VERSION, dataclasses.asdict(wanted), _OUR_FOLDERS, _OUR_FILES)

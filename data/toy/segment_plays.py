@@ -32,7 +32,13 @@ _LONG_ACTION, _LONG_PAUSE = 8.0, 6.0
 
 @dataclass(frozen=True)
 class Performance:
-    """An action. label: its class. start, end: with the greetings. rests: where it hesitates."""
+    """An action.
+
+    Attributes:
+        label: Its class.
+        start, end: With the greetings.
+        rests: Where it hesitates.
+    """
 
     label: int
     start: float
@@ -59,7 +65,12 @@ class Passage:
 
 @dataclass(frozen=True)
 class Play:
-    """A video. performances: in their order. greetings: starts of those in pauses."""
+    """A video.
+
+    Attributes:
+        performances: In their order.
+        greetings: Starts of those in pauses.
+    """
 
     seconds: float
     performances: list[Performance]

@@ -72,8 +72,10 @@ GESTURE_RATE = 1.1
 class StageScene:
     """A video before it is painted.
 
-    stage: x of the wheel's middle; the actor stands on the other side. angle: of the wheel at the
-    start. paints: colours of the wheel, of its rim, and of each who passes.
+    Attributes:
+        stage: X of the wheel's middle; the actor stands on the other side.
+        angle: Of the wheel at the start.
+        paints: Colours of the wheel, of its rim, and of each who passes.
     """
 
     play: Play

@@ -37,7 +37,11 @@ class Track:
 
     Intervals are centred on whole seconds, so that a key frame's label holds from half a second
     before it to half a second after.
-    poses: `[I, 6]` at the interval's start. rates: `[I, 6]`. actions: I tuples, locomotion first.
+
+    Attributes:
+        poses: `[I, 6]` at the interval's start.
+        rates: `[I, 6]`.
+        actions: I tuples, locomotion first.
     """
 
     start: float
@@ -173,7 +177,8 @@ def _conflicts(
 ) -> Array:
     """How much of `actor` in `poses` `[Q, 6]` or of others overlaps at `times` `[Q]`.
 
-    Returns `[Q]`: the greatest share of the smaller figure's usual box, 0.65 as wide as high.
+    Returns:
+        `[Q]`: the greatest share of the smaller figure's usual box, 0.65 as wide as high.
     """
     sides = np.array([0.65, 1.0])
     worst = np.zeros(len(times))

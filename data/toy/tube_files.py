@@ -100,10 +100,16 @@ def generate_toy_tubes(
 ) -> tuple[bool, Summary]:
     """Write the videos and their annotation to `root`, or leave them alone where they are there.
 
-    settings: what is made. force: replace videos of other settings, and the frames and the flow
-    that were extracted from them. on_video: is called with each video's id once it is written.
+    Raises as `ToyFolder.make`.
 
-    Returns whether they were written, and what each split holds. Raises as `ToyFolder.make`.
+    Args:
+        settings: What is made.
+        force: Replace videos of other settings, and the frames and the flow that were extracted
+            from them.
+        on_video: Is called with each video's id once it is written.
+
+    Returns:
+        Whether they were written, and what each split holds.
     """
     folder = ToyFolder(Path(root), VERSION, dataclasses.asdict(settings), _OUR_FOLDERS, _OUR_FILES)
     return folder.make(lambda new: _write(new, settings, on_video), force)

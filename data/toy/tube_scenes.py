@@ -57,9 +57,12 @@ FPS = 25
 class TubeAction:
     """A class.
 
-    entry: of the pose that moves, if any. period: frames of a cycle. raised: whether the lamp is
-    held up. roll: heights of the figure by which the board rolls in a frame, downwards; 0: it has
-    no board.
+    Attributes:
+        entry: Of the pose that moves, if any.
+        period: Frames of a cycle.
+        raised: Whether the lamp is held up.
+        roll: Heights of the figure by which the board rolls in a frame, downwards; 0: it has no
+            board.
     """
 
     name: str
@@ -95,9 +98,12 @@ SHORTEST_ACTION = 30
 class TubeActor:
     """A figure, its way, and its action on frames `first` to `last`; none where `last < first`.
 
-    start, velocity: (x, y) of its middle at frame 0, and per frame; it turns at the edges of the
-    room between `low` and `high`. phase: of its stride. cells: `[R, BOARD_CELLS]` of its board,
-    true where light; rolling it begins anew after R rows.
+    Attributes:
+        start, velocity: (x, y) of its middle at frame 0, and per frame; it turns at the edges of
+            the room between `low` and `high`.
+        phase: Of its stride.
+        cells: `[R, BOARD_CELLS]` of its board, true where light; rolling it begins anew after R
+            rows.
     """
 
     actor: Actor

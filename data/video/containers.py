@@ -33,7 +33,8 @@ BOXES |= {"uuid", "meta", "udta", "prft", "emsg"}
 class Part(NamedTuple):
     """An outermost part of a file: its name, and where it begins and ends [bytes].
 
-    end: `None` where the file does not say, as while it is being recorded.
+    Attributes:
+        end: `None` where the file does not say, as while it is being recorded.
     """
 
     name: str
@@ -44,10 +45,12 @@ class Part(NamedTuple):
 def check_complete(path: Path, format_name: str) -> None:
     """Compare the file with the sizes that its parts claim.
 
-    format_name: as FFmpeg names it.
+    Args:
+        format_name: As FFmpeg names it.
 
-    Raises `ValueError` naming the file if it is truncated, or if it is two videos put one behind
-    the other in a container of which only the first would be read.
+    Raises:
+        ValueError: Naming the file if it is truncated, or if it is two videos put one behind the
+            other in a container of which only the first would be read.
     """
     size = path.stat().st_size
     with open(path, "rb") as file:

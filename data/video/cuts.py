@@ -28,9 +28,11 @@ Histograms = NDArray[np.float64]
 class CutRules:
     """What counts as a cut.
 
-    least_change: distance between two successive frames, in [0, 1]. least_ratio: how many times as
-    large as the mean of the last `memory` distances it must be: a shaking camera is no cut.
-    confirm: frames after which the picture must still differ from the one before the cut.
+    Attributes:
+        least_change: Distance between two successive frames, in [0, 1].
+        least_ratio: How many times as large as the mean of the last `memory` distances it must be:
+            a shaking camera is no cut.
+        confirm: Frames after which the picture must still differ from the one before the cut.
     """
 
     least_change: float = 0.5

@@ -46,10 +46,14 @@ class VideoFile:
     order; where it keeps none, frames are equally spaced. A clock that jumps where transport
     streams were joined goes on (`data/video/timeline.py`).
 
-    times: when each frame is shown [s], after the first one, ascending. fps: frames per second, by
-    these times. start: the time [s] of the first frame after the container's start, which is that
-    of its sound where the picture begins later. codec: the name of the decoder. joins: where the
-    clock jumped. height, width: of an upright frame, in pixels, the first one's.
+    Attributes:
+        times: When each frame is shown [s], after the first one, ascending.
+        fps: Frames per second, by these times.
+        start: The time [s] of the first frame after the container's start, which is that of its
+            sound where the picture begins later.
+        codec: The name of the decoder.
+        joins: Where the clock jumped.
+        height, width: Of an upright frame, in pixels, the first one's.
     """
 
     def __init__(self, path: str | Path) -> None:
@@ -57,7 +61,8 @@ class VideoFile:
 
         All are decoded, once, if the container does not tell which frames are shown and when.
 
-        Raises `ValueError` naming the file if it is missing, not a video, or truncated.
+        Raises:
+            ValueError: Naming the file if it is missing, not a video, or truncated.
         """
         self.path = check_regular(path, "video file")
         self._fill = False
@@ -82,9 +87,11 @@ class VideoFile:
     def frames(self, start: Fraction = Fraction(0), strict: bool = False) -> Iterator[TimedFrame]:
         """Decode all frames from time `start` [s] on, in order, each once.
 
-        strict: refuse damage that the decoder can hide, too, by repeating what it has.
+        Args:
+            strict: Refuse damage that the decoder can hide, too, by repeating what it has.
 
-        Raises `ValueError` naming the file and the time where decoding fails.
+        Raises:
+            ValueError: Naming the file and the time where decoding fails.
         """
         for time, frame in self._from(start):
             if strict and frame.is_corrupt:
@@ -266,7 +273,11 @@ class VideoFile:
 
     @contextmanager
     def _open(self, fill: bool = False) -> Iterator[tuple[InputContainer, VideoStream]]:
-        """Open the file. fill: let FFmpeg guess times that the container does not store."""
+        """Open the file.
+
+        Args:
+            fill: Let FFmpeg guess times that the container does not store.
+        """
         options = {"protocol_whitelist": "file", "format_whitelist": DEMUXERS}
         if not (fill or self._fill):
             options["fflags"] = "nofillin"  # what is stored, and no guesses

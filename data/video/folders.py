@@ -30,8 +30,11 @@ CLUTTER = {"thumbs.db", "ehthumbs.db", "desktop.ini"}
 class FolderContent:
     """What is in a folder, by name; hidden files and file managers' are in none of the lists.
 
-    videos: in alphabetical order. frames: in the order of their numbers. folders: those that hold
-    frames. skipped: what no command takes, such as pictures beside videos.
+    Attributes:
+        videos: In alphabetical order.
+        frames: In the order of their numbers.
+        folders: Those that hold frames.
+        skipped: What no command takes, such as pictures beside videos.
     """
 
     path: Path

@@ -27,8 +27,10 @@ LONGEST_NAME = 240
 class Sources:
     """The videos that were found, by name.
 
-    opened: those that can be read. failed: why others cannot. skipped: a line for each folder that
-    holds something which no command reads.
+    Attributes:
+        opened: Those that can be read.
+        failed: Why others cannot.
+        skipped: A line for each folder that holds something which no command reads.
     """
 
     opened: dict[str, FrameFolder | VideoFile] = field(default_factory=dict)
@@ -43,12 +45,16 @@ def find_sources(
 ) -> Sources:
     """Open every video of `paths`, each file once, by its name: the file's or folder's.
 
-    A path is a video file, a folder of frames, or a folder of either. source_fps: the rate at which
-    frames were taken; video files know theirs. step_limit: seconds that reading a frame may take;
-    a file's table of contents may take `OPENING` times that.
+    A path is a video file, a folder of frames, or a folder of either.
 
-    Raises `ValueError` naming the path that is missing, holds nothing or is a pipe or device, the
-    name that two videos share, and the only video if it cannot be read.
+    Args:
+        source_fps: The rate at which frames were taken; video files know theirs.
+        step_limit: Seconds that reading a frame may take; a file's table of contents may take
+            `OPENING` times that.
+
+    Raises:
+        ValueError: Naming the path that is missing, holds nothing or is a pipe or device, the name
+            that two videos share, and the only video if it cannot be read.
     """
     sources = Sources()
     named = _by_name([file for path in paths for file in _expand(Path(path), sources.skipped)])

@@ -22,17 +22,20 @@ COPIED = {"aac", "mp3", "ac3", "eac3", "alac", "opus"}
 class Sound:
     """The sound of a video file, in step with its frames.
 
-    problem: why it is not, or not all, there; empty if it is. whole: set it to False where the
-    video is cut short, and the sound ends with it.
+    Attributes:
+        problem: Why it is not, or not all, there; empty if it is.
+        whole: Set it to False where the video is cut short, and the sound ends with it.
     """
 
     def __init__(
         self, path: str | Path, start: Fraction = Fraction(0), step_limit: float = STEP_LIMIT
     ) -> None:
-        """path: a video file; one without sound gives none.
+        """Open the file; one without sound gives none.
 
-        start: time [s] of its first frame after the container's start. step_limit: seconds that
-        reading a packet may take.
+        Args:
+            path: A video file; one without sound gives none.
+            start: Time [s] of its first frame after the container's start.
+            step_limit: Seconds that reading a packet may take.
         """
         self.path, self.problem, self.whole = Path(path), "", True
         self.start, self.step_limit = start, step_limit

@@ -29,8 +29,10 @@ _Ready = tuple[float, Window]
 class StreamTimes:
     """How fast a stream went. Times in seconds.
 
-    total: from the start until everything is shown. detecting: the part of it that the detector
-    worked. latencies: of each clip, from its last frame being decoded to its result being there.
+    Attributes:
+        total: From the start until everything is shown.
+        detecting: The part of it that the detector worked.
+        latencies: Of each clip, from its last frame being decoded to its result being there.
     """
 
     total: float = 0.0
@@ -45,10 +47,13 @@ class StreamTimes:
 class VideoStream:
     """The windows of a video (see `iter_windows`) on their way through a detector.
 
-    length, fps: of a window. stride: frames between key frames, or their times (`iter_windows`).
-    batch_size: windows given to the detector at once; only a video's last batch may be smaller.
-    step_limit: seconds that reading a frame may take, `None` is any number. watch: is shown each
-    frame, in order, by the thread that decodes, before any window that ends with it.
+    Attributes:
+        length, fps: Of a window.
+        stride: Frames between key frames, or their times (`iter_windows`).
+        batch_size: Windows given to the detector at once; only a video's last batch may be smaller.
+        step_limit: Seconds that reading a frame may take, `None` is any number.
+        watch: Is shown each frame, in order, by the thread that decodes, before any window that
+            ends with it.
     """
 
     source: FrameFolder | VideoFile
@@ -67,13 +72,15 @@ class VideoStream:
     ) -> StreamTimes:
         """Detect in this thread, while one thread decodes ahead and another one shows.
 
-        detect: one result for each window. show: is given all frames and all results, each in
-        order, and should take a result no sooner than a frame needs it, and all frames.
-
         A stage that is ahead waits, so that memory does not grow with the video. At most half a
         window and `3 * batch_size + 2` strides of frames are held: the batch in the detector, one
         batch before it, one after it, and what a frame has to wait for. Large frames are fewer
         (`AHEAD_BYTES`). An error in any of the three ends all three, and is then raised.
+
+        Args:
+            detect: One result for each window.
+            show: Is given all frames and all results, each in order, and should take a result no
+                sooner than a frame needs it, and all frames.
         """
         times = StreamTimes()
         began = time.perf_counter()

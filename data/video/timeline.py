@@ -20,8 +20,9 @@ FASTEST = 1000
 class Packet(NamedTuple):
     """What is to be known of a packet, without its data: a film's would fill the memory.
 
-    pts, dts: time to show and time to decode, in units of the stream's time base.
-    hidden: to be decoded, but not shown (before an edit list's beginning).
+    Attributes:
+        pts, dts: Time to show and time to decode, in units of the stream's time base.
+        hidden: To be decoded, but not shown (before an edit list's beginning).
     """
 
     pts: int | None
@@ -32,8 +33,9 @@ class Packet(NamedTuple):
 class Join(NamedTuple):
     """A place where a stream's clock jumps.
 
-    time: after the video's first packet, on the continuous time line [s]. jump: how far it jumps
-    [s], negative for back.
+    Attributes:
+        time: After the video's first packet, on the continuous time line [s].
+        jump: How far it jumps [s], negative for back.
     """
 
     time: Fraction
@@ -43,8 +45,11 @@ class Join(NamedTuple):
 def joined(packets: Sequence[Packet], time_base: Fraction) -> tuple[list[Packet], list[Join]]:
     """Continue the clock where it jumps, as FFmpeg does in transport and program streams.
 
-    packets: of one stream, in the order of decoding. Returns them with times that go on by a
-    frame's duration at each jump, and the jumps.
+    Args:
+        packets: Of one stream, in the order of decoding.
+
+    Returns:
+        Them with times that go on by a frame's duration at each jump, and the jumps.
     """
     clocks = [p.dts if p.dts is not None else p.pts for p in packets]
     step = _clock_step([(i, clock) for i, clock in enumerate(clocks) if clock is not None])
@@ -68,7 +73,8 @@ def joined(packets: Sequence[Packet], time_base: Fraction) -> tuple[list[Packet]
 def _clock_step(clocks: Sequence[tuple[int, int]]) -> Fraction:
     """The median time from one packet to the next, where the clock goes ahead.
 
-    clocks: the number of a packet, and its time; packets without one are left out.
+    Args:
+        clocks: The number of a packet, and its time; packets without one are left out.
     """
     pairs = pairwise(clocks)
     steps = sorted(Fraction(d - b, c - a) for (a, b), (c, d) in pairs if d > b)
@@ -82,9 +88,12 @@ def _add(stamp: int | None, shift: int) -> int | None:
 def fill_gaps(stamps: Sequence[int | None], step: Fraction | None) -> list[int] | None:
     """Give times to shown frames that have none, equally spaced between those that have one.
 
-    stamps: of frames in the order of being shown; one that does not ascend counts as none. step: a
-    frame's duration where no two frames tell it. Returns ascending stamps; `None` if that is not
-    known either.
+    Args:
+        stamps: Of frames in the order of being shown; one that does not ascend counts as none.
+        step: A frame's duration where no two frames tell it.
+
+    Returns:
+        Ascending stamps; `None` if that is not known either.
     """
     anchors: list[tuple[int, int]] = []
     for index, stamp in enumerate(stamps):
@@ -106,8 +115,9 @@ def fill_gaps(stamps: Sequence[int | None], step: Fraction | None) -> list[int] 
 def average_rate(times: Sequence[Fraction], claimed: Fraction | None) -> Fraction:
     """Frames per second: `(n - 1) / span` of the frames' `times` [s], ascending.
 
-    claimed: the header's, which is exact where times are rounded; it is taken if over all frames it
-    is right to half a frame.
+    Args:
+        claimed: The header's, which is exact where times are rounded; it is taken if over all
+            frames it is right to half a frame.
     """
     sane = sane_rate(claimed)
     span = times[-1] - times[0] if times else Fraction(0)

@@ -41,9 +41,11 @@ __all__ = [
 class Window(NamedTuple):
     """A key frame with the frames around it.
 
-    frame_index: the key frame's, in the source. time: its time in seconds.
-    images: `[F, 3, S, S]` uint8 RGB, the key frame at F // 2; the detector's input.
-    key_frame: `[H, W, 3]` uint8 RGB in its original size.
+    Attributes:
+        frame_index: The key frame's, in the source.
+        time: Its time in seconds.
+        images: `[F, 3, S, S]` uint8 RGB, the key frame at F // 2; the detector's input.
+        key_frame: `[H, W, 3]` uint8 RGB in its original size.
     """
 
     frame_index: int
@@ -128,10 +130,13 @@ def iter_windows(
     the video its first or last frame is repeated. Every frame is read once; what is held at a time
     is a window's length of small frames, and the original key frames of half that time.
 
-    source: a path, or what `open_source` gives. stride: every `stride`-th frame is a key frame, or
-    the first from each of these times [s] on (`key_times`). source_fps: the rate of a folder of
-    frames. on_frame: is handed every frame as it is read, before any window that ends with it.
-    step_limit: seconds that reading a frame may take, `None` is any number.
+    Args:
+        source: A path, or what `open_source` gives.
+        stride: Every `stride`-th frame is a key frame, or the first from each of these times [s] on
+            (`key_times`).
+        source_fps: The rate of a folder of frames.
+        on_frame: Is handed every frame as it is read, before any window that ends with it.
+        step_limit: Seconds that reading a frame may take, `None` is any number.
     """
     is_key = _KeyFrames(stride)
     opened = open_source(source, source_fps) if isinstance(source, str | Path) else source
@@ -160,7 +165,9 @@ def key_times(times: Sequence[Fraction], per_second: int) -> list[Fraction]:
 
     Each is the frame nearest to `1 / per_second` after the one before, the later of two: at 25
     frames a second every 6th, at 30 every 8th; of fewer than `per_second` all.
-    times: of the frames [s], ascending; the first one is a key frame.
+
+    Args:
+        times: Of the frames [s], ascending; the first one is a key frame.
     """
     chosen, index = [times[0]], 0
     while True:

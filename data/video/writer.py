@@ -46,12 +46,18 @@ def write_timed(
 ) -> None:
     """Encode frames of one size at their times; H.264 where FFmpeg has it, else MPEG-4.
 
-    clock: seconds of which times are multiples (`clock_of`). rate: frames per second, for the
-    encoder's planning. pixel_aspect: width of a pixel over its height. sound: goes in beside them.
-    threads: of the encoder, on whose number its output depends; 0: as many as FFmpeg likes.
-
     The file appears under its name only when it is complete. Odd sizes grow by a repeated row or
-    column, which these codecs ask for. Raises `ValueError` for no frames or frames of two sizes.
+    column, which these codecs ask for.
+
+    Args:
+        clock: Seconds of which times are multiples (`clock_of`).
+        rate: Frames per second, for the encoder's planning.
+        pixel_aspect: Width of a pixel over its height.
+        sound: Goes in beside them.
+        threads: Of the encoder, on whose number its output depends; 0: as many as FFmpeg likes.
+
+    Raises:
+        ValueError: For no frames or frames of two sizes.
     """
     path = Path(path)
     partial = path.with_name(f".{uuid4().hex}.partial{path.suffix}")  # its own may be too long

@@ -36,7 +36,8 @@ def suppress_frames(boxes: FrameBoxes, threshold: float = 0.3, pad: float = 1.0)
 def image_keys(boxes: FrameBoxes, labels: Ints | int = 0) -> Ints:
     """Return a number `[N]` for each (video, frame, label), the same for equal ones.
 
-    Raises `ValueError` where the numbers would not fit 64 bits.
+    Raises:
+        ValueError: Where the numbers would not fit 64 bits.
     """
     limits = (2**22, 2**30, 2**11)
     for name, values, limit in zip(
@@ -67,9 +68,10 @@ def frame_ap(
 ) -> Floats:
     """Return the average precision of each class, `[classes]`; nan without ground truth.
 
-    detections: after `suppress_frames`; equal scores are taken in their order. Every row of every
-    tube of `truth` is to be found. Frames without annotation count unless the protocol leaves them
-    out.
+    Args:
+        detections: After `suppress_frames`; equal scores are taken in their order. Every row of
+            every tube of `truth` is to be found. Frames without annotation count unless the
+            protocol leaves them out.
     """
     boxes = truth.frame_boxes()
     if protocol.annotated_frames_only:
@@ -89,7 +91,10 @@ def frame_ap(
 class ErrorShares:
     """What part of a class's area each kind of error takes: AP, `errors` and `missed` make about 1.
 
-    errors: by the names in `ERRORS`. missed: 1 - final recall. detections: their number.
+    Attributes:
+        errors: By the names in `ERRORS`.
+        missed: 1 - final recall.
+        detections: Their number.
     """
 
     ap: float

@@ -11,11 +11,12 @@ from external.matching import Floats
 def average_precision(hits: NDArray[np.bool_], positives: int, interpolated: bool = False) -> float:
     """Return the area under precision against recall.
 
-    hits: `[N]`, whether each detection found a ground truth, by descending score. positives: number
-    of ground truths; with none the result is nan.
-
     ACT's rule joins the points by straight lines, from (recall 0, precision 1) to the last recall.
-    interpolated: VOC's: the precision at a recall is the highest at this or a higher one.
+
+    Args:
+        hits: `[N]`, whether each detection found a ground truth, by descending score.
+        positives: Number of ground truths; with none the result is nan.
+        interpolated: VOC's: the precision at a recall is the highest at this or a higher one.
     """
     if positives == 0:
         return float("nan")

@@ -9,11 +9,13 @@ from dataclasses import dataclass
 class Protocol:
     """A way to count.
 
-    pad: 1 where the pixel x2 belongs to the box, else 0. strict: whether an overlap must exceed the
-    threshold. interpolated: AP under the precision made monotone (VOC), not by trapezoids.
-    annotated_frames_only: frames without ground truth are left out of the frame metric.
-    remaining: a detection may take another ground truth when its best one is taken already.
-    least_common_frames: tubes that share fewer frames do not overlap.
+    Attributes:
+        pad: 1 where the pixel x2 belongs to the box, else 0.
+        strict: Whether an overlap must exceed the threshold.
+        interpolated: AP under the precision made monotone (VOC), not by trapezoids.
+        annotated_frames_only: Frames without ground truth are left out of the frame metric.
+        remaining: A detection may take another ground truth when its best one is taken already.
+        least_common_frames: Tubes that share fewer frames do not overlap.
     """
 
     name: str

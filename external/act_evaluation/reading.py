@@ -28,8 +28,9 @@ MOST_FRAMES = 10**8
 def read_tubes(path: str | Path, names: Names, scored: bool) -> Tubes:
     """Read tubes, ordered by video and by their first row; `scored`: the column `score` is needed.
 
-    Raises `ValueError` naming file and line for a missing column, a value that is no number, a
-    frame below 1, a box without area, and a tube with a gap, two labels or two scores.
+    Raises:
+        ValueError: Naming file and line for a missing column, a value that is no number, a frame
+            below 1, a box without area, and a tube with a gap, two labels or two scores.
     """
     columns = ("video", "frame", *BOX, "label", "tube", *(("score",) if scored else ()))
     rows = list(_rows(path, columns))
@@ -74,7 +75,12 @@ def read_frame_boxes(path: str | Path, names: Names) -> FrameBoxes:
 
 
 class _Row(NamedTuple):
-    """A line of a file. where: the file and the line. tube: empty in files without that column."""
+    """A line of a file.
+
+    Attributes:
+        where: The file and the line.
+        tube: Empty in files without that column.
+    """
 
     video: str
     tube: str

@@ -26,9 +26,11 @@ from external.names import Names
 class Result:
     """What was measured; AP in [0, 1], None for a class without ground truth.
 
-    frame: AP of each class at `frame_threshold`. errors: shares of errors of each class (by ACT's
-    protocol alone). video: mAP by threshold, the key `0.5:0.95` for the mean over ten. video_class:
-    AP of each class at 0.5. Parts that were not asked for are empty.
+    Attributes:
+        frame: AP of each class at `frame_threshold`.
+        errors: Shares of errors of each class (by ACT's protocol alone).
+        video: mAP by threshold, the key `0.5:0.95` for the mean over ten.
+        video_class: AP of each class at 0.5. Parts that were not asked for are empty.
     """
 
     protocol: str
@@ -68,11 +70,15 @@ def evaluate(
 ) -> Result:
     """Evaluate boxes on frames, tubes, or both, against tubes of ground truth.
 
-    All three are CSV files (`external/act_evaluation/reading.py`). nms_threshold: overlap above
-    which the worse of two boxes of a frame and class, and of two tubes of a video and class, goes.
+    All three are CSV files (`external/act_evaluation/reading.py`).
 
-    Raises `ValueError` naming file and line for what cannot be read, for a label that the ground
-    truth does not have, and for thresholds outside [0, 1].
+    Args:
+        nms_threshold: Overlap above which the worse of two boxes of a frame and class, and of two
+            tubes of a video and class, goes.
+
+    Raises:
+        ValueError: Naming file and line for what cannot be read, for a label that the ground truth
+            does not have, and for thresholds outside [0, 1].
     """
     for name, value in (("IoU threshold", frame_threshold), ("NMS threshold", nms_threshold)):
         if not 0 <= value <= 1:

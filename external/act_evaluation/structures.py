@@ -17,7 +17,13 @@ from external.matching import Floats, Ints
 
 @dataclass(frozen=True)
 class FrameBoxes:
-    """N boxes on frames. video, frame, label: `[N]` int64. score: `[N]`. boxes: `[N, 4]`."""
+    """N boxes on frames.
+
+    Attributes:
+        video, frame, label: `[N]` int64.
+        score: `[N]`.
+        boxes: `[N, 4]`.
+    """
 
     video: Ints
     frame: Ints
@@ -39,8 +45,11 @@ class FrameBoxes:
 class Tubes:
     """T tubes with a box on each of consecutive frames.
 
-    video, label: `[T]` int64. score: `[T]`, 1 for ground truth. start: `[T]`, the first frame.
-    ends: `[T + 1]`; rows `ends[t]:ends[t + 1]` of `boxes` `[R, 4]` are those of tube t.
+    Attributes:
+        video, label: `[T]` int64.
+        score: `[T]`, 1 for ground truth.
+        start: `[T]`, the first frame.
+        ends: `[T + 1]`; rows `ends[t]:ends[t + 1]` of `boxes` `[R, 4]` are those of tube t.
     """
 
     video: Ints
@@ -112,7 +121,10 @@ def make_tubes(parts: Iterable[tuple[int, int, float, int, Floats]]) -> Tubes:
 class Tubelets:
     """N tubelets of K consecutive frames with a label and a score: ACT's "standard" list.
 
-    video, start, label: `[N]` int64, `start` the first frame. score: `[N]`. boxes: `[N, K, 4]`.
+    Attributes:
+        video, start, label: `[N]` int64, `start` the first frame.
+        score: `[N]`.
+        boxes: `[N, K, 4]`.
     """
 
     video: Ints

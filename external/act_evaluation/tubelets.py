@@ -27,7 +27,8 @@ def best_overlaps(boxes: FrameBoxes, truth: FrameBoxes) -> Floats:
 def mean_best_overlap(tubelets: Tubelets, truth: Tubes, frame_counts: Ints, classes: int) -> Floats:
     """Return MABO of each class, `[classes]`: the mean of each ground truth's best overlap.
 
-    tubelets: the "standard" list; whatever their label. nan for a class without ground truth.
+    Args:
+        tubelets: The "standard" list; whatever their label. nan for a class without ground truth.
     """
     boxes = frames_of_videos(truth, frame_counts)
     best = best_overlaps(tubelets.frame_boxes(), boxes)
@@ -44,9 +45,11 @@ def classification_accuracy(
 ) -> Floats:
     """Return the share of ground-truth boxes of each class whose class scores highest, `[classes]`.
 
-    tubelets: all, unsuppressed; their labels are not looked at. scores: `[N, classes]`. The scores
-    of all tubelets that overlap a ground-truth box by `threshold` or more on its frame are summed;
-    where there is none, class 0 is taken, as ACT does. nan for a class without ground truth.
+    Args:
+        tubelets: All, unsuppressed; their labels are not looked at.
+        scores: `[N, classes]`. The scores of all tubelets that overlap a ground-truth box by
+            `threshold` or more on its frame are summed; where there is none, class 0 is taken, as
+            ACT does. nan for a class without ground truth.
     """
     boxes = frames_of_videos(truth, frame_counts)
     sums = score_sums(tubelets, scores, boxes, threshold)

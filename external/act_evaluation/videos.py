@@ -96,7 +96,8 @@ def video_ap(
 ) -> Floats:
     """Return the average precision `[thresholds, classes]`; nan for classes without ground truth.
 
-    tubes: after `suppress_tubes`; equal scores are taken in their order.
+    Args:
+        tubes: After `suppress_tubes`; equal scores are taken in their order.
     """
     order = np.argsort(-tubes.score, kind="stable")
     labels = max(classes, int(tubes.label.max(initial=0)) + 1)

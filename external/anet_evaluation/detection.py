@@ -24,7 +24,8 @@ ACTIVITYNET = tuple(round(0.5 + 0.05 * i, 2) for i in range(10))
 def interpolated_ap(precision: Floats, recall: Floats) -> float:
     """Return the area under the precision made non-increasing, from recall 0 to 1.
 
-    precision, recall: `[N]`, after each prediction by descending score.
+    Args:
+        precision, recall: `[N]`, after each prediction by descending score.
     """
     highest = np.maximum.accumulate(np.concatenate([precision, [0.0]])[::-1])[::-1]
     steps = np.diff(np.concatenate([[0.0], recall, [1.0]]))

@@ -15,8 +15,10 @@ from external.matching import Floats, Ints, group_starts, pair_up, ranks_in_grou
 class RecallCurve(NamedTuple):
     """Average recall against the average number of proposals.
 
-    number: `[100]`, proposals per video. recall: `[100]`, averaged over the thresholds. area: under
-    the curve, divided by the largest number; in [0, 1].
+    Attributes:
+        number: `[100]`, proposals per video.
+        recall: `[100]`, averaged over the thresholds.
+        area: Under the curve, divided by the largest number; in [0, 1].
     """
 
     number: Floats
@@ -32,12 +34,13 @@ def recall_curve(
 ) -> RecallCurve:
     """Return AR-AN by the rule of the ActivityNet toolkit.
 
-    proposals: labels are not looked at; of videos without ground truth they do not count.
-    most_per_video: average number of proposals per video that is kept; None: all.
-
     Of a video's n proposals the share `most_per_video x videos / proposals` that scores best is
     kept; the curve takes 100 equal steps of what is kept of every video. Videos without proposals
     find nothing.
+
+    Args:
+        proposals: Labels are not looked at; of videos without ground truth they do not count.
+        most_per_video: Average number of proposals per video that is kept; None: all.
     """
     videos = np.unique(truth.video)
     proposals = proposals[np.isin(proposals.video, videos)]

@@ -19,7 +19,12 @@ from external.names import Names
 
 
 class Row(NamedTuple):
-    """A segment as it is read. start, end: seconds. where: the file and the place in it."""
+    """A segment as it is read.
+
+    Attributes:
+        start, end: Seconds.
+        where: The file and the place in it.
+    """
 
     video: str
     start: float
@@ -34,10 +39,15 @@ def read_segments(
 ) -> tuple[Segments, int]:
     """Read a file by its ending, `.json` or anything else for CSV.
 
-    scored: results, which need scores. subsets: of an annotation in JSON; empty: all.
+    Args:
+        scored: Results, which need scores.
+        subsets: Of an annotation in JSON; empty: all.
 
-    Returns the segments, and how many were left out because they end where they begin or before.
-    Raises `ValueError` naming the file and the place for anything that does not fit.
+    Returns:
+        The segments, and how many were left out because they end where they begin or before.
+
+    Raises:
+        ValueError: Naming the file and the place for anything that does not fit.
     """
     json_file = Path(path).suffix.lower() == ".json"
     rows = list(_from_json(path, scored, subsets) if json_file else _from_csv(path, scored))

@@ -33,10 +33,13 @@ class ClassResult:
 class Result:
     """What was measured; AP in [0, 1].
 
-    mean_ap: by threshold, over the `counted` classes that have ground truth. average: of these.
-    without_predictions: videos of the ground truth that have none: each lowers the recall.
-    left_out: predictions and segments that end where they begin, or before.
-    average_recall, recall_area: AR at the average number of predictions, and the area under AR-AN.
+    Attributes:
+        mean_ap: By threshold, over the `counted` classes that have ground truth.
+        average: Of these.
+        without_predictions: Videos of the ground truth that have none: each lowers the recall.
+        left_out: Predictions and segments that end where they begin, or before.
+        average_recall, recall_area: AR at the average number of predictions, and the area under
+            AR-AN.
     """
 
     protocol: str
@@ -85,10 +88,13 @@ def evaluate(
 ) -> Result:
     """Evaluate predictions against ground truth, both files as `reading.py` says.
 
-    subsets: of ground truth in ActivityNet's JSON. strict: predictions of a label that the ground
-    truth does not have are an error; else they are left out of the mean with their class.
+    Args:
+        subsets: Of ground truth in ActivityNet's JSON.
+        strict: Predictions of a label that the ground truth does not have are an error; else they
+            are left out of the mean with their class.
 
-    Raises `ValueError` naming the file and the place.
+    Raises:
+        ValueError: Naming the file and the place.
     """
     names = Names()
     truth, dropped = read_segments(groundtruth, names, scored=False, subsets=subsets)
@@ -110,8 +116,10 @@ def measure(
 ) -> Result:
     """Measure predictions against ground truth that are tables already.
 
-    classes: names by label. left_out: segments that the caller left out, for the report. videos:
-    their number; None: those of the ground truth.
+    Args:
+        classes: Names by label.
+        left_out: Segments that the caller left out, for the report.
+        videos: Their number; None: those of the ground truth.
     """
     thresholds = THRESHOLDS[protocol]
     ap = segment_ap(found, truth, len(classes), thresholds)

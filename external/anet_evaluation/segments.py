@@ -12,7 +12,12 @@ from external.matching import Floats, Ints
 
 @dataclass(frozen=True)
 class Segments:
-    """N segments of videos. video, label: `[N]` int64. start, end, score: `[N]`, in one unit."""
+    """N segments of videos.
+
+    Attributes:
+        video, label: `[N]` int64.
+        start, end, score: `[N]`, in one unit.
+    """
 
     video: Ints
     label: Ints

@@ -57,9 +57,14 @@ class Boxes:
     ) -> "Boxes":
         """Make a table from columns of equal length.
 
-        video: [N] names. timestamp: [N] seconds, int or float. boxes: [N, 4] as (x1, y1, x2, y2).
-        label: [N] integers. score: [N], ones if None. Raises ValueError where a shape differs or
-        a label is no integer.
+        Raises ValueError where a shape differs or a label is no integer.
+
+        Args:
+            video: [N] names.
+            timestamp: [N] seconds, int or float.
+            boxes: [N, 4] as (x1, y1, x2, y2).
+            label: [N] integers.
+            score: [N], ones if None.
         """
         labels = np.asarray(label)
         if labels.size and not np.issubdtype(labels.dtype, np.integer):

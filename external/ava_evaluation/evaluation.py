@@ -27,10 +27,14 @@ def evaluate(
 ) -> Result:
     """Compute AVA's frame-mAP, equal to the official code run with a stable sort.
 
-    groundtruth, detections: a CSV file or a table. label_map: id -> name of the classes that
-    count. exclusions: a CSV file or (video, seconds) pairs of images to leave out, 2018 only.
-    iou_threshold: in (0, 1], the overlap a true positive needs. Raises ValueError for rows that
-    break the format (file and line in the message) and for options that do not fit together.
+    Raises ValueError for rows that break the format (file and line in the message) and for options
+    that do not fit together.
+
+    Args:
+        groundtruth, detections: A CSV file or a table.
+        label_map: Id -> name of the classes that count.
+        exclusions: A CSV file or (video, seconds) pairs of images to leave out, 2018 only.
+        iou_threshold: In (0, 1], the overlap a true positive needs.
     """
     rules = find_protocol(protocol)
     if not 0 < iou_threshold <= 1:

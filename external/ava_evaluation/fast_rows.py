@@ -53,8 +53,9 @@ def fast_rows(
 
     `parse_rows` says what and where.
 
-    known_keys: images met before, by their text; new ones are added. Where the rows of an image are
-    scattered over the file, every chunk meets most images again.
+    Args:
+        known_keys: Images met before, by their text; new ones are added. Where the rows of an image
+            are scattered over the file, every chunk meets most images again.
     """
     fields = _split(text)
     if fields is None:
@@ -238,8 +239,9 @@ def _outside(width: IntArray) -> WordArray:
 def _digits(words: WordArray, end: IntArray, width: IntArray) -> tuple[WordArray, BoolArray]:
     """Read the `width` <= 8 characters before `end` as one integer each; no character is 0.
 
-    Returns the values and whether all characters were digits. Neighbouring digits are joined to
-    pairs, pairs to fours, fours to eights.
+    Returns:
+        The values and whether all characters were digits. Neighbouring digits are joined to pairs,
+        pairs to fours, fours to eights.
     """
     outside = _outside(width)
     word = (words[end - WORD] ^ DIGIT_ZEROS) >> outside << outside

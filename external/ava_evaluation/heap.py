@@ -26,8 +26,11 @@ def heap_order(
 ) -> IntArray:
     """Return the rows that the heaps keep, by ascending image and within it in listing order.
 
-    rows: [n] of `table` in file order. image: [n]. capacity: at most so many stay of an image; a
-    newcomer then enters only with a score above the smallest, and the smallest entry leaves.
+    Args:
+        rows: [n] of `table` in file order.
+        image: [n].
+        capacity: At most so many stay of an image; a newcomer then enters only with a score above
+            the smallest, and the smallest entry leaves.
     """
     order = np.argsort(image, kind="stable")
     rows, image = rows[order], image[order]

@@ -28,8 +28,9 @@ def read_label_map(path: str | Path) -> dict[int, str]:
     numbered from 1), anything else is AVA's pbtxt, both `item {name id}` and
     `label {name label_id ...}`.
 
-    Raises `ValueError` naming the file, and the line where there is one, for what cannot be read
-    and for an id or a name that is missing, of another type or stands twice.
+    Raises:
+        ValueError: Naming the file, and the line where there is one, for what cannot be read and
+            for an id or a name that is missing, of another type or stands twice.
     """
     path = Path(path)
     ending = path.suffix.lower()
@@ -46,8 +47,9 @@ def read_label_map(path: str | Path) -> dict[int, str]:
 def format_label_map(classes: Mapping[int, str]) -> str:
     """Return a label map as AVA's pbtxt; `read_label_map` gives `classes` back, whatever the names.
 
-    Raises `ValueError` for what `read_label_map` would refuse, and for a name that is no Unicode
-    text (a lone surrogate).
+    Raises:
+        ValueError: For what `read_label_map` would refuse, and for a name that is no Unicode text
+            (a lone surrogate).
     """
     for number, name in classes.items():
         try:

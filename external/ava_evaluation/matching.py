@@ -11,7 +11,11 @@ ImageArray = NDArray[np.int32]
 def iou(a: FloatArray, b: FloatArray) -> FloatArray:
     """Intersection over union of boxes in pairs: I / (A_a + A_b - I), no "+1".
 
-    a, b: [n, 4] as (x1, y1, x2, y2). Returns [n]; nan for two boxes without area.
+    Args:
+        a, b: [n, 4] as (x1, y1, x2, y2).
+
+    Returns:
+        [n]; nan for two boxes without area.
     """
     (ax1, ay1, ax2, ay2), (bx1, by1, bx2, by2) = a.T, b.T
     width: FloatArray = np.maximum(np.minimum(ax2, bx2) - np.maximum(ax1, bx1), 0)
@@ -27,9 +31,13 @@ def best_overlap(
 ) -> tuple[FloatArray, IntArray]:
     """Find for each box the ground truth of its image that it overlaps most.
 
-    boxes: [n, 4] and image: [n], in any order. truth: [m, 4] and truth_image: [m], ascending.
-    Returns the largest IoU [n], 0 where nothing overlaps, and the index into `truth` [n], -1
-    there; of equal overlaps the first counts.
+    Args:
+        boxes: [n, 4] and image: [n], in any order.
+        truth: [m, 4] and truth_image: [m], ascending.
+
+    Returns:
+        The largest IoU [n], 0 where nothing overlaps, and the index into `truth` [n], -1 there; of
+        equal overlaps the first counts.
     """
     first = np.searchsorted(truth_image, image, side="left")
     count = np.searchsorted(truth_image, image, side="right") - first
@@ -49,8 +57,12 @@ def best_overlap(
 def true_positives(overlap: FloatArray, match: IntArray, iou_threshold: float) -> NDArray[np.bool_]:
     """Give each ground truth to the first detection that reaches the threshold with it.
 
-    overlap, match: [n] of `best_overlap`, the detections of each image best first. Returns [n].
-    A detection has one candidate, its best overlap, claimed or not: there is no second best.
+    Args:
+        overlap, match: [n] of `best_overlap`, the detections of each image best first.
+
+    Returns:
+        [n]. A detection has one candidate, its best overlap, claimed or not: there is no second
+        best.
     """
     reached = np.flatnonzero(overlap >= iou_threshold)
     _, first = np.unique(match[reached], return_index=True)
@@ -62,12 +74,16 @@ def true_positives(overlap: FloatArray, match: IntArray, iou_threshold: float) -
 def average_precision(score: FloatArray, true: NDArray[np.bool_], positives: int) -> float:
     """Area under the precision-recall curve, precision made non-increasing from the right.
 
-    score, true: [n] over all images; of equal scores the later entry ranks first. positives: n_c,
-    the number of ground-truth boxes. Returns AP in [0, 1], nan for n_c = 0.
-
-        AP = sum_k (r_k - r_{k-1}) max_{m >= k} p_m,  p_k = TP_k / k,  r_k = TP_k / n_c
+    AP = sum_k (r_k - r_{k-1}) max_{m >= k} p_m, p_k = TP_k / k, r_k = TP_k / n_c
 
     Recall moves only at true positives, and precision falls between them: they are all we visit.
+
+    Args:
+        score, true: [n] over all images; of equal scores the later entry ranks first.
+        positives: n_c, the number of ground-truth boxes.
+
+    Returns:
+        AP in [0, 1], nan for n_c = 0.
     """
     if positives == 0:
         return float("nan")

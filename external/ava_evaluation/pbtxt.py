@@ -44,7 +44,11 @@ class Token(NamedTuple):
 
 
 class PbtxtError(ValueError):
-    """What is wrong, without the file's name. line: where, counted from 1."""
+    """What is wrong, without the file's name.
+
+    Args:
+        line: Where, counted from 1.
+    """
 
     def __init__(self, line: int, reason: str) -> None:
         super().__init__(reason)

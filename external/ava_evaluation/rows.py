@@ -61,9 +61,12 @@ class Block:
 def read_rows(path: str | Path) -> Iterator[tuple[str, list[str]]]:
     """Yield `("<file>, line <n>", cells)` for each row that is not blank.
 
-    A row is a line, which ends in LF, CR LF or CR; cells may stand in quotes. Raises `ValueError`
-    naming file and line for anything but a regular file of UTF-8 text, a quote where none belongs,
-    a byte order mark inside, an endless line, and a last line that was cut short.
+    A row is a line, which ends in LF, CR LF or CR; cells may stand in quotes.
+
+    Raises:
+        ValueError: Naming file and line for anything but a regular file of UTF-8 text, a quote
+            where none belongs, a byte order mark inside, an endless line, and a last line that was
+            cut short.
     """
     source, most, last = str(path), 0, 0
     with open_regular(path) as file:
@@ -160,8 +163,10 @@ def check_columns(
 ) -> int:
     """Refuse a row of another width than the rows above it; returns that width.
 
-    columns: of the rows above, 0 if none has told yet. last: what the eighth column is. bare:
-    whether `video,timestamp` alone may stand for an image without boxes.
+    Args:
+        columns: Of the rows above, 0 if none has told yet.
+        last: What the eighth column is.
+        bare: Whether `video,timestamp` alone may stand for an image without boxes.
     """
     count = len(cells)
     if count == 2 and bare:

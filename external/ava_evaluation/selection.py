@@ -68,9 +68,11 @@ def select(
 def select_groundtruth(table: Boxes, images: Images, ids: list[int], protocol: Protocol) -> Rows:
     """Choose the ground truth that counts, within a class by ascending image.
 
-    ids: the classes, ascending. Within class and image it keeps the file's order, or the heap's if
-    the protocol has one: of equal overlaps the first counts. Raises ValueError for an inverted or
-    non-finite box among what counts, naming file and line.
+    Raises ValueError for an inverted or non-finite box among what counts, naming file and line.
+
+    Args:
+        ids: The classes, ascending. Within class and image it keeps the file's order, or the heap's
+            if the protocol has one: of equal overlaps the first counts.
     """
     image, classes = images.of_truth[table.image], _class_indices(table.label, ids)
     known = classes >= 0
@@ -95,9 +97,10 @@ def select_groundtruth(table: Boxes, images: Images, ids: list[int], protocol: P
 def select_detections(table: Boxes, images: Images, ids: list[int], protocol: Protocol) -> Rows:
     """Choose the detections that count, within a class in the order they are pooled.
 
-    ids: the classes, ascending. Pooled are images in order of first appearance among rows of known
-    classes, invalid boxes included; within an image by descending score. Of equal scores the later
-    row comes first, or the heap's order holds if the protocol has one.
+    Args:
+        ids: The classes, ascending. Pooled are images in order of first appearance among rows of
+            known classes, invalid boxes included; within an image by descending score. Of equal
+            scores the later row comes first, or the heap's order holds if the protocol has one.
     """
     image, classes = images.of_detections[table.image], _class_indices(table.label, ids)
     known = classes >= 0

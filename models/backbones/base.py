@@ -26,8 +26,9 @@ from utils.structures import ClipSpec
 class PixelScaling:
     """How uint8 pixels become the numbers that a network was trained on: `factor * x - offset`.
 
-    factor, offset: one number for all channels, or one per channel, in the network's order.
-    reverse: turn the order of the channels round first, RGB to BGR.
+    Attributes:
+        factor, offset: One number for all channels, or one per channel, in the network's order.
+        reverse: Turn the order of the channels round first, RGB to BGR.
     """
 
     factor: tuple[float, ...] = (1.0,)
@@ -68,17 +69,18 @@ UNIT_RANGE = PixelScaling((2.0 / 255.0,), (1.0,))
 class InputSpec:
     """What a backbone wants to see and how much smaller its features are.
 
-    channels: C of a frame: 3 for RGB, 10 or 15 for five stacked images of optical flow.
-    temporal_stride: frames of a feature step; 1 where every frame has features of its own.
-    spatial_stride: pixels of a feature cell; sides of images are multiples of it.
-    pixels: how uint8 pixels are scaled.
-    layout: what the network takes: "clips" `[B, C, F, H, W]`, or "images" `[B * F, C, H, W]`, whose
-        features a `Backbone` puts beside one another again.
-    side: of the square images that the network was trained on [pixels]; 0: any.
-    frame_rate: frames a second that the network is meant to see; 0: any.
-
     A network whose input is chosen when it is built sets `input_spec` in its constructor
     (`models/backbones/vgg16.py`).
+
+    Attributes:
+        channels: C of a frame: 3 for RGB, 10 or 15 for five stacked images of optical flow.
+        temporal_stride: Frames of a feature step; 1 where every frame has features of its own.
+        spatial_stride: Pixels of a feature cell; sides of images are multiples of it.
+        pixels: How uint8 pixels are scaled.
+        layout: What the network takes: "clips" `[B, C, F, H, W]`, or "images" `[B * F, C, H, W]`,
+            whose features a `Backbone` puts beside one another again.
+        side: Of the square images that the network was trained on [pixels]; 0: any.
+        frame_rate: Frames a second that the network is meant to see; 0: any.
     """
 
     channels: int = 3
@@ -96,7 +98,9 @@ class InputSpec:
     def clips(self, chunks: tuple[int, ...], clip_steps: int) -> ClipSpec:
         """The clips that a detector on this backbone asks of a dataset.
 
-        chunks: clips that a tube spans at each step. clip_steps: T, feature steps of a clip.
+        Args:
+            chunks: Clips that a tube spans at each step.
+            clip_steps: T, feature steps of a clip.
         """
         clip_frames, longest = clip_steps * self.temporal_stride, max(chunks)
         return ClipSpec(
@@ -112,10 +116,13 @@ class Backbone(nn.Sequential):
     """Clips `[B, C, F, H, W]` to features `[B, D, F / temporal_stride, H / spatial_stride, W /
     spatial_stride]`; `input_spec` says C and the strides.
 
-    channels: D. tail_channels: of what the tail gives.
-    rate_divisors: the base learning rate is divided by the number of the first prefix that a
-    layer's name has. recompute: in training, keep each stage's output only and compute what is
-    inside it a second time in the backward pass: less memory, more time, the same gradients.
+    Attributes:
+        channels: D.
+        tail_channels: Of what the tail gives.
+        rate_divisors: The base learning rate is divided by the number of the first prefix that a
+            layer's name has.
+        recompute: In training, keep each stage's output only and compute what is inside it a second
+            time in the backward pass: less memory, more time, the same gradients.
     """
 
     input_spec: InputSpec
@@ -146,8 +153,12 @@ class Backbone(nn.Sequential):
     def read_pretrained(self, content: Mapping[str, Any], path: str | Path) -> dict[str, Tensor]:
         """The weights of a public file by the names of this backbone and its tail.
 
-        content: what `read_checkpoint` gave. path: of the file, for errors.
-        Raises `ValueError` for a file of something else, and where there is no such file.
+        Args:
+            content: What `read_checkpoint` gave.
+            path: Of the file, for errors.
+
+        Raises:
+            ValueError: For a file of something else, and where there is no such file.
         """
         name = type(self).__name__
         raise ValueError(f"{path}: train.kinetics starts an I3D backbone, this one is a {name}")

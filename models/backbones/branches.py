@@ -20,7 +20,11 @@ from models.backbones.base import InputSpec, PixelScaling
 
 @dataclass(frozen=True)
 class Conv:
-    """A convolution with batch norm and ReLU. kernel, pad: height, width."""
+    """A convolution with batch norm and ReLU.
+
+    Attributes:
+        kernel, pad: Height, width.
+    """
 
     name: str
     channels: int
@@ -72,8 +76,11 @@ def scaling_of(in_channels: int) -> PixelScaling:
 class BranchedNetwork(nn.Module):
     """Images `[N, C, H, W]` to features `[N, channels]`: the table, then the mean over the map.
 
-    steps: the table. in_channels: see `scaling_of`. side: of the square images [pixels].
-    conv_name, norm_name: patterns of the modules' names for a convolution's name.
+    Args:
+        steps: The table.
+        in_channels: See `scaling_of`.
+        side: Of the square images [pixels].
+        conv_name, norm_name: Patterns of the modules' names for a convolution's name.
     """
 
     def __init__(

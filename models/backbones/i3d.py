@@ -108,10 +108,12 @@ class I3D(Backbone):
 def kinetics_weights(content: Mapping[str, Any], path: str | Path) -> dict[str, Tensor]:
     """Return the weights of a Kinetics I3D file by the names of `I3D` and its tail.
 
-    content: what `read_checkpoint` gave: a state dict, or one in an entry `state_dict`; with or
-    without the prefix `module.` that DataParallel puts before every name.
+    Args:
+        content: What `read_checkpoint` gave: a state dict, or one in an entry `state_dict`; with or
+            without the prefix `module.` that DataParallel puts before every name.
 
-    Raises `ValueError` naming `path` for anything else.
+    Raises:
+        ValueError: Naming `path` for anything else.
     """
     state: Any = content
     if isinstance(content.get("state_dict"), Mapping):

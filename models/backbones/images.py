@@ -23,9 +23,11 @@ _CAFFE = ((123.0, 117.0, 104.0), (1.0, 1.0, 1.0))
 class ImageInput:
     """The frames of a network.
 
-    kind: "rgb", "flow", or "early" (RGB and flow as channels of one image). flow_channels: 3 or 2
-    of each field of flow. pixels: "imagenet" or "caffe", how the network's weights want pixels.
-    first_layer: what becomes of RGB filters in a layer that sees flow, see `spread_filters`.
+    Attributes:
+        kind: "rgb", "flow", or "early" (RGB and flow as channels of one image).
+        flow_channels: 3 or 2 of each field of flow.
+        pixels: "imagenet" or "caffe", how the network's weights want pixels.
+        first_layer: What becomes of RGB filters in a layer that sees flow, see `spread_filters`.
     """
 
     kind: Literal["rgb", "flow", "early"] = "rgb"

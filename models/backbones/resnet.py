@@ -29,8 +29,10 @@ def scaling_of(in_channels: int) -> PixelScaling:
 class ImageResNet(nn.Module):
     """Images `[N, in_channels, H, W]` to features `[N, 2048]`, the mean over the last map.
 
-    layers: 50 or 101. in_channels: 3 for RGB, 10 for stacked flow, 15 for differences. The weights
-    have torchvision's names, without those of the classifier.
+    Args:
+        layers: 50 or 101.
+        in_channels: 3 for RGB, 10 for stacked flow, 15 for differences. The weights have
+            torchvision's names, without those of the classifier.
     """
 
     def __init__(self, layers: int, in_channels: int = 3) -> None:

@@ -56,7 +56,8 @@ class VGG16(Backbone):
         deviation; torchvision's copy of the Caffe weights (`IMAGENET1K_FEATURES`), RGB less the
         mean; and files of the convolutions alone, as object detectors use them, BGR less the mean.
 
-        Raises `ValueError` naming the file if it is none of these, or of the other form.
+        Raises:
+            ValueError: Naming the file if it is none of these, or of the other form.
         """
         own = {f"{place}.{kind}" for place in _places() for kind in ("weight", "bias")}
         with_prefix = {f"features.{name}" for name in own}

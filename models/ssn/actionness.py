@@ -10,8 +10,10 @@ from models.ssn.detector import scaled
 class ActionnessModel(nn.Module):
     """Scores snippets as background and action; module names are those of the public checkpoints.
 
-    backbone: images of a snippet `[n, C, H, W]` to features `[n, D]`. channels: D. dropout: of the
-    features, in training.
+    Args:
+        backbone: Images of a snippet `[n, C, H, W]` to features `[n, D]`.
+        channels: D.
+        dropout: Of the features, in training.
     """
 
     architecture = ""

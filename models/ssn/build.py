@@ -41,8 +41,10 @@ RGB's deviation, the motions of small images are too weak beside the constant fo
 class Architecture:
     """A backbone for snippets.
 
-    build: makes it for a number of input channels and `model.width`; the result's `channels` is D,
-    its `input_spec` says what it wants. first: its first convolution's name.
+    Attributes:
+        build: Makes it for a number of input channels and `model.width`; the result's `channels` is
+            D, its `input_spec` says what it wants.
+        first: Its first convolution's name.
     """
 
     build: Callable[[int, int], nn.Module]
@@ -52,7 +54,8 @@ class Architecture:
 class MapMean(nn.Module):
     """Features of images by a backbone of maps: the mean over the map, `[n, C, H, W]` to `[n, D]`.
 
-    maps: sees clips of one frame.
+    Args:
+        maps: Sees clips of one frame.
     """
 
     def __init__(self, maps: Tiny2D) -> None:
@@ -100,8 +103,12 @@ def build_segment_detector(
 ) -> SegmentDetector:
     """Return an SSN with fresh weights.
 
-    architecture: a key of `ARCHITECTURES`. modality: a key of `CHANNELS`. classes: K. width: of the
-    backbone's first stage. side: of the images [pixels]; 0: the backbone's own.
+    Args:
+        architecture: A key of `ARCHITECTURES`.
+        modality: A key of `CHANNELS`.
+        classes: K.
+        width: Of the backbone's first stage.
+        side: Of the images [pixels]; 0: the backbone's own.
     """
     backbone = build_backbone(architecture, modality, width)
     detector = SegmentDetector(backbone, _features(backbone), classes, pyramid, dropout)

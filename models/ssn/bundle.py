@@ -31,7 +31,11 @@ AnyPart: TypeAlias = LoadedCheckpoint[Any, Any]
 
 
 class SegmentBundle(nn.Module):
-    """Networks of a bundle. streams: SSN's, actionness: classifiers, each by modality."""
+    """Networks of a bundle.
+
+    Args:
+        streams: SSN's, actionness: classifiers, each by modality.
+    """
 
     def __init__(
         self,
@@ -46,7 +50,8 @@ class SegmentBundle(nn.Module):
 class BundleCheckpoint(LoadedCheckpoint[Any, Any]):
     """A bundle that is opened as one checkpoint: settings and classes are its first stream's.
 
-    streams: the checkpoints of SSN, actionness: those of the classifiers, each by modality.
+    Attributes:
+        streams: The checkpoints of SSN, actionness: those of the classifiers, each by modality.
     """
 
     def __init__(self, content: Mapping[str, Any], path: str | Path) -> None:
@@ -107,8 +112,9 @@ def is_bundle(content: Mapping[str, Any]) -> bool:
 def write_bundle(paths: list[Path], output: Path) -> BundleCheckpoint:
     """Write checkpoints as a bundle; returns it opened.
 
-    Raises `ValueError` naming the file that is no checkpoint of these two detectors, and two of
-    the same detector and modality.
+    Raises:
+        ValueError: Naming the file that is no checkpoint of these two detectors, and two of the
+            same detector and modality.
     """
     parts: dict[str, Any] = {}
     for path in paths:

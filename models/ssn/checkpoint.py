@@ -48,11 +48,14 @@ def load_segment_detector(
 ) -> SegmentDetector:
     """Return the SSN of a checkpoint, ours or the public release's, in eval mode.
 
-    release_pooling: score ticks as the release does (`stack_heads`). None: for a released file
-    yes, for ours no; a pyramid of single parts, which all published weights have, gives the same.
+    Args:
+        release_pooling: Score ticks as the release does (`stack_heads`). None: for a released file
+            yes, for ours no; a pyramid of single parts, which all published weights have, gives the
+            same.
 
-    Raises `ValueError` naming the file, and the entries that are missing, left over or of another
-    shape.
+    Raises:
+        ValueError: Naming the file, and the entries that are missing, left over or of another
+            shape.
     """
     content = read_checkpoint(path)
     if not _is_ours(content):
@@ -157,8 +160,9 @@ def load_backbone(model: SegmentDetector | ActionnessModel, path: str | Path) ->
     it are left out. A file for RGB in a network of another modality gives its first convolution the
     mean over the colours, in each channel.
 
-    Raises `ValueError` naming the file, and the entries that are missing, left over or of another
-    shape.
+    Raises:
+        ValueError: Naming the file, and the entries that are missing, left over or of another
+            shape.
     """
     content = read_checkpoint(path)
     weights = content.get("state_dict", content.get("model", content))

@@ -40,9 +40,11 @@ class SegmentLosses(NamedTuple):
 class SegmentSamples:
     """The scores of P proposals, and what they should be.
 
-    kinds: `[P]`, each a `ProposalKind`; the proposals of a video side by side. labels: `[P]`, 1 to
-    K, and 0 for background. targets: `[P, 2]`, normalised location and size; those of foreground
-    alone are looked at. counts: `[3]`, proposals of each kind in the whole batch of this process.
+    Attributes:
+        kinds: `[P]`, each a `ProposalKind`; the proposals of a video side by side.
+        labels: `[P]`, 1 to K, and 0 for background.
+        targets: `[P, 2]`, normalised location and size; those of foreground alone are looked at.
+        counts: `[3]`, proposals of each kind in the whole batch of this process.
     """
 
     output: SegmentOutput
@@ -56,7 +58,8 @@ class SegmentSamples:
 class ActionnessSamples:
     """The scores of P windows `[P, 2]`, and what they are, `[P]`: 0 background, 1 action.
 
-    counts: as in `SegmentSamples`.
+    Attributes:
+        counts: As in `SegmentSamples`.
     """
 
     scores: Tensor
@@ -74,9 +77,10 @@ def completeness_sum(
 ) -> Tensor:
     """Hinge loss of own-class scores, of which only the hardest incomplete ones count.
 
-    complete: `[N]`, scores of complete proposals for their own class. incomplete: `[G * group]`,
-    those of incomplete ones, the `group` of each video side by side; of each group the share
-    `kept_share`, rounded down, with the largest losses is kept.
+    Args:
+        complete: `[N]`, scores of complete proposals for their own class.
+        incomplete: `[G * group]`, those of incomplete ones, the `group` of each video side by side;
+            of each group the share `kept_share`, rounded down, with the largest losses is kept.
     """
     if group < 1 or len(incomplete) % group:
         raise ValueError(f"expected groups of {group} incomplete proposals, got {len(incomplete)}")
@@ -94,8 +98,10 @@ def regression_sum(predicted: Tensor, targets: Tensor) -> Tensor:
 class SegmentCriterion(nn.Module):
     """SSN's losses, and how often the activity is right.
 
-    incomplete_per_video: incomplete proposals of each video, side by side. kept_share: of those
-    that count. completeness_weight, regression_weight: of these losses in the total.
+    Args:
+        incomplete_per_video: Incomplete proposals of each video, side by side.
+        kept_share: Of those that count.
+        completeness_weight, regression_weight: Of these losses in the total.
     """
 
     def __init__(

@@ -17,8 +17,10 @@ from models.ssn.stpp import Pyramid, pool_snippets, pool_ticks, stack_heads
 class SegmentOutput(NamedTuple):
     """Scores of P proposals.
 
-    activity: `[P, K+1]`, background first. completeness: `[P, K]`. regression: `[P, K, 2]`,
-    location and log size, normalised as in training.
+    Attributes:
+        activity: `[P, K+1]`, background first.
+        completeness: `[P, K]`.
+        regression: `[P, K, 2]`, location and log size, normalised as in training.
     """
 
     activity: Tensor
@@ -36,14 +38,20 @@ def scaled(backbone: nn.Module, snippets: Tensor) -> Tensor:
 class SegmentDetector(nn.Module):
     """Scores segments of videos; module names are those of the public checkpoints.
 
-    backbone: images of a snippet `[n, C, H, W]` to features `[n, D]`; its `input_spec` says how
-    uint8 images are scaled. channels: D.
-    classes: K. pyramid: of the pooling. dropout: of the features, in training.
+    Args:
+        backbone: Images of a snippet `[n, C, H, W]` to features `[n, D]`; its `input_spec` says how
+            uint8 images are scaled.
+        channels: D.
+        classes: K.
+        pyramid: Of the pooling.
+        dropout: Of the features, in training.
 
-    architecture, modality, input_side: the backbone's name, what it sees, and the side of its
-    images [pixels]; `build_segment_detector` sets them. reg_stats: `[2, 2]` float64, mean and
-    standard deviation of the regression targets, each of location and log size. release_pooling:
-    score ticks as the public release does; see `stack_heads`.
+    Attributes:
+        architecture, modality, input_side: The backbone's name, what it sees, and the side of its
+            images [pixels]; `build_segment_detector` sets them.
+        reg_stats: `[2, 2]` float64, mean and standard deviation of the regression targets, each of
+            location and log size.
+        release_pooling: Score ticks as the public release does; see `stack_heads`.
     """
 
     architecture = ""
@@ -98,7 +106,8 @@ class SegmentDetector(nn.Module):
     def dense(self, snippets: Tensor, release: bool | None = None) -> Tensor:
         """All scores of ticks `[n, C, H, W]`, `[n, W]`: what `pool` takes; see `stack_heads`.
 
-        release: None takes the detector's own `release_pooling`.
+        Args:
+            release: None takes the detector's own `release_pooling`.
         """
         weight, bias = self.stacked_heads(release)
         return nn.functional.linear(self.features(snippets), weight, bias)

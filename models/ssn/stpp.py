@@ -33,7 +33,8 @@ class Pyramid:
 
         An entry without parts leaves its stage out, the course excepted.
 
-        Raises `ValueError` unless it is three entries, each a number of parts, or several.
+        Raises:
+            ValueError: Unless it is three entries, each a number of parts, or several.
         """
         levels = [(e,) if isinstance(e, int) else tuple(e) for e in entries]
         if len(levels) != 3 or not levels[1] or any(part < 1 for e in levels for part in e):
@@ -56,11 +57,13 @@ def pool_snippets(
 ) -> tuple[Tensor, Tensor]:
     """Pool the features of proposals' snippets.
 
-    features: `[P, S, D]`, those of start, course and end. scaling: `[P, 2]`, the share of start and
-    end that lies inside the video.
+    Args:
+        features: `[P, S, D]`, those of start, course and end.
+        scaling: `[P, 2]`, the share of start and end that lies inside the video.
 
-    Returns the activity feature `[P, D]`, the mean of the course, and the completeness feature
-    `[P, M * D]`: every part's mean, divided by its stage's number of parts.
+    Returns:
+        The activity feature `[P, D]`, the mean of the course, and the completeness feature
+        `[P, M * D]`: every part's mean, divided by its stage's number of parts.
     """
     stages = features.split(list(snippets), dim=1)
     ones = torch.ones_like(scaling[:, :1])
@@ -87,11 +90,13 @@ def stack_heads(
     Each is a weight and a bias: `[K+1, D]`, `[K, M * D]`, `[2K, M * D]`. Linear layers commute with
     averaging, so the layer is applied to every tick once, and proposals pool scores.
 
-    release: leave out the division by the number of a stage's parts, as the public release does; no
-    difference for a pyramid of single parts.
+    Args:
+        release: Leave out the division by the number of a stage's parts, as the public release
+            does; no difference for a pyramid of single parts.
 
-    Returns weight `[W, D]` and bias `[W]`, W = K + 1 + K * M + 2K * M: activity, completeness part
-    by part, regression part by part. A bias is spread over the parts.
+    Returns:
+        Weight `[W, D]` and bias `[W]`, W = K + 1 + K * M + 2K * M: activity, completeness part by
+        part, regression part by part. A bias is spread over the parts.
     """
     shares = torch.tensor(
         [
@@ -115,11 +120,15 @@ def pool_ticks(
 ) -> tuple[Tensor, Tensor, Tensor]:
     """Pool the scores of ticks for proposals, by prefix sums: no loop over proposals.
 
-    dense: `[T, W]`, T >= 1. ticks: `[P, 4]`, whole: start of the context, start, end, end of the
-    context. scaling: `[P, 2]`. classes: K.
+    Args:
+        dense: `[T, W]`, T >= 1.
+        ticks: `[P, 4]`, whole: start of the context, start, end, end of the context.
+        scaling: `[P, 2]`.
+        classes: K.
 
-    Returns activity `[P, K+1]`, completeness `[P, K]` and regression `[P, 2K]`. A stage outside the
-    ticks, and a part of less than a tick, contribute nothing.
+    Returns:
+        Activity `[P, K+1]`, completeness `[P, K]` and regression `[P, 2K]`. A stage outside the
+        ticks, and a part of less than a tick, contribute nothing.
     """
     count, parts = len(dense), pyramid.parts
     zero = dense.new_zeros(1, dense.shape[1], dtype=torch.float64)

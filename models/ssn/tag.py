@@ -24,11 +24,15 @@ Ints = NDArray[np.int64]
 class TagRules:
     """Levels, tolerances and suppression; the defaults are the public release's.
 
-    levels: of the smoothed action probability. tolerances: share of ticks below the level that a
-    group may have. sigma: of the smoothing, in ticks; 0: none. nms_threshold: overlap above which
-    the worse of two proposals goes, on lengths end - start + 1. release_sums: score a group that
-    absorbed everything before its seed by the sum from the curve's start to a tick past its end, as
-    the release does, and not from the group's own start.
+    Attributes:
+        levels: Of the smoothed action probability.
+        tolerances: Share of ticks below the level that a group may have.
+        sigma: Of the smoothing, in ticks; 0: none.
+        nms_threshold: Overlap above which the worse of two proposals goes, on lengths end - start +
+            1.
+        release_sums: Score a group that absorbed everything before its seed by the sum from the
+            curve's start to a tick past its end, as the release does, and not from the group's own
+            start.
     """
 
     levels: tuple[float, ...] = (
@@ -54,8 +58,9 @@ def merge_curves(curves: Sequence[Floats], weights: Sequence[float] | None = Non
     A later stream that is shorter cuts the sum; for a longer one the sum is stretched to its length
     by repeating ticks, as in the release.
 
-    Raises `ValueError` for no curves, an empty one, another number of weights, and weights that are
-    negative, not finite or all 0.
+    Raises:
+        ValueError: For no curves, an empty one, another number of weights, and weights that are
+            negative, not finite or all 0.
     """
     weights = [1.0] * len(curves) if weights is None else weights
     if not curves or len(weights) != len(curves):
@@ -102,8 +107,10 @@ def _gaussian(sigma: float, radius: int) -> Floats:
 class _Regions(NamedTuple):
     """Runs of ticks above their level, of all levels, level by level: `[R]` each.
 
-    start, end: the first tick and one past the last. level: its number. below: ticks below the
-    level before `start`; differences within a level count.
+    Attributes:
+        start, end: The first tick and one past the last.
+        level: Its number.
+        below: Ticks below the level before `start`; differences within a level count.
     """
 
     start: Ints
@@ -126,7 +133,12 @@ def _regions(above: NDArray[np.bool_]) -> _Regions:
 
 
 class _Groups(NamedTuple):
-    """Groups. start, end: in ticks. first, last: the ticks whose scores are summed, `last` not."""
+    """Groups.
+
+    Attributes:
+        start, end: In ticks.
+        first, last: The ticks whose scores are summed, `last` not.
+    """
 
     start: Ints
     end: Ints
@@ -143,9 +155,11 @@ def group(
 ) -> Floats:
     """Return the groups of one level `[T]`, rows `(start, end, score)`.
 
-    above: whether each tick exceeds the level. scores: `[T]`, summed up to a group's score. Ends
-    are a tick past the last one, and one more, as in the release. Of R regions each tolerance gives
-    R forward groups, then R backward ones, from the last region to the first.
+    Args:
+        above: Whether each tick exceeds the level.
+        scores: `[T]`, summed up to a group's score. Ends are a tick past the last one, and one
+            more, as in the release. Of R regions each tolerance gives R forward groups, then R
+            backward ones, from the last region to the first.
     """
     sums = _prefix_sums(scores)
     rows = [np.zeros((0, 3))]
@@ -182,11 +196,16 @@ def _batches(regions: _Regions) -> Iterator[tuple[_Regions, Ints]]:
 class _Seeds(NamedTuple):
     """Regions that groups grow from: R forward ones, then R backward ones from the last on, S = 2R.
 
-    The backward pass is the forward pass over the regions in reversed order. near, far: `[S]`, the
-    edge that a seed's group begins with, and the one that a group up to this region ends with.
-    level_end: `[S]`, one past the last seed of the level. refusing: `[S, W + 1]`, how many of the
-    ascending tolerances refuse the group that has absorbed 0, 1, 2, ... regions: all of them, where
-    the level ends. ticks: T.
+    The backward pass is the forward pass over the regions in reversed order.
+
+    Attributes:
+        near, far: `[S]`, the edge that a seed's group begins with, and the one that a group up to
+            this region ends with.
+        level_end: `[S]`, one past the last seed of the level.
+        refusing: `[S, W + 1]`, how many of the ascending tolerances refuse the group that has
+            absorbed 0, 1, 2, ...
+        regions: All of them, where the level ends.
+        ticks: T.
     """
 
     near: Ints
@@ -211,7 +230,11 @@ class _Seeds(NamedTuple):
 
 
 def _seeds(above: NDArray[np.bool_], tolerances: Floats) -> Iterator[_Seeds]:
-    """Yield the seeds of levels `[L, T]`, some levels at a time. tolerances: ascending."""
+    """Yield the seeds of levels `[L, T]`, some levels at a time.
+
+    Args:
+        tolerances: Ascending.
+    """
     ticks = above.shape[1]
     for (start, end, _, below), sizes in _batches(_regions(above)):
         count, widest = len(start), int(sizes.max())
@@ -239,8 +262,9 @@ def _seeds(above: NDArray[np.bool_], tolerances: Floats) -> Iterator[_Seeds]:
 def propose(scores: Floats, rules: TagRules | None = None) -> Floats:
     """Return proposals `[P, 3]`: start and end in ticks, and the sum of raw action scores.
 
-    scores: `[T, 2]`, raw scores of background and action. Proposals come by descending score; an
-    end may lie a tick past the curve.
+    Args:
+        scores: `[T, 2]`, raw scores of background and action. Proposals come by descending score;
+            an end may lie a tick past the curve.
     """
     rules = rules or TagRules()
     if not len(scores):

@@ -29,8 +29,9 @@ def batch_norms(detector: SegmentDetector | ActionnessModel) -> list[nn.Module]:
 class _Pass(nn.Module):
     """A detector in training.
 
-    batch_norm: which layers use statistics of the batch and move their running ones: none, the
-    first, or all.
+    Args:
+        batch_norm: Which layers use statistics of the batch and move their running ones: none, the
+            first, or all.
     """
 
     def __init__(

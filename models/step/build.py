@@ -77,7 +77,8 @@ def build_detector(config: ModelConfig, anticipate_always: bool = False) -> Step
 def build_backbone(config: ModelConfig) -> Backbone:
     """The configured backbone, fresh.
 
-    Raises `ValueError` for a name that is not in `BACKBONES`, and for a width that it cannot have.
+    Raises:
+        ValueError: For a name that is not in `BACKBONES`, and for a width that it cannot have.
     """
     if config.backbone not in BACKBONES:
         known = ", ".join(BACKBONES)
@@ -89,7 +90,8 @@ def build_backbone(config: ModelConfig) -> Backbone:
 def clips_of(config: ModelConfig) -> ClipSpec:
     """The clips that the configured detector asks of a dataset.
 
-    Raises `ValueError` as `build_backbone`.
+    Raises:
+        ValueError: As `build_backbone`.
     """
     with torch.device("meta"):  # without memory for its weights
         return build_backbone(config).input_spec.clips(config.chunks, config.clip_steps)

@@ -72,8 +72,9 @@ def _build_head(config: TubesModel, backbone: Backbone, step: int) -> TubeHead:
 def build_image_backbone(config: TubesModel) -> Backbone:
     """The configured backbone, fresh.
 
-    Raises `ValueError` for a name that is not in `IMAGE_BACKBONES`, and for a width that it cannot
-    have.
+    Raises:
+        ValueError: For a name that is not in `IMAGE_BACKBONES`, and for a width that it cannot
+            have.
     """
     if config.backbone not in IMAGE_BACKBONES:
         known = ", ".join(IMAGE_BACKBONES)
@@ -85,7 +86,8 @@ def build_image_backbone(config: TubesModel) -> Backbone:
 def tube_clips_of(config: TubesModel) -> ClipSpec:
     """The clips that the configured detector asks of a dataset.
 
-    Raises `ValueError` as `build_image_backbone`.
+    Raises:
+        ValueError: As `build_image_backbone`.
     """
     with torch.device("meta"):  # without memory for its weights
         return build_image_backbone(config).input_spec.clips(config.chunks, config.clip_steps)

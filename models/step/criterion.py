@@ -23,14 +23,15 @@ from utils.system.distributed import all_sum, world_size
 class StepSamples:
     """One step's predictions for the n sampled tubes of a batch, and their targets.
 
-    logits, labels: `[n, K]`; a negative's labels are zero. With a softmax logits are `[n, K + 1]`
-    and labels `[n]` int64, 0 for the background.
-    deltas, delta_targets: `[n, 4]` coded boxes on the key frame; delta_mask: `[n]` bool. Or
-    `[n, L, 4]` and `[n, L]`, where boxes on several frames count.
-    neighbor_deltas, neighbor_targets: `[n, 2, 4]` coded boxes of the clip before and after;
-    neighbor_mask: `[n, 2]` bool; or `[n, 2, T, 4]` and `[n, 2, T]`. `None` where the step does not
-    regress them.
-    statistics: what is logged beside the losses, each a sum and how many it sums.
+    Attributes:
+        logits, labels: `[n, K]`; a negative's labels are zero. With a softmax logits are
+            `[n, K + 1]` and labels `[n]` int64, 0 for the background.
+        deltas, delta_targets: `[n, 4]` coded boxes on the key frame.
+        delta_mask: `[n]` bool. Or `[n, L, 4]` and `[n, L]`, where boxes on several frames count.
+        neighbor_deltas, neighbor_targets: `[n, 2, 4]` coded boxes of the clip before and after.
+        neighbor_mask: `[n, 2]` bool; or `[n, 2, T, 4]` and `[n, 2, T]`. `None` where the step does
+            not regress them.
+        statistics: What is logged beside the losses, each a sum and how many it sums.
     """
 
     logits: Tensor

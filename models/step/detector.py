@@ -46,9 +46,13 @@ from utils.structures import ClipSpec, StepOutput
 class StepDetector(nn.Module):
     """Backbone, context branch and one head per step; `models.build_detector` assembles them.
 
-    chunks: the temporal schedule, for each step the clips that its tubes span. clip_steps: T.
-    extension: how tubes grow, see `extend_tubes`. pool_mode: "align" or "pool". pool_size: P.
-    activation, regression: what turns a head's raw numbers into probabilities and boxes.
+    Args:
+        chunks: The temporal schedule, for each step the clips that its tubes span.
+        clip_steps: T.
+        extension: How tubes grow, see `extend_tubes`.
+        pool_mode: "align" or "pool".
+        pool_size: P.
+        activation, regression: What turns a head's raw numbers into probabilities and boxes.
     """
 
     def __init__(
@@ -143,8 +147,10 @@ class StepDetector(nn.Module):
     def next_tubes(self, step: int, previous: StepOutput, features: Features) -> Tensor:
         """The tubes `[N, T', 4]` that `step` starts from (Eq. 1): extended if due, then made valid.
 
-        previous: the output of the step before. Tubes are extended as regressed and clipped
-        afterwards: a line through clipped boxes would have another slope than the person's motion.
+        Args:
+            previous: The output of the step before. Tubes are extended as regressed and clipped
+                afterwards: a line through clipped boxes would have another slope than the person's
+                motion.
         """
         size = (features.height, features.width)
         tubes = previous.tubes

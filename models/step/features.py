@@ -46,7 +46,10 @@ class Features(Protocol):
 class ClipFeatures:
     """The features of a batch of windows.
 
-    maps: `[B, D, Tw, h, w]`. context: `[B, E, Tw]` or `None`. height, width: of the images.
+    Attributes:
+        maps: `[B, D, Tw, h, w]`.
+        context: `[B, E, Tw]` or `None`.
+        height, width: Of the images.
     """
 
     maps: Tensor
@@ -74,8 +77,10 @@ class ClipFeatures:
 class FrameTable:
     """The features of n frames, each once.
 
-    maps: `[n, D, h, w]`. context: `[n, D, P, P]`, the whole image pooled, or `None`. height, width:
-    of the images.
+    Attributes:
+        maps: `[n, D, h, w]`.
+        context: `[n, D, P, P]`, the whole image pooled, or `None`.
+        height, width: Of the images.
     """
 
     maps: Tensor

@@ -34,7 +34,9 @@ BOOST_OVERLAP = 0.25
 class ClipScores(NamedTuple):
     """What a step says of B clips.
 
-    scores: `[B, M, C]`. boxes: `[B, M, K, C, 4]`, every class's own, fractions of width and height.
+    Attributes:
+        scores: `[B, M, C]`.
+        boxes: `[B, M, K, C, 4]`, every class's own, fractions of width and height.
     """
 
     scores: Tensor
@@ -44,7 +46,8 @@ class ClipScores(NamedTuple):
 def clip_scores(output: StepOutput, clips: int, side: int) -> ClipScores:
     """Return the output of a step on `clips` clips of equally many tubes.
 
-    side: of the images that boxes refer to [pixels].
+    Args:
+        side: Of the images that boxes refer to [pixels].
     """
     assert output.class_tubes is not None, "a detector of tubes regresses every class"
     count = len(output.scores) // clips
@@ -121,7 +124,11 @@ def run_shared(
     The detectors have the same schedule and see images of the same size. After each step the first
     one's boxes, and the mean of all probabilities, are handed on.
 
-    proposals: B tensors `[M, 4]`, pixels of the images. Returns one output per step.
+    Args:
+        proposals: B tensors `[M, 4]`, pixels of the images.
+
+    Returns:
+        One output per step.
     """
     first, clip_index = detectors[0], index_clips(proposals)
     tubes = first.first_tubes(proposals)

@@ -60,10 +60,12 @@ class Bottleneck(nn.Module):
 class HeadOutput:
     """A head's raw predictions, before probabilities and decoding.
 
-    logits: `[N, K]`, with a column for the background in front where there is a softmax. deltas:
-    `[N, T', 4]`, `[N, T', K, 4]` where each class has its own, or `None` without a local branch.
-    before, after: `[N, T, ...]` deltas of the neighbouring clips against the first and last chunk,
-    or `None`.
+    Attributes:
+        logits: `[N, K]`, with a column for the background in front where there is a softmax.
+        deltas: `[N, T', 4]`, `[N, T', K, 4]` where each class has its own, or `None` without a
+            local branch.
+        before, after: `[N, T, ...]` deltas of the neighbouring clips against the first and last
+            chunk, or `None`.
     """
 
     logits: Tensor
@@ -75,7 +77,9 @@ class HeadOutput:
 class Head(nn.Module):
     """What every step's head has: the local branch, which regresses boxes frame by frame.
 
-    clip_steps: T. box_classes: classes that have a regression of their own; 0: all have the same.
+    Args:
+        clip_steps: T.
+        box_classes: Classes that have a regression of their own; 0: all have the same.
     """
 
     def __init__(self, clip_steps: int, dropout: float, box_classes: int = 0):
@@ -89,8 +93,10 @@ class Head(nn.Module):
     ) -> list[nn.Module]:
         """Make the local branch, and return its layers, which are new.
 
-        in_channels: D + R. flat_dim: `R * P * P`. anticipate: adds the regressors of the clips
-        before and after (Eq. 5).
+        Args:
+            in_channels: D + R.
+            flat_dim: `R * P * P`.
+            anticipate: Adds the regressors of the clips before and after (Eq. 5).
         """
         self.has_local, self.anticipates = True, anticipate
         values = 4 * max(self.box_classes, 1)
@@ -113,8 +119,11 @@ class Head(nn.Module):
     ) -> HeadOutput:
         """Predict from the pooled tubes and their clips' context.
 
-        pooled: `[N, D, T', P, P]`. context: `[B, E, T', ...]` or `None`. clip_index: `[N]`, the
-        clip of each tube. only: regress boxes on these feature steps alone, and anticipate none.
+        Args:
+            pooled: `[N, D, T', P, P]`.
+            context: `[B, E, T', ...]` or `None`.
+            clip_index: `[N]`, the clip of each tube.
+            only: Regress boxes on these feature steps alone, and anticipate none.
         """
         raise NotImplementedError
 
@@ -123,7 +132,9 @@ class Head(nn.Module):
     ) -> tuple[Tensor | None, Tensor | None, Tensor | None]:
         """Deltas of every feature step, and of the clips before and after (Eq. 5).
 
-        pooled: `[N, D, T', P, P]`. reduced: `[N, R, T', P, P]`, of the global branch.
+        Args:
+            pooled: `[N, D, T', P, P]`.
+            reduced: `[N, R, T', P, P]`, of the global branch.
         """
         if not self.has_local:
             return None, None, None
@@ -154,8 +165,10 @@ class Head(nn.Module):
 class TwoBranchHead(Head):
     """One step's head: classifies a tube (global branch) and regresses its boxes (local branch).
 
-    tail: of the backbone. context_channels: 0 without the context branch. anticipate: adds the
-    regressors of the clips before and after (Eq. 5).
+    Args:
+        tail: Of the backbone.
+        context_channels: 0 without the context branch.
+        anticipate: Adds the regressors of the clips before and after (Eq. 5).
     """
 
     def __init__(

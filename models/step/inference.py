@@ -21,9 +21,12 @@ D = TypeVar("D", bound=StepDetector)
 def prepare_for_inference(detector: D, key_frame_only: bool = True) -> D:
     """Change `detector` in place, put it into eval mode, and return it.
 
-    Afterwards its parameters are others: it can be neither trained nor saved as a checkpoint.
-    Every `MaxPool` of a detector stands after a ReLU, and becomes a `MaxPoolAfterReLU`.
-    key_frame_only: the last step's `tubes` are `[N, 1, 4]`, the key frame's box; else all of them.
+    Afterwards its parameters are others: it can be neither trained nor saved as a checkpoint. Every
+    `MaxPool` of a detector stands after a ReLU, and becomes a `MaxPoolAfterReLU`.
+
+    Args:
+        key_frame_only: The last step's `tubes` are `[N, 1, 4]`, the key frame's box; else all of
+            them.
     """
     detector.eval().requires_grad_(False)
     for module in list(detector.modules()):

@@ -16,7 +16,13 @@ from utils.ops import roi_align, roi_pool
 
 @dataclass(frozen=True)
 class TubePooling:
-    """mode: "align" or "pool". size: P. stride: pixels of a feature cell."""
+    """RoI align or RoI pooling, frame by frame.
+
+    Attributes:
+        mode: "align" or "pool".
+        size: P.
+        stride: Pixels of a feature cell.
+    """
 
     mode: str
     size: int

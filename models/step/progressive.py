@@ -41,8 +41,10 @@ class TrainingBatch(Protocol[Targets]):
 class Candidates:
     """The tubes that a step's samples are drawn from, clip after clip.
 
-    tubes: `[M, T', 4]`. scores: `[M, K]`, class probabilities of the step before; `None` for the
-    first step. counts: candidates of each clip.
+    Attributes:
+        tubes: `[M, T', 4]`.
+        scores: `[M, K]`, class probabilities of the step before; `None` for the first step.
+        counts: Candidates of each clip.
     """
 
     tubes: Tensor
@@ -143,7 +145,9 @@ class ProgressivePass(nn.Module, Generic[Targets]):
     ) -> Sample:
         """Draw the samples of one clip from its candidates.
 
-        iou: `[M_i, G_i]`. scores: `[M_i, K]` of the step before, `None` at the first.
+        Args:
+            iou: `[M_i, G_i]`.
+            scores: `[M_i, K]` of the step before, `None` at the first.
         """
         raise NotImplementedError
 

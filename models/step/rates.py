@@ -16,7 +16,8 @@ from utils.config.step import TrainConfig
 def build_optimizer(train: TrainConfig, detector: StepDetector, batch_size: int = 0) -> Adam:
     """Adam at the configured rates, scaled with the batch.
 
-    batch_size: clips of a batch where the dataset has fewer than the configured number.
+    Args:
+        batch_size: Clips of a batch where the dataset has fewer than the configured number.
     """
     scale = rate_scale(batch_size or train.batch_size, train.base_batch_size)
     rates = (train.det_lr * scale, train.det_lr0 * scale, train.base_lr * scale)

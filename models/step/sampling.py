@@ -24,9 +24,11 @@ from utils.tube_structures import TubeTargets
 class Sample:
     """The candidates drawn for one clip.
 
-    index: `[n]` rows of the candidates, positives first. person: `[n]` the annotated person each
-    is compared with. is_positive: `[n]` bool, carries the person's labels. has_box: `[n]` bool,
-    carries the person's box: positives, and negatives that overlap enough.
+    Attributes:
+        index: `[n]` rows of the candidates, positives first.
+        person: `[n]` the annotated person each is compared with.
+        is_positive: `[n]` bool, carries the person's labels.
+        has_box: `[n]` bool, carries the person's box: positives, and negatives that overlap enough.
     """
 
     index: np.ndarray
@@ -39,8 +41,10 @@ class Sample:
 class Drawn:
     """The n samples of all clips, clip after clip, on the device of the targets.
 
-    clip, index, person: `[n]` int64, rows of the batch, of the joined candidates and of the joined
-    persons. is_positive, has_box: `[n]` bool, see `Sample`.
+    Attributes:
+        clip, index, person: `[n]` int64, rows of the batch, of the joined candidates and of the
+            joined persons.
+        is_positive, has_box: `[n]` bool, see `Sample`.
     """
 
     clip: Tensor
@@ -53,8 +57,9 @@ class Drawn:
 def cut_candidates(scores: np.ndarray, limit: int) -> tuple[np.ndarray, np.ndarray]:
     """Reduce candidates to at most `limit`: the rows kept, best first, and the score of each.
 
-    scores: `[M, K]`. Takes each class's best `2 * floor(limit / K)` tubes, and those that tie with
-    the last of them. A tube counts once, at its best score.
+    Args:
+        scores: `[M, K]`. Takes each class's best `2 * floor(limit / K)` tubes, and those that tie
+            with the last of them. A tube counts once, at its best score.
     """
     candidates, classes = scores.shape
     per_class = max(2 * (limit // classes), 1)
@@ -78,14 +83,16 @@ def sample_candidates(
 ) -> Sample:
     """Draw one clip's positives and negatives at one step.
 
-    iou: `[M, G]`, of the candidates on the key frame with the annotated persons. scores: `[M]`, the
-    candidates' best class probability in the step before, `None` at the first step, where the best
-    IoU takes its place. threshold: the step's tau (rising over the steps).
-
     (i) In descending order of best IoU every person takes its best candidate not yet taken,
     whatever the IoU. (ii) Candidates above tau, at random, fill up to `max_positives`. (iii)
     `negatives_per_positive` per positive among the rest, without replacement, with probability
     softmax(score): hard-aware sampling; uniform where `hard` is false.
+
+    Args:
+        iou: `[M, G]`, of the candidates on the key frame with the annotated persons.
+        scores: `[M]`, the candidates' best class probability in the step before, `None` at the
+            first step, where the best IoU takes its place.
+        threshold: The step's tau (rising over the steps).
     """
     if iou.size == 0:
         return _no_sample()
@@ -126,7 +133,8 @@ def sample_tubes(
 class Rule:
     """With which probabilities candidates are drawn: softmax of these values `[M]`.
 
-    positives: `None` draws them uniformly.
+    Attributes:
+        positives: `None` draws them uniformly.
     """
 
     positives: np.ndarray | None
@@ -147,7 +155,8 @@ def _draw(
 ) -> Sample:
     """Rules (i) to (iii) of `sample_candidates`; only positives have a box.
 
-    counts: positives at most, and negatives per positive.
+    Args:
+        counts: Positives at most, and negatives per positive.
     """
     best_person, best_iou = iou.argmax(axis=1), iou.max(axis=1)
     first, first_person = _one_per_person(iou)
@@ -173,7 +182,11 @@ def _draw(
 def join_samples(
     samples: list[Sample], counts: list[int], targets: Sequence[ClipTargets | TubeTargets]
 ) -> Drawn:
-    """Join the samples of the clips. counts: candidates of each clip."""
+    """Join the samples of the clips.
+
+    Args:
+        counts: Candidates of each clip.
+    """
     persons = [len(target.boxes) for target in targets]
     joined = np.concatenate(
         [

@@ -207,9 +207,11 @@ def build_pass(train: TrainConfig, detector: StepDetector) -> DetectionPass | Cl
 class MatchedTargets:
     """The targets of n sampled tubes.
 
-    labels: `[n, K]`, zero unless positive. boxes: `[n, 4]`, pixels, of use where has_box `[n]`.
-    neighbors: `[n, R, 2, 4]`, the person's boxes r + 1 clips before and after, of use where
-    neighbor_valid `[n, R, 2]`, which only positives have.
+    Attributes:
+        labels: `[n, K]`, zero unless positive.
+        boxes: `[n, 4]`, pixels, of use where has_box `[n]`.
+        neighbors: `[n, R, 2, 4]`, the person's boxes r + 1 clips before and after, of use where
+            neighbor_valid `[n, R, 2]`, which only positives have.
     """
 
     labels: Tensor

@@ -37,8 +37,9 @@ class SceneContext(nn.Module):
 class TubeHead(Head):
     """One step's head; the same weights serve tubes of 6, 18 and 30 frames.
 
-    context_channels: D where there is scene context, else 0. anticipate: adds the regressors of the
-    clips before and after (Eq. 5).
+    Args:
+        context_channels: D where there is scene context, else 0.
+        anticipate: Adds the regressors of the clips before and after (Eq. 5).
     """
 
     def __init__(
@@ -74,7 +75,9 @@ class TubeHead(Head):
     ) -> HeadOutput:
         """As `Head.forward`, with a context of `[B, D, L, P, P]`.
 
-        logits: `[N, K + 1]`, the background first. deltas: `[N, L, K, 4]`.
+        Args:
+            logits: `[N, K + 1]`, the background first.
+            deltas: `[N, L, K, 4]`.
         """
         reduced = self._summarize(pooled, context, clip_index)  # [N, R, P, P]
         logits = self.classifier(self.dropout(reduced.flatten(1)))  # [N, K + 1]

@@ -37,9 +37,11 @@ from utils.tube_structures import TubeClipBatch, TubeTargets
 class TubePass(ProgressivePass[TubeTargets]):
     """Every step trains on tubes sampled from what the steps before it make.
 
-    proposals: `[M, 4]`, pixels of the images, the same for every clip. thresholds: overlap of a
-    positive at each step; the last one holds for further steps. supervise: "clip" trains boxes on
-    the clip's own frames, "all" on all frames of a tube on which its actor is annotated.
+    Args:
+        proposals: `[M, 4]`, pixels of the images, the same for every clip.
+        thresholds: Overlap of a positive at each step; the last one holds for further steps.
+        supervise: "clip" trains boxes on the clip's own frames, "all" on all frames of a tube on
+            which its actor is annotated.
     """
 
     boxes: Tensor
@@ -159,8 +161,10 @@ class TubePass(ProgressivePass[TubeTargets]):
     ) -> dict[str, tuple[Tensor, Tensor]]:
         """What the log says of a step's samples, each a sum and a count.
 
-        positives, negatives: per clip. iou_before, iou_after: of positives with their actor, as
-        sampled and as regressed. recall: share of actors with a candidate above the threshold.
+        Args:
+            positives, negatives: Per clip.
+            iou_before, iou_after: Of positives with their actor, as sampled and as regressed.
+            recall: Share of actors with a candidate above the threshold.
         """
         assert samples.deltas is not None
         t, positive = self.detector.clip_steps, drawn.is_positive.float()

@@ -26,10 +26,11 @@ M = TypeVar("M", bound=nn.Module)
 class Release(Generic[C, M]):
     """The layout in which the authors of a method released their checkpoints.
 
-    recognise: whether a file's content is of this layout.
-    read: settings and weights, under our names, of a content; the path is for errors.
-    classes: id to name for a number of classes; `None` where nobody knows the names.
-    build: a model with fresh weights from the section `model`, as the authors' code builds it.
+    Attributes:
+        recognise: Whether a file's content is of this layout.
+        read: Settings and weights, under our names, of a content; the path is for errors.
+        classes: Id to name for a number of classes; `None` where nobody knows the names.
+        build: A model with fresh weights from the section `model`, as the authors' code builds it.
     """
 
     recognise: Callable[[Mapping[str, Any]], bool]
@@ -42,7 +43,9 @@ class Release(Generic[C, M]):
 class DetectorKind(Generic[C, M]):
     """What it takes to open the checkpoints of a kind of detector.
 
-    config: the class of its settings. build: a model with fresh weights from the section `model`.
+    Attributes:
+        config: The class of its settings.
+        build: A model with fresh weights from the section `model`.
     """
 
     config: type[C]
@@ -53,9 +56,13 @@ class DetectorKind(Generic[C, M]):
 class LoadedCheckpoint(Generic[C, M]):
     """What a checkpoint says, and the model of it once that is asked for.
 
-    path: the file. config: the settings that it was trained with; every path in them is the
-    default, because a checkpoint may come from anywhere. is_released: whether the file is of the
-    authors' release.
+    Args:
+        path: The file.
+
+    Attributes:
+        config: The settings that it was trained with; every path in them is the default, because a
+            checkpoint may come from anywhere.
+        is_released: Whether the file is of the authors' release.
     """
 
     path: Path
@@ -95,7 +102,8 @@ class LoadedCheckpoint(Generic[C, M]):
     def classes(self) -> dict[int, str] | None:
         """Id to name, ascending ids; `None` where nobody knows the names of a release's classes.
 
-        Raises `ValueError` naming the file unless it has as many names as the model has classes.
+        Raises:
+            ValueError: Naming the file unless it has as many names as the model has classes.
         """
         count: int = self.config.model.num_classes
         if self._release is not None:
@@ -105,7 +113,8 @@ class LoadedCheckpoint(Generic[C, M]):
     def build(self, device: str | torch.device = "cpu") -> M:
         """Return the model with the checkpoint's weights, in eval mode; a new one at each call.
 
-        Raises `ValueError` naming the file where its weights do not fit its own settings.
+        Raises:
+            ValueError: Naming the file where its weights do not fit its own settings.
         """
         section = self.config.model
         # On `meta` nothing has values: weights that do not fit are refused before memory is taken.
@@ -125,7 +134,8 @@ def open_checkpoint(
 ) -> LoadedCheckpoint[C, M]:
     """Read the file `path` as a checkpoint of one of `kinds`.
 
-    Raises `ValueError` naming the file where it is missing, holds code instead of data, or is no
-    checkpoint of a detector.
+    Raises:
+        ValueError: Naming the file where it is missing, holds code instead of data, or is no
+            checkpoint of a detector.
     """
     return LoadedCheckpoint(read_checkpoint(path), path, kinds)

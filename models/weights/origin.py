@@ -13,7 +13,8 @@ from torch import nn
 def describe_origin(detector: nn.Module, taken: Collection[str], path: str | Path) -> str:
     """A line: how many of the detector's tensors came from `path`, and which did not.
 
-    taken: names of those that were loaded.
+    Args:
+        taken: Names of those that were loaded.
     """
     own = list(detector.state_dict())
     fresh = [name for name in own if name not in taken]

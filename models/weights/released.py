@@ -95,7 +95,10 @@ def read_released(
     """Settings and state dict, under our names, of a released checkpoint.
 
     What the weights' shapes tell (classes, steps, widths, context) is read from them; schedule,
-    extension mode and clip length from `cfg`. Raises `ValueError` naming `path` and the entry.
+    extension mode and clip length from `cfg`.
+
+    Raises:
+        ValueError: Naming `path` and the entry.
     """
     numbers = sorted(int(k[7:]) for k in checkpoint if re.fullmatch("det_net[0-9]{1,3}", str(k)))
     if not numbers or numbers != list(range(len(numbers))):

@@ -78,7 +78,8 @@ def saved_classes(
 ) -> dict[int, str]:
     """Id to name of the classes of a checkpoint of ours, ascending ids.
 
-    Raises `ValueError` naming `path` unless there are `num_classes` names.
+    Raises:
+        ValueError: Naming `path` unless there are `num_classes` names.
     """
     classes = check_shape(checkpoint.get("classes"), Classes, f"{path}: classes", "names by id")
     if len(classes) != num_classes:

@@ -44,8 +44,10 @@ WINDOWS = ("train_list=windows_train.txt", "val_list=windows_test.txt")
 class Variant:
     """A row of the table.
 
-    trained: the name of its training, which several rows may share. training, testing: options
-    that differ from SSN's. stream: the one whose figures count; empty: all, fused.
+    Attributes:
+        trained: The name of its training, which several rows may share.
+        training, testing: Options that differ from SSN's.
+        stream: The one whose figures count; empty: all, fused.
     """
 
     title: str

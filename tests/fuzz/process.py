@@ -28,8 +28,10 @@ FILE_LIMIT = 256 << 20
 class Ended:
     """How a command ended.
 
-    code: exit code; negative: a signal's number. seconds: of wall time. cpu: seconds of processor
-    time, with that of the processes that the command waited for.
+    Attributes:
+        code: Exit code; negative: a signal's number.
+        seconds: Of wall time.
+        cpu: Seconds of processor time, with that of the processes that the command waited for.
     """
 
     code: int

@@ -13,16 +13,19 @@ from tests.fuzz.process import run_module, run_script
 class Scenario:
     """A command with input files that it accepts; it runs in a folder with `in/` and `out/`.
 
-    build: writes the input into a folder (`in/`). Called once, each trial gets a copy.
-    command: a script of the repository, or `-m module`. arguments: with paths `in/...`, `out/...`.
-    files: the input files that trials change, each with its format (`changes.FORMATS`).
-    options: options that trials give a hostile value: `--name`, or `key=` for train.py's kind.
-    results: patterns of the files in `out/` that a change of spelling must not alter.
-    problems: the exit code for "read everything, found problems", which counts as a refusal.
-    owned: patterns in `in/` of what the command may change: its own earlier output.
-    accepts: whether the unchanged input is accepted; a small file may stand for a large one.
-    folders: whether a folder may stand where a file does. weight: share of the suite's trials.
-    limit: seconds that a trial may take.
+    Attributes:
+        build: Writes the input into a folder (`in/`). Called once, each trial gets a copy.
+        command: A script of the repository, or `-m module`.
+        arguments: With paths `in/...`, `out/...`.
+        files: The input files that trials change, each with its format (`changes.FORMATS`).
+        options: Options that trials give a hostile value: `--name`, or `key=` for train.py's kind.
+        results: Patterns of the files in `out/` that a change of spelling must not alter.
+        problems: The exit code for "read everything, found problems", which counts as a refusal.
+        owned: Patterns in `in/` of what the command may change: its own earlier output.
+        accepts: Whether the unchanged input is accepted; a small file may stand for a large one.
+        folders: Whether a folder may stand where a file does.
+        weight: Share of the suite's trials.
+        limit: Seconds that a trial may take.
     """
 
     name: str

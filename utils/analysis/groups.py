@@ -26,9 +26,12 @@ MOTION_SHARES = (1 / 3, 2 / 3)
 class Groups:
     """G groups of persons by one property.
 
-    bounds: `[G, 2]`, least and largest value in each group, nan if it is empty. boxes: `[G]`,
-    annotated boxes. found: `[G]`, those found. ap: `[C, G]`, nan where the class has no box there.
-    unknown: boxes of persons whose value is not known, in no group.
+    Attributes:
+        bounds: `[G, 2]`, least and largest value in each group, nan if it is empty.
+        boxes: `[G]`, annotated boxes.
+        found: `[G]`, those found.
+        ap: `[C, G]`, nan where the class has no box there.
+        unknown: Boxes of persons whose value is not known, in no group.
     """
 
     names: tuple[str, ...]

@@ -65,10 +65,13 @@ FATE_NAMES = ("found", "wrong box", "wrong class", "missed")
 class ClassMatches:
     """n detections of one class, in the evaluation's order, and its m annotated boxes.
 
-    score, overlap: `[n]`, the latter with the annotated box of the class that it covers best.
-    match: `[n]`, that box, -1 without one. kind: `[n]`, a `Kind`.
-    person: `[n]`, the person that the detection covers best, -1 without one.
-    owner: `[m]`, the person of each annotated box. fate: `[m]`, a `Fate`.
+    Attributes:
+        score, overlap: `[n]`, the latter with the annotated box of the class that it covers best.
+        match: `[n]`, that box, -1 without one.
+        kind: `[n]`, a `Kind`.
+        person: `[n]`, the person that the detection covers best, -1 without one.
+        owner: `[m]`, the person of each annotated box.
+        fate: `[m]`, a `Fate`.
     """
 
     score: np.ndarray
@@ -100,7 +103,11 @@ class Matches:
 
 
 def match_all(chosen: Selection, iou_threshold: float, with_ids: bool) -> Matches:
-    """Match everything that is evaluated. with_ids: see `find_persons`."""
+    """Match everything that is evaluated.
+
+    Args:
+        with_ids: See `find_persons`.
+    """
     persons = find_persons(chosen, with_ids)
     reached = _reached(chosen, persons, iou_threshold)
     match = partial(_match_class, chosen, persons, reached, iou_threshold)

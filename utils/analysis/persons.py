@@ -20,10 +20,13 @@ PERSON_COLUMNS = 8
 class Persons:
     """P persons on evaluated images, by ascending image.
 
-    image: `[P]` index into the evaluation's images. boxes: `[P, 4]`, unit of the file.
-    labels: `[P, C]` bool, the actions that count. of_row: `[R]`, the person of each row of the
-    ground truth, -1 where the row's image is left out. ids: `[P]` numbers that last within a video,
-    None if the file has none.
+    Attributes:
+        image: `[P]` index into the evaluation's images.
+        boxes: `[P, 4]`, unit of the file.
+        labels: `[P, C]` bool, the actions that count.
+        of_row: `[R]`, the person of each row of the ground truth, -1 where the row's image is left
+            out.
+        ids: `[P]` numbers that last within a video, None if the file has none.
     """
 
     image: np.ndarray
@@ -44,8 +47,9 @@ def has_person_column(path: str | Path) -> bool:
 def find_persons(chosen: Selection, with_ids: bool) -> Persons:
     """The persons of all annotated rows on evaluated images, actions that do not count included.
 
-    with_ids: the rows' eighth column, read as `score`, is the person's id. Rows of one image with
-    one box are one person.
+    Args:
+        with_ids: The rows' eighth column, read as `score`, is the person's id. Rows of one image
+            with one box are one person.
     """
     table = chosen.truth.table
     image = chosen.truth.image_of_key[table.image]

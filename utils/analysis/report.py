@@ -41,7 +41,8 @@ def make_tables(
 ) -> list[Table]:
     """All tables; what concerns single classes is said of the last step.
 
-    overlaps: content of the `proposals.json` that test.py writes.
+    Args:
+        overlaps: Content of the `proposals.json` that test.py writes.
     """
     last = steps[-1]
     tables = [
@@ -66,7 +67,11 @@ def make_tables(
 
 
 def write_tables(tables: Sequence[Table], folder: Path, about: Mapping[str, Any]) -> None:
-    """Write `report.md`, `analysis.json` and one CSV for each table. about: what was analysed."""
+    """Write `report.md`, `analysis.json` and one CSV for each table.
+
+    Args:
+        about: What was analysed.
+    """
     head = "# Analysis\n\n" + "".join(f"- {name}: {value}\n" for name, value in about.items())
     text = "\n".join([head, *(table.to_markdown() for table in tables)])
     (folder / "report.md").write_text(text, encoding="utf-8")

@@ -46,7 +46,8 @@ class Overlaps(TypedDict):
 def find_results(path: Path) -> Path:
     """The folder of results that the user means by `path`, a run's folder or that itself.
 
-    Raises `ValueError` that says what was looked for.
+    Raises:
+        ValueError: That says what was looked for.
     """
     tried = [path, path / "test"]
     for folder in tried:

@@ -42,11 +42,15 @@ TOPS = tuple(range(1, 11))
 class SegmentErrors:
     """The errors of detections at an overlap of `threshold`.
 
-    kinds: `[D]`, of each detection by descending score. mean_ap: with all detections. gains: by
-    kind of error, what the mean AP gains where these detections are left out. profile: `[10, 6]`,
-    shares of the kinds among the best 1 x G, 2 x G, ... detections, G segments. missed: `[4]`, what
-    share of the segments nothing finds, by quarters of them, shortest first. lengths: `[4]`, the
-    longest of each quarter [s].
+    Attributes:
+        kinds: `[D]`, of each detection by descending score.
+        mean_ap: With all detections.
+        gains: By kind of error, what the mean AP gains where these detections are left out.
+        profile: `[10, 6]`, shares of the kinds among the best 1 x G, 2 x G, ... detections, G
+            segments.
+        missed: `[4]`, what share of the segments nothing finds, by quarters of them, shortest
+            first.
+        lengths: `[4]`, the longest of each quarter [s].
     """
 
     threshold: float
@@ -120,7 +124,9 @@ def analyze_segments(
 ) -> SegmentErrors:
     """Return the errors of detections against ground truth.
 
-    classes: K. threshold: overlap from which a detection is correct.
+    Args:
+        classes: K.
+        threshold: Overlap from which a detection is correct.
     """
     found = found[np.argsort(-found.score, kind="stable")]
     kinds, hits = _kinds(found, truth, threshold)

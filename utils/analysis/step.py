@@ -28,10 +28,15 @@ from utils.analysis.persons import displacements, sizes
 class StepAnalysis:
     """One step's detections against the ground truth.
 
-    ids, names: of the C classes. ap: `[C]`, nan without annotated boxes. kinds, best_kinds:
-    `[C, 6]` detections of each `Kind`, of all and of the best. fates: `[C, 4]` annotated boxes of
-    each `Fate`. gains: `[C, 6]`. confusion: `[C, C]`. motion: None without person ids. f1: `[C, 2]`
-    of each class, as `best_f1` gives them.
+    Attributes:
+        ids, names: Of the C classes.
+        ap: `[C]`, nan without annotated boxes.
+        kinds, best_kinds: `[C, 6]` detections of each `Kind`, of all and of the best.
+        fates: `[C, 4]` annotated boxes of each `Fate`.
+        gains: `[C, 6]`.
+        confusion: `[C, C]`.
+        motion: None without person ids.
+        f1: `[C, 2]` of each class, as `best_f1` gives them.
     """
 
     name: str
@@ -73,8 +78,11 @@ def analyze(
 ) -> StepAnalysis:
     """Analyse the detections of one step; its AP is that of the evaluation.
 
-    with_ids: the eighth column of the ground truth, read as `score`, holds person ids. Raises
-    `ValueError` for what the evaluation refuses.
+    Args:
+        with_ids: The eighth column of the ground truth, read as `score`, holds person ids.
+
+    Raises:
+        ValueError: For what the evaluation refuses.
     """
     check_label_map(label_map)
     rules = find_protocol(protocol)

@@ -15,7 +15,12 @@ Cell = str | int | float | None
 
 @dataclass(frozen=True)
 class Column:
-    """name: as in CSV and JSON. kind: how a cell is shown, a key of `SHOWN`."""
+    """A column of a table.
+
+    Attributes:
+        name: As in CSV and JSON.
+        kind: How a cell is shown, a key of `SHOWN`.
+    """
 
     name: str
     kind: str = "count"
@@ -23,7 +28,12 @@ class Column:
 
 @dataclass
 class Table:
-    """Rows of one subject. name: of its file. title: what it says, for a reader."""
+    """Rows of one subject.
+
+    Attributes:
+        name: Of its file.
+        title: What it says, for a reader.
+    """
 
     name: str
     title: str

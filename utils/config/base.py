@@ -26,7 +26,9 @@ DEFAULT_DETECTOR = "step"
 class BaseConfig:
     """A resolved configuration: every option has a value. Subclasses are dataclasses of sections.
 
-    detector: the name in files. meant: for a word that is no option, what its user may mean.
+    Attributes:
+        detector: The name in files.
+        meant: For a word that is no option, what its user may mean.
     """
 
     detector: ClassVar[str] = DEFAULT_DETECTOR

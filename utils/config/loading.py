@@ -104,7 +104,8 @@ def from_dict(config: type[C], values: Mapping[str, Mapping[Any, Any]], source: 
 def kind_of(kinds: Mapping[str, type[C]], name: object, where: str | Path) -> type[C]:
     """Return the class of the detector `name`; `None` is STEP, which files did not have to name.
 
-    Raises `ValueError` naming `where` for a detector that is none of `kinds`.
+    Raises:
+        ValueError: Naming `where` for a detector that is none of `kinds`.
     """
     name = DEFAULT_DETECTOR if name is None else name
     if not isinstance(name, str) or name not in kinds:
@@ -117,7 +118,8 @@ def kind_of(kinds: Mapping[str, type[C]], name: object, where: str | Path) -> ty
 def detector_of(kinds: Mapping[str, type[C]], path: Path) -> type[C]:
     """Return the class of settings of the detector that the file `path` is for.
 
-    Raises `ValueError` naming the file for one that cannot be read, or an unknown detector.
+    Raises:
+        ValueError: Naming the file for one that cannot be read, or an unknown detector.
     """
     return _pick(kinds, read_files(new_place(path)), None)
 
@@ -125,8 +127,9 @@ def detector_of(kinds: Mapping[str, type[C]], path: Path) -> type[C]:
 def read_files(path: Path) -> list[ConfigFile]:
     """Return the file `path` and those that it is based on, the first base first.
 
-    Raises `ValueError` naming the file for one that cannot be read or parsed, for a base that is
-    missing and for files that are based on each other.
+    Raises:
+        ValueError: Naming the file for one that cannot be read or parsed, for a base that is
+            missing and for files that are based on each other.
     """
     files = [_read(path)]
     while (base := files[0].base) is not None:

@@ -23,7 +23,8 @@ MOST = 10**9
 class Range:
     """The numbers `low`, `low + step`, ..., up to `high`; any between where `step` is 0.
 
-    open_end: without `high` itself.
+    Attributes:
+        open_end: Without `high` itself.
     """
 
     low: float
@@ -147,7 +148,8 @@ def check_range(value: Any, limits: Range | None, where: str) -> None:
 def coerce(value: Any, hint: Any, where: str) -> Any:
     """Return `value` as the type `hint`; an integer or '1e-4' is accepted for a float.
 
-    Raises `ValueError` naming `where`.
+    Raises:
+        ValueError: Naming `where`.
     """
     origin = typing.get_origin(hint)
     if origin is Literal:

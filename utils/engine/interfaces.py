@@ -63,11 +63,12 @@ class Loader(Protocol):
 class Validation:
     """What a validation says of the model as it stands.
 
-    score: the higher, the better; it decides which checkpoint is the best.
-    metrics: everything that was measured as plain values, for checkpoints and `results.json`.
-    figures: those that the log and TensorBoard show, by name.
-    summary: a line for the reader.
-    pictures: `[H, W, 3]` uint8 RGB by name, for TensorBoard.
+    Attributes:
+        score: The higher, the better; it decides which checkpoint is the best.
+        metrics: Everything that was measured as plain values, for checkpoints and `results.json`.
+        figures: Those that the log and TensorBoard show, by name.
+        summary: A line for the reader.
+        pictures: `[H, W, 3]` uint8 RGB by name, for TensorBoard.
     """
 
     score: float

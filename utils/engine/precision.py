@@ -27,8 +27,11 @@ def autocast(device: torch.device, precision: str) -> torch.autocast:
 class Precision:
     """How a loss becomes an update: plainly in fp32 and bf16, with a scaled loss in fp16.
 
-    backend: `torch` for `torch.amp`; `apex` for NVIDIA's, at its level O1, fp16 only. Raises
-    `ValueError` where apex is asked for and is not there.
+    Args:
+        backend: `torch` for `torch.amp`; `apex` for NVIDIA's, at its level O1, fp16 only.
+
+    Raises:
+        ValueError: Where apex is asked for and is not there.
     """
 
     def __init__(self, device: torch.device, precision: str = "fp32", backend: str = "torch"):
@@ -59,8 +62,9 @@ class Precision:
     def step(self, optimizer: Optimizer, clip_norm: float = 0.0) -> None:
         """A step of `optimizer` along the gradients.
 
-        clip_norm: the largest norm of all gradients together; longer ones are shortened to it. 0:
-        any. A scaled step whose gradients overflow is left out, and the scale lowered.
+        Args:
+            clip_norm: The largest norm of all gradients together; longer ones are shortened to it.
+                0: any. A scaled step whose gradients overflow is left out, and the scale lowered.
         """
         with section("optimizer"):
             if clip_norm:
@@ -87,7 +91,8 @@ class Precision:
 def find_apex() -> Any:
     """NVIDIA's `apex.amp`. The package index has an unrelated project named apex, without it.
 
-    Raises `ValueError` saying where to get it.
+    Raises:
+        ValueError: Saying where to get it.
     """
     try:
         amp = importlib.import_module("apex.amp")

@@ -16,10 +16,14 @@ STAGES = ("training", "validation")
 class RunState:
     """How far a run is, what it has found, and what it has taken.
 
-    iteration: iterations behind us. validated: how many were when it was last validated.
-    best_score: of the best validation; below any score where there was none. metrics: of the last.
-    seconds: time [s] by stage. memory: peak memory [bytes] by stage.
-    unreadable: files that could not be read and were replaced.
+    Attributes:
+        iteration: Iterations behind us.
+        validated: How many were when it was last validated.
+        best_score: Of the best validation; below any score where there was none.
+        metrics: Of the last.
+        seconds: Time [s] by stage.
+        memory: Peak memory [bytes] by stage.
+        unreadable: Files that could not be read and were replaced.
     """
 
     iteration: int = 0

@@ -36,7 +36,8 @@ def stepwise(
 ) -> LRScheduler:
     """Per iteration: linear from `warmup_factor` to 1, and `factor` times as much from each drop.
 
-    drops: iterations, from 0, ascending or not.
+    Args:
+        drops: Iterations, from 0, ascending or not.
     """
     ascending = sorted(drops)
 

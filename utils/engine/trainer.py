@@ -42,8 +42,11 @@ PATIENCE = 20.0
 class Schedule:
     """How long a run is and what happens when, in iterations; epochs for `validate_every`.
 
-    Zero: `save_every` saves at the end of each epoch only, `validate_every` validates only once,
-    at the end. max_unreadable: files replaced by others before the run gives up.
+    Zero: `save_every` saves at the end of each epoch only, `validate_every` validates only once, at
+    the end.
+
+    Attributes:
+        max_unreadable: Files replaced by others before the run gives up.
     """
 
     iterations: int
@@ -58,8 +61,9 @@ class Schedule:
 class Update:
     """How a batch becomes an update.
 
-    parts: into how many a batch is divided; their gradients are added. clip_norm: the largest norm
-    of all gradients together; 0: any.
+    Attributes:
+        parts: Into how many a batch is divided; their gradients are added.
+        clip_norm: The largest norm of all gradients together; 0: any.
     """
 
     parts: int = 1
@@ -100,9 +104,14 @@ def timed_batches(loader: Loader, stop: StopSignals) -> Iterator[Batch]:
 class Trainer:
     """Trains `model`, a training pass that gives samples which `criterion` turns into losses.
 
-    detector: the network inside `model`, what checkpoints hold. validate: judges the detector as it
-    stands. identity: what checkpoints hold besides the training state, such as settings. profiler:
-    prints at the end of each epoch where its time went. state: where the run stands.
+    Args:
+        detector: The network inside `model`, what checkpoints hold.
+        validate: Judges the detector as it stands.
+        identity: What checkpoints hold besides the training state, such as settings.
+        profiler: Prints at the end of each epoch where its time went.
+
+    Attributes:
+        state: Where the run stands.
     """
 
     def __init__(
@@ -140,7 +149,8 @@ class Trainer:
     def fit(self) -> dict[str, Any]:
         """Train to the last iteration; the metrics of the last validation, none if there was none.
 
-        Raises `Interrupted` after a signal, with everything saved.
+        Raises:
+            Interrupted: After a signal, with everything saved.
         """
         metrics: dict[str, Any] = {}
         self.begun = self.state.iteration
@@ -156,7 +166,8 @@ class Trainer:
     def train_epoch(self) -> None:
         """From where we are to the end of the epoch, or of the run.
 
-        Raises `Interrupted` after a signal, with everything saved.
+        Raises:
+            Interrupted: After a signal, with everything saved.
         """
         try:
             self._train_epoch()
@@ -364,8 +375,11 @@ class Trainer:
         """Write a checkpoint from the main process, and the best where it is.
 
         A full disk is said and training goes on, for it may be freed before the next save; with
-        `must`, or at the end of the run, it is an error. Raises `FloatingPointError`, in all
-        processes alike, instead of writing weights from which no run can go on.
+        `must`, or at the end of the run, it is an error.
+
+        Raises:
+            FloatingPointError: In all processes alike, instead of writing weights from which no run
+                can go on.
         """
         self._check_finite()
         usage = self.state.usage() if usage is None else usage

@@ -14,8 +14,9 @@ Figures = Mapping[str, Any]
 def markdown(title: str, rows: Mapping[str, Sequence[Figures]], setting: str) -> str:
     """Return a page: what was run, and a row for each variant.
 
-    rows: by label, the figures of each seed; a variant without figures has no row. setting: how the
-    runs were made.
+    Args:
+        rows: By label, the figures of each seed; a variant without figures has no row.
+        setting: How the runs were made.
     """
     protocols = sorted({figures["protocol"] for seeds in rows.values() for figures in seeds})
     steps = max(len(figures["steps"]) for seeds in rows.values() for figures in seeds)
@@ -37,7 +38,11 @@ def markdown(title: str, rows: Mapping[str, Sequence[Figures]], setting: str) ->
 
 
 def draw(path: Path, title: str, rows: Mapping[str, Sequence[Figures]], kind: str) -> None:
-    """Write the picture of an ablation; needs matplotlib. kind: see `Ablation.plot`."""
+    """Write the picture of an ablation; needs matplotlib.
+
+    Args:
+        kind: See `Ablation.plot`.
+    """
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(7.0, 4.2), layout="constrained")

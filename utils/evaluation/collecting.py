@@ -21,8 +21,11 @@ DECIMALS = 6
 class ImageResult:
     """One key frame at one step, as compact arrays: AVA's validation set has 57,000 of them.
 
-    boxes: `[D, 4]` float64 fractions, rounded to `DECIMALS`. classes: `[D]` int16, from 0.
-    scores: `[D]` float32. overlap: of all the step's boxes with the annotated persons.
+    Attributes:
+        boxes: `[D, 4]` float64 fractions, rounded to `DECIMALS`.
+        classes: `[D]` int16, from 0.
+        scores: `[D]` float32.
+        overlap: Of all the step's boxes with the annotated persons.
     """
 
     boxes: np.ndarray

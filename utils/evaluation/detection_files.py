@@ -28,10 +28,11 @@ def write_detections(
 ) -> list[Path]:
     """Write `detections_step<s>.csv` of every step into `folder`; returns their paths.
 
-    ids: of the classes, by number from 0.
+    Rows `video,second,x1,y1,x2,y2,class id,score` without a header, by video and second, best score
+    first; boxes are fractions of width and height.
 
-    Rows `video,second,x1,y1,x2,y2,class id,score` without a header, by video and second, best
-    score first; boxes are fractions of width and height.
+    Args:
+        ids: Of the classes, by number from 0.
     """
     paths = []
     for step, images in enumerate(steps, start=1):
@@ -55,7 +56,9 @@ def _rows(key: ClipKey, result: ImageResult, ids: np.ndarray) -> str:
 def as_boxes(images: Mapping[ClipKey, ImageResult], ids: Sequence[int], source: str) -> Boxes:
     """Return the rows of a step's file, in its order, for the AVA evaluation.
 
-    ids: of the classes, by number from 0. source: names them in errors.
+    Args:
+        ids: Of the classes, by number from 0.
+        source: Names them in errors.
     """
     keys = sorted(images)
     results = [images[key] for key in keys]

@@ -70,7 +70,8 @@ def collect_detections(
 ) -> None:
     """Fill `evaluator` (`add`, `merge`) with what `detector` finds, over all processes.
 
-    on_batch: is shown every batch of this process as well.
+    Args:
+        on_batch: Is shown every batch of this process as well.
     """
     batches = detect_batches(detector, loader, device, precision, on_annotation, progress)
     for batch, outputs in batches:

@@ -29,9 +29,11 @@ class StepEvaluator:
         evaluator.merge()                  in every process; afterwards the main one has all images
         metrics = evaluator.evaluate(...)  in the main process
 
-    classes: label map, id to name; class c of the network is the c-th of them. post_process: turns
-    outputs into detections. The *cls* stage is evaluated on annotated boxes: its batch carries them
-    as proposals, and the post-processing's `nms_threshold` is 1.
+    Args:
+        classes: Label map, id to name; class c of the network is the c-th of them.
+        post_process: Turns outputs into detections. The *cls* stage is evaluated on annotated
+            boxes: its batch carries them as proposals, and the post-processing's `nms_threshold` is
+            1.
     """
 
     def __init__(

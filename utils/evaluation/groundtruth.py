@@ -14,8 +14,10 @@ from utils.structures import ClipKey
 class PersonTable(Protocol):
     """P annotated persons, as `data.datasets.ava_annotations.Annotations` holds them.
 
-    boxes: `[P, 4]` fractions. labels: `[P, C]` bool, column c being the c-th id of `classes`.
-    spans: the persons of each image, `(first, past the last)`.
+    Attributes:
+        boxes: `[P, 4]` fractions.
+        labels: `[P, C]` bool, column c being the c-th id of `classes`.
+        spans: The persons of each image, `(first, past the last)`.
     """
 
     @property

@@ -29,9 +29,12 @@ def judge(
 ) -> dict[str, Any]:
     """Return the metrics of every step as plain values, ready for JSON; not a number is `None`.
 
-    classes: label map, by ascending ids. groundtruth: what `read_groundtruth` returns. exclusions:
-    images to leave out, or their file; the 2020 protocol has none and ignores it. An image that the
-    ground truth names but nobody tested counts as one on which nothing was found.
+    Args:
+        classes: Label map, by ascending ids.
+        groundtruth: What `read_groundtruth` returns.
+        exclusions: Images to leave out, or their file; the 2020 protocol has none and ignores it.
+            An image that the ground truth names but nobody tested counts as one on which nothing
+            was found.
     """
     excluded = excluded_images(exclusions, protocol)
     tested = found.keys(excluded)

@@ -25,8 +25,9 @@ BINS = 20
 class Overlap:
     """Of one image with G annotated persons.
 
-    persons: `[G]` float32, the best IoU of each person with any box; 0 without boxes.
-    boxes: `[BINS]` int32, the boxes by their best IoU with any person; none without persons.
+    Attributes:
+        persons: `[G]` float32, the best IoU of each person with any box; 0 without boxes.
+        boxes: `[BINS]` int32, the boxes by their best IoU with any person; none without persons.
     """
 
     persons: np.ndarray

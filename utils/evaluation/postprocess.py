@@ -20,8 +20,10 @@ from utils.structures import StepOutput
 class Detections:
     """What is detected on one key frame, best score first.
 
-    boxes: `[D, 4]` float32, pixels of the resized image. classes: `[D]` int64, counted from 0: a
-    column of the scores, not an id of the label map. scores: `[D]` float32.
+    Attributes:
+        boxes: `[D, 4]` float32, pixels of the resized image.
+        classes: `[D]` int64, counted from 0: a column of the scores, not an id of the label map.
+        scores: `[D]` float32.
     """
 
     boxes: Tensor
@@ -66,7 +68,9 @@ def split_clips(
 ) -> list[tuple[Tensor, Tensor]]:
     """Return each clip's boxes `[M, 4]`, made valid, and scores `[M, C]`, float32.
 
-    counts: tubes of each clip, summing to N. height, width: of the resized image, in pixels.
+    Args:
+        counts: Tubes of each clip, summing to N.
+        height, width: Of the resized image, in pixels.
     """
     assert sum(counts) == len(output.scores), f"{len(output.scores)} tubes, expected {counts}"
     boxes = make_valid(output.boxes.detach().float(), height, width)  # [N, 4]

@@ -20,9 +20,11 @@ THRESHOLDS = (0.5, 0.7, 0.9)
 class ProposalRecall:
     """The coverage of ground truth by proposals, whatever their class.
 
-    recall: share of instances with a proposal of a greater overlap, by `THRESHOLDS`. whole_videos:
-    share of videos all of whose instances have one. curve: AR-AN. videos, instances, proposals:
-    their numbers.
+    Attributes:
+        recall: Share of instances with a proposal of a greater overlap, by `THRESHOLDS`.
+        whole_videos: Share of videos all of whose instances have one.
+        curve: AR-AN.
+        videos, instances, proposals: Their numbers.
     """
 
     recall: dict[float, float]

@@ -12,7 +12,12 @@ from utils.evaluation.segments import VideoDetections
 
 
 class FoundSegment(NamedTuple):
-    """A detection. start, end: seconds. label: the class's name."""
+    """A detection.
+
+    Attributes:
+        start, end: Seconds.
+        label: The class's name.
+    """
 
     video: str
     start: float
@@ -26,7 +31,8 @@ def segments_in_seconds(
 ) -> Iterator[FoundSegment]:
     """Yield the detections of a video that lasts `duration` seconds, the best first.
 
-    names: of the classes, by label from 0.
+    Args:
+        names: Of the classes, by label from 0.
     """
     for row in (-found.scores).argsort(kind="stable"):
         start, end = (duration * found.spans[row]).tolist()
@@ -36,7 +42,8 @@ def segments_in_seconds(
 def as_json(segments: Iterable[FoundSegment], videos: Iterable[str] = ()) -> str:
     """Return detections in the layout of ActivityNet's results.
 
-    videos: that were looked at; one without detections has an empty list.
+    Args:
+        videos: That were looked at; one without detections has an empty list.
     """
     results: dict[str, list[Mapping[str, object]]] = {video: [] for video in videos}
     for video, start, end, label, score in segments:

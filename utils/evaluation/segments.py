@@ -20,12 +20,16 @@ Floats = NDArray[np.float64]
 class DetectionRules:
     """How scores become detections.
 
-    top_k: pairs of a proposal and a class that a video keeps, before suppression; 0 or less: all,
-    and background takes part in the softmax. nms_threshold: overlap above which the worse of two
-    detections of a class goes. softmax_before_filter: with scores of a video classifier, use the
-    softmax of the activity, not the raw scores. classifier_top_k: best classes of the video
-    classifier that are kept. regress: move the ends by the regression. use_completeness: score by
-    the activity times the exponential of the completeness, not by the activity alone.
+    Attributes:
+        top_k: Pairs of a proposal and a class that a video keeps, before suppression; 0 or less:
+            all, and background takes part in the softmax.
+        nms_threshold: Overlap above which the worse of two detections of a class goes.
+        softmax_before_filter: With scores of a video classifier, use the softmax of the activity,
+            not the raw scores.
+        classifier_top_k: Best classes of the video classifier that are kept.
+        regress: Move the ends by the regression.
+        use_completeness: Score by the activity times the exponential of the completeness, not by
+            the activity alone.
     """
 
     top_k: int = 2000
@@ -44,9 +48,11 @@ class DetectionRules:
 
 @dataclass(frozen=True)
 class SegmentProtocol:
-    """How a dataset's detections are made and measured. thresholds: overlaps of the mAP.
+    """How a dataset's detections are made and measured.
 
-    measured_as: the name of these thresholds in `external.anet_evaluation`.
+    Attributes:
+        thresholds: Overlaps of the mAP.
+        measured_as: The name of these thresholds in `external.anet_evaluation`.
     """
 
     rules: DetectionRules
@@ -72,11 +78,14 @@ def fuse_streams(
 ) -> dict[str, SegmentScores]:
     """Return the weighted mean of the streams' scores, for every video of the first.
 
-    weights: of each stream; None: equal ones. They are divided by their sum. Spans are those of
-    the first stream. names: of the files, for errors.
+    Args:
+        weights: Of each stream; None: equal ones. They are divided by their sum. Spans are those of
+            the first stream.
+        names: Of the files, for errors.
 
-    Raises `ValueError` naming file and video where a stream lacks a video, or has another number of
-    proposals or classes.
+    Raises:
+        ValueError: Naming file and video where a stream lacks a video, or has another number of
+            proposals or classes.
     """
     shares = np.ones(len(streams)) if weights is None else np.asarray(weights, float)
     if len(shares) != len(streams) or not len(streams):
@@ -135,7 +144,8 @@ def combined_scores(
 ) -> tuple[Floats, NDArray[np.bool_]]:
     """Return the score of each proposal and class `[P, K]`, and which of them are kept.
 
-    classifier: `[K]`, the video's scores by a classifier of whole videos.
+    Args:
+        classifier: `[K]`, the video's scores by a classifier of whole videos.
     """
     complete = np.exp(scores.completeness) if rules.use_completeness else 1.0
     if classifier is not None:
@@ -157,7 +167,11 @@ def combined_scores(
 
 @dataclass(frozen=True)
 class VideoDetections:
-    """Detections of a video, by class, best first. spans: `[D, 2]`, fractions of the video."""
+    """Detections of a video, by class, best first.
+
+    Attributes:
+        spans: `[D, 2]`, fractions of the video.
+    """
 
     labels: NDArray[np.int64]
     spans: Floats
@@ -180,7 +194,11 @@ def detect_segments(
 
 
 def as_segments(found: Mapping[str, VideoDetections], videos: Mapping[str, int]) -> Segments:
-    """Return the detections of all videos as one table. videos: their numbers."""
+    """Return the detections of all videos as one table.
+
+    Args:
+        videos: Their numbers.
+    """
     known = [(videos[name], d) for name, d in found.items()]
     spans = np.concatenate([d.spans for _, d in known] or [np.zeros((0, 2))])
     return Segments(
@@ -201,10 +219,13 @@ Truth = Mapping[str, tuple[Floats, NDArray[np.int64]]]
 def measure_detections(
     found: Mapping[str, VideoDetections], truth: Truth, classes: list[str], protocol: str
 ) -> Result:
-    """Measure detections against ground truth. protocol: a key of `PROTOCOLS`.
+    """Measure detections against ground truth.
 
     Every video of the ground truth counts, whether anything was detected in it or not; detections
     in other videos do not.
+
+    Args:
+        protocol: A key of `PROTOCOLS`.
     """
     numbers = {video: i for i, video in enumerate(truth)}
     own = {video: d for video, d in found.items() if video in numbers}

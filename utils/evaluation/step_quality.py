@@ -30,8 +30,11 @@ class StepQuality:
     ) -> None:
         """Count one clip.
 
-        truth: `[G, T, 4]`. labels: `[G]`. stages: the proposals, then each step's tubes, `[M, T,
-        4]` each, in the unit of `truth`. scores: of each step, `[M, K]`.
+        Args:
+            truth: `[G, T, 4]`.
+            labels: `[G]`.
+            stages: The proposals, then each step's tubes, `[M, T, 4]` each, in the unit of `truth`.
+            scores: Of each step, `[M, K]`.
         """
         for step, tubes in enumerate(stages):
             iou = tube_iou(truth.float(), tubes.float())  # [G, M]

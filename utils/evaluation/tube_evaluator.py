@@ -37,8 +37,13 @@ BINS = 10
 class TubeEvaluator:
     """Collects what a detector finds in the videos of an annotation, and judges it.
 
-    classes: names in the order of labels. videos: ids. frame_counts: `[V]`. truth: their tubes.
-    length: frames K of a clip. steps: of the detector.
+    Args:
+        classes: Names in the order of labels.
+        videos: Ids.
+        frame_counts: `[V]`.
+        truth: Their tubes.
+        length: Frames K of a clip.
+        steps: Of the detector.
     """
 
     def __init__(
@@ -200,7 +205,8 @@ def video_means(table: Floats) -> dict[str, float | None]:
 def ground_truth_tubelets(truth: Tubes, length: int) -> Tubelets:
     """Return all runs of `length` frames of all tubes; tube i of a video has score 1 - i / 100.
 
-    truth: ordered by video.
+    Args:
+        truth: Ordered by video.
     """
     place = np.arange(len(truth)) - np.searchsorted(truth.video, truth.video)
     score: Floats = 1 - 0.01 * place.astype(np.float64)

@@ -42,10 +42,15 @@ DECIMALS = 2
 class TubeRules:
     """What happens to tubelets on their way to metrics.
 
-    lists: the "standard" list. frame_nms: overlap above which the worse of two boxes of a frame and
-    class goes. link: linking. trim: trimming, `None` for none. tube_nms: overlap above which the
-    worse of two tubes goes. stride: frames from clip to clip. link_step: the step, from 0, whose
-    tubelets are linked. protocol: how is counted.
+    Attributes:
+        lists: The "standard" list.
+        frame_nms: Overlap above which the worse of two boxes of a frame and class goes.
+        link: Linking.
+        trim: Trimming, `None` for none.
+        tube_nms: Overlap above which the worse of two tubes goes.
+        stride: Frames from clip to clip.
+        link_step: The step, from 0, whose tubelets are linked.
+        protocol: How is counted.
     """
 
     lists: ListRules = field(default_factory=ListRules)
@@ -62,9 +67,10 @@ class TubeRules:
 class StepResult:
     """A video at one step.
 
-    frames: boxes on frames, after suppression; all of video 0. best: `[G]`, the best overlap of any
-    box with each box of the ground truth. correct: `[G]`, whether the summed scores of the
-    tubelets on it name its class.
+    Attributes:
+        frames: Boxes on frames, after suppression; all of video 0.
+        best: `[G]`, the best overlap of any box with each box of the ground truth.
+        correct: `[G]`, whether the summed scores of the tubelets on it name its class.
     """
 
     frames: FrameBoxes
@@ -93,7 +99,13 @@ class VideoResults:
         classes: int,
         rules: TubeRules,
     ) -> None:
-        """truth: the annotated boxes of the video. frames: of the video. length: K of a clip."""
+        """Begin a video.
+
+        Args:
+            truth: The annotated boxes of the video.
+            frames: Of the video.
+            length: K of a clip.
+        """
         self.rules, self.length = rules, length
         self.last_start = frames - length + 1
         self._steps = [_Step(truth, length, classes) for _ in range(steps)]
@@ -135,7 +147,11 @@ class VideoResults:
 
 
 class _Step:
-    """What is kept of a step's clips. sums: `[G, C]`, see `score_sums`."""
+    """What is kept of a step's clips.
+
+    Attributes:
+        sums: `[G, C]`, see `score_sums`.
+    """
 
     def __init__(self, truth: FrameBoxes, length: int, classes: int) -> None:
         self.truth = truth

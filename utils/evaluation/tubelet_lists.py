@@ -26,9 +26,12 @@ LARGEST = 1 << 19
 class ListRules:
     """What is on the "standard" list; the defaults are ACT's.
 
-    score_threshold: scores are above it. candidates: best tubelets of a clip and class that are
-    looked at. nms_threshold: mean IoU, of continuous boxes, above which the worse of two of a clip
-    and class goes. most: tubelets of a clip in the end, of all classes together.
+    Attributes:
+        score_threshold: Scores are above it.
+        candidates: Best tubelets of a clip and class that are looked at.
+        nms_threshold: Mean IoU, of continuous boxes, above which the worse of two of a clip and
+            class goes.
+        most: Tubelets of a clip in the end, of all classes together.
     """
 
     score_threshold: float = 0.01
@@ -41,8 +44,10 @@ class ListRules:
 class ClipTubelets:
     """What a step says of B clips of one video.
 
-    starts: `[B]` first frames, from 1. scores: `[B, M, C]`. boxes: `[B, M, K, C, 4]`, every class's
-    own, in pixels of the video and inside it.
+    Attributes:
+        starts: `[B]` first frames, from 1.
+        scores: `[B, M, C]`.
+        boxes: `[B, M, K, C, 4]`, every class's own, in pixels of the video and inside it.
     """
 
     starts: Ints
@@ -102,8 +107,9 @@ def linking_list(clips: ClipTubelets, rules: LinkRules) -> tuple[Tubelets, Float
 def survivors(clips: ClipTubelets, threshold: float, pad: float) -> tuple[Ints, Ints, Ints, Ints]:
     """Suppress among the tubelets of each clip and class; return those that are left.
 
-    Returns clip, tubelet, label, and rank among all of the clip and class, `[N]` each, by clip,
-    label and rank. The same as greedy suppression, with all overlaps of a clip and class at once.
+    Returns:
+        Clip, tubelet, label, and rank among all of the clip and class, `[N]` each, by clip, label
+        and rank. The same as greedy suppression, with all overlaps of a clip and class at once.
     """
     count, tubelets, classes = clips.scores.shape
     groups = count * classes

@@ -41,7 +41,8 @@ FractionBox = tuple[float, float, float, float]
 def read_rows(path: str | Path) -> Iterator[tuple[str, list[str]]]:
     """Give every row that is not blank as `("<file>, line <n>", cells)`.
 
-    Raises `ValueError` as the evaluation's `read_rows` does, and if the file holds no row.
+    Raises:
+        ValueError: As the evaluation's `read_rows` does, and if the file holds no row.
     """
     empty = True
     for where, cells in rows.read_rows(path):

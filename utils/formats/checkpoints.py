@@ -40,9 +40,11 @@ def _save(content: dict[str, Any], file: BinaryIO) -> None:
 def read_checkpoint(path: str | Path) -> dict[str, Any]:
     """Read a checkpoint onto the CPU with `weights_only`, `argparse.Namespace` allowed.
 
-    Tensors and plain values load, and nothing that runs code: files from the internet are
-    pickles. Raises `ValueError` naming the file where it is missing, damaged, refused, or claims
-    more than it holds (`check_pytorch_file`).
+    Tensors and plain values load, and nothing that runs code: files from the internet are pickles.
+
+    Raises:
+        ValueError: Naming the file where it is missing, damaged, refused, or claims more than it
+            holds (`check_pytorch_file`).
     """
     path = check_regular(path, "checkpoint")
     check_pytorch_file(path)
@@ -73,9 +75,11 @@ def _namespaces_allowed() -> Iterator[None]:
 def check_weights(state: Any, where: str | Path) -> dict[str, Tensor]:
     """Return `state` if it is weights by name: plain tensors of finite real numbers.
 
-    where: the file, and the place in it where known.
+    Args:
+        where: The file, and the place in it where known.
 
-    Raises `ValueError` naming `where` and the first entry that is none.
+    Raises:
+        ValueError: Naming `where` and the first entry that is none.
     """
     if not isinstance(state, Mapping):
         raise ValueError(f"{where}: expected weights by name, got {type(state).__name__}")
@@ -108,9 +112,11 @@ def _problem(name: str, value: Any) -> str:
 def load_state(module: nn.Module, state: Mapping[str, Any], path: str | Path) -> None:
     """Load `state` into `module`, every entry of both; `path` is for errors.
 
-    The counters of batch norm may be missing: PyTorch before 0.4.1 did not write them. Raises
-    `ValueError` with the first entries that are missing, unknown or of another shape, or that
-    hold anything but finite numbers.
+    The counters of batch norm may be missing: PyTorch before 0.4.1 did not write them.
+
+    Raises:
+        ValueError: With the first entries that are missing, unknown or of another shape, or that
+            hold anything but finite numbers.
     """
     own = module.state_dict()
     check_fits(state, own, path)
@@ -123,7 +129,8 @@ def load_state(module: nn.Module, state: Mapping[str, Any], path: str | Path) ->
 def check_fits(state: Any, own: Mapping[str, Tensor], path: str | Path) -> None:
     """Raise `ValueError` unless `state` has the names and shapes of `own`, and kinds of numbers.
 
-    own: a module's state dict, on any device: on `meta` it takes no memory.
+    Args:
+        own: A module's state dict, on any device: on `meta` it takes no memory.
     """
     state = check_weights(state, path)
     problems = [

@@ -48,8 +48,9 @@ class BatchPart(TypedDict):
 def read_clip_batch(parts: dict[str, Any], where: str) -> ClipBatch:
     """Return the batch of which `dataclasses.asdict` gave `parts`.
 
-    Raises `ValueError` beginning with `where` for a part that is missing, or of another type or
-    shape than `ClipBatch` says.
+    Raises:
+        ValueError: Beginning with `where` for a part that is missing, or of another type or shape
+            than `ClipBatch` says.
     """
     check_shape(parts, BatchPart, where, "a batch of clips")
     _check_parts(parts, where)
@@ -109,7 +110,8 @@ def check_tensor(
 def check_clip_batch(batch: ClipBatch, clips: ClipSpec, classes: int, path: str | Path) -> None:
     """Raise `ValueError` unless a detector that asks for `clips` can be trained on `batch`.
 
-    classes: how many it knows.
+    Args:
+        classes: How many it knows.
     """
     sides, multiple = batch.images.shape[3:], clips.side_multiple
     wanted = (clips.window_frames, clips.channels)

@@ -14,8 +14,10 @@ __all__ = ["check_same_classes", "format_label_map", "read_label_map", "write_la
 def write_label_map(classes: Mapping[int, str], path: str | Path) -> None:
     """Write AVA's pbtxt, whole or not at all: the one writer of label maps.
 
-    classes: id to name. `read_label_map` gives them back, whatever characters the names have.
     Raises `ValueError` for what it would refuse (no class, a name twice), and `OSError`.
+
+    Args:
+        classes: Id to name. `read_label_map` gives them back, whatever characters the names have.
     """
     write_whole(path, format_label_map(classes))
 
@@ -23,7 +25,8 @@ def write_label_map(classes: Mapping[int, str], path: str | Path) -> None:
 def check_same_classes(expected: Mapping[int, str], path: str | Path, checkpoint: object) -> None:
     """Raise `ValueError` unless the label map at `path` lists the classes that were trained.
 
-    expected: id to name of the classes of `checkpoint`, which is named in the message.
+    Args:
+        expected: Id to name of the classes of `checkpoint`, which is named in the message.
     """
     if not Path(path).is_file():
         raise ValueError(f"{path}: no such label map (data.label_map)")

@@ -21,7 +21,11 @@ VERSION = 1
 
 @dataclass
 class Action:
-    """What a person does on a key frame. id: of the label map."""
+    """What a person does on a key frame.
+
+    Attributes:
+        id: Of the label map.
+    """
 
     id: int
     name: str
@@ -30,7 +34,12 @@ class Action:
 
 @dataclass
 class SeenPerson:
-    """A person on a key frame. person: the number. box_fraction: of width and height."""
+    """A person on a key frame.
+
+    Attributes:
+        person: The number.
+        box_fraction: Of width and height.
+    """
 
     person: int
     box: tuple[float, float, float, float]
@@ -40,7 +49,11 @@ class SeenPerson:
 
 @dataclass
 class SeenFrame:
-    """A key frame. frame: counted from 0."""
+    """A key frame.
+
+    Attributes:
+        frame: Counted from 0.
+    """
 
     frame: int
     time: float
@@ -49,7 +62,11 @@ class SeenFrame:
 
 @dataclass
 class LastingAction:
-    """What a person does from `start` to `end`. score: the mean where it was seen."""
+    """What a person does from `start` to `end`.
+
+    Attributes:
+        score: The mean where it was seen.
+    """
 
     id: int
     name: str
@@ -71,10 +88,12 @@ class PersonEntry:
 
 @dataclass
 class PersonResults:
-    """The document: a video, its persons, and its key frames. cuts: times of scene cuts.
+    """The document: a video, its persons, and its key frames.
 
-    partial: the demo was stopped before the video's end. fps: frames a second on average. More
-    members say how the results were made.
+    Attributes:
+        cuts: Times of scene cuts.
+        partial: The demo was stopped before the video's end.
+        fps: Frames a second on average. More members say how the results were made.
     """
 
     version: int

@@ -72,7 +72,9 @@ class _Reader(pickle._Unpickler):
     """Reads a pickle with stand-ins for all that is PyTorch's.
 
     The Python class, not the C one: that takes memory for as many objects as a file claims.
-    size_of: bytes that the file holds for the storage of a name, `None` where there is none.
+
+    Args:
+        size_of: Bytes that the file holds for the storage of a name, `None` where there is none.
     """
 
     stack: list[Any]

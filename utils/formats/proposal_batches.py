@@ -31,8 +31,9 @@ class BatchPart(TypedDict):
 def read_proposal_batch(parts: dict[str, Any], where: str) -> ProposalBatch:
     """Return the batch of which `dataclasses.asdict` gave `parts`.
 
-    Raises `ValueError` beginning with `where` for a part that is missing, or of another type or
-    shape than `ProposalBatch` says.
+    Raises:
+        ValueError: Beginning with `where` for a part that is missing, or of another type or shape
+            than `ProposalBatch` says.
     """
     check_shape(parts, BatchPart, where, "a batch of proposals")
     if extra := parts.keys() - BatchPart.__annotations__.keys():

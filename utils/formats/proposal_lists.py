@@ -21,7 +21,12 @@ from utils.formats.reading import read_text
 
 @dataclass(frozen=True)
 class TrueSegment:
-    """Ground truth. label: from 1. start, end: fractions, or frames in a concrete list."""
+    """Ground truth.
+
+    Attributes:
+        label: From 1.
+        start, end: Fractions, or frames in a concrete list.
+    """
 
     label: int
     start: float
@@ -41,7 +46,11 @@ class Proposal:
 
 @dataclass
 class ListedVideo:
-    """A group of a list. frames: 1 in a normalised list."""
+    """A group of a list.
+
+    Attributes:
+        frames: 1 in a normalised list.
+    """
 
     video: str
     frames: int
@@ -99,8 +108,9 @@ class _Lines:
 def read_proposal_list(path: str | Path) -> list[ListedVideo]:
     """Read a list of either kind, in its order.
 
-    Raises `ValueError` naming file and line where it does not follow the format, for a label that
-    is no whole number, and for a video that is listed twice.
+    Raises:
+        ValueError: Naming file and line where it does not follow the format, for a label that is no
+            whole number, and for a video that is listed twice.
     """
     lines, videos = _Lines(path), []
     seen: set[str] = set()
@@ -135,8 +145,9 @@ def _label(value: float, where: str) -> int:
 def write_proposal_list(videos: Sequence[ListedVideo], first_number: int = 1) -> str:
     """Return the text of a list; times as frames where a video has a frame count, else fractions.
 
-    first_number: what the groups count from: 1 as in lists that are made from annotation, 0 as in
-    those that `concrete` gives.
+    Args:
+        first_number: What the groups count from: 1 as in lists that are made from annotation, 0 as
+            in those that `concrete` gives.
     """
     return "".join(
         line + "\n"

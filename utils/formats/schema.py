@@ -34,10 +34,12 @@ Classes = dict[Count, Name]
 def check_shape(content: Any, shape: type[T], where: str | Path, expected: str) -> T:
     """Return `content` as a `shape`; tensors pass where the shape says `torch.Tensor`.
 
-    where: the file, and the place in it where known. expected: what the file should be, in a few
-    words.
+    Args:
+        where: The file, and the place in it where known.
+        expected: What the file should be, in a few words.
 
-    Raises `ValueError` naming `where`, the path inside the content, and what was found there.
+    Raises:
+        ValueError: Naming `where`, the path inside the content, and what was found there.
     """
     try:
         return msgspec.convert(content, shape, dec_hook=_custom, str_keys=False)

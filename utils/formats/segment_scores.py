@@ -40,8 +40,11 @@ UCF101_COLUMNS = (
 class SegmentScores:
     """Scores of a video's P proposals.
 
-    spans: `[P, 2]`, fractions of the video. activity: `[P, K+1]`, background first. completeness:
-    `[P, K]`. regression: `[P, K, 2]`, location and log size, not normalised.
+    Attributes:
+        spans: `[P, 2]`, fractions of the video.
+        activity: `[P, K+1]`, background first.
+        completeness: `[P, K]`.
+        regression: `[P, K, 2]`, location and log size, not normalised.
     """
 
     spans: Floats
@@ -65,8 +68,9 @@ def video_name(path: str | PurePath) -> str:
 def read_scores(path: str | Path) -> dict[str, SegmentScores]:
     """Read a file of scores, by the names of the videos.
 
-    Raises `ValueError` naming the file, and the video, where it is truncated, would run code, or
-    holds arrays that do not fit together or are not finite.
+    Raises:
+        ValueError: Naming the file, and the video, where it is truncated, would run code, or holds
+            arrays that do not fit together or are not finite.
     """
     with open_regular(path, "file of scores") as file:
         ours = file.read(4) == b"PK\x03\x04"
@@ -103,7 +107,8 @@ def read_video_classifier(
 
     A file of 101 columns is one of UCF101's classes; those of `columns`, from 1, are taken.
 
-    Raises `ValueError` naming the file, and the video, as `read_scores` does.
+    Raises:
+        ValueError: Naming the file, and the video, as `read_scores` does.
     """
     scores: dict[str, Floats] = {}
     for key, value in _read_pickle(path).items():
@@ -241,7 +246,8 @@ def read_actionness(path: str | Path) -> dict[str, Floats]:
 
     The file is a pickled dict from a video's frame folder to `[T, crops, 2]` or `[T, 2]`.
 
-    Raises `ValueError` naming the file, and the video, as `read_scores` does.
+    Raises:
+        ValueError: Naming the file, and the video, as `read_scores` does.
     """
     curves: dict[str, Floats] = {}
     for key, value in _read_pickle(path).items():

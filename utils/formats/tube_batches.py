@@ -42,8 +42,9 @@ class TubeBatchPart(TypedDict):
 def read_tube_batch(parts: dict[str, Any], where: str) -> TubeClipBatch:
     """Return the batch of which `dataclasses.asdict` gave `parts`.
 
-    Raises `ValueError` beginning with `where` for a part that is missing, or of another type or
-    shape than `TubeClipBatch` says.
+    Raises:
+        ValueError: Beginning with `where` for a part that is missing, or of another type or shape
+            than `TubeClipBatch` says.
     """
     check_shape(parts, TubeBatchPart, where, "a batch of clips of tubes")
     count = len(parts["keys"])
@@ -75,7 +76,8 @@ def _check_targets(targets: dict[str, Tensor], frames: int, where: str) -> None:
 def check_tube_batch(batch: TubeClipBatch, clips: ClipSpec, classes: int, path: str | Path) -> None:
     """Raise `ValueError` unless a detector that asks for `clips` can be trained on `batch`.
 
-    classes: how many actions it knows.
+    Args:
+        classes: How many actions it knows.
     """
     sides, multiple = batch.images.shape[3:], clips.side_multiple
     wanted = (clips.window_frames, clips.channels)

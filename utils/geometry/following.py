@@ -23,10 +23,12 @@ NEWEST = 0.5
 class FollowRules:
     """What decides whether two boxes are the same object.
 
-    patience: seconds for which an object that is not found keeps its number. least_overlap: the
-    generalized IoU (Rezatofighi et al., 2019) of a box and the object's expected box must be above
-    it. It is the IoU for boxes in a row that overlap; 0: they touch; below 0: a gap lies between
-    them. most_growth: ratio of the areas of two successive boxes, at most.
+    Attributes:
+        patience: Seconds for which an object that is not found keeps its number.
+        least_overlap: The generalized IoU (Rezatofighi et al., 2019) of a box and the object's
+            expected box must be above it. It is the IoU for boxes in a row that overlap; 0: they
+            touch; below 0: a gap lies between them.
+        most_growth: Ratio of the areas of two successive boxes, at most.
     """
 
     patience: float = 1.0

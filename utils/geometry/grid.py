@@ -37,7 +37,10 @@ def grid_proposals(preset: int | str) -> Tensor:
     """The boxes of a preset, `[M, 4]` float32 fractions; x is the outer loop of each scale.
 
     A scale whose boxes do not fill the image is placed at its centre (the 11's single box of side
-    3/4). Raises `ValueError` for a number that is no preset.
+    3/4).
+
+    Raises:
+        ValueError: For a number that is no preset.
     """
     if not is_grid(preset):
         known = ", ".join(str(name) for name in sorted(PRESETS))
@@ -64,8 +67,12 @@ def _grid(scale: Fraction, overlap: Fraction) -> list[tuple[Fraction, ...]]:
 def read_proposals(path: str | Path, threshold: float) -> dict[ClipKey, np.ndarray]:
     """Read boxes of another detector: rows `video,timestamp,x1,y1,x2,y2[,...],score`.
 
-    Returns `[N, 4]` float32 fractions for every image that has a box with a score above
-    `threshold`, in the order of the file. Raises `ValueError` naming file and line.
+    Returns:
+        `[N, 4]` float32 fractions for every image that has a box with a score above `threshold`, in
+        the order of the file.
+
+    Raises:
+        ValueError: Naming file and line.
     """
     boxes: dict[ClipKey, list] = defaultdict(list)
     for where, cells in read_rows(path):

@@ -23,11 +23,12 @@ def jitter_boxes(
 ) -> tuple[Tensor, Tensor]:
     """Draw proposals around the persons `boxes` `[G, 4]`, pixels of a `height x width` image.
 
-    Returns boxes `[P, 4]` inside the image and owners `[P]` int64. First come the G positives,
-    `owner[i] = i`: size and centre within 20 %, IoU > 0.75 with the own box and < 0.2 with every
-    other; the box itself if 50 draws find none. Then up to 3 negatives per box, owner -1: the
-    size of the box within 20 %, anywhere in the image, IoU < 0.2 with every box; fewer where 50
-    draws find fewer. No boxes give no proposals.
+    Returns:
+        Boxes `[P, 4]` inside the image and owners `[P]` int64. First come the G positives,
+        `owner[i] = i`: size and centre within 20 %, IoU > 0.75 with the own box and < 0.2 with
+        every other; the box itself if 50 draws find none. Then up to 3 negatives per box, owner -1:
+        the size of the box within 20 %, anywhere in the image, IoU < 0.2 with every box; fewer
+        where 50 draws find fewer. No boxes give no proposals.
     """
     positives = [_draw_positive(boxes, i, height, width, generator) for i in range(len(boxes))]
     negatives = [_draw_negatives(boxes, i, height, width, generator) for i in range(len(boxes))]

@@ -32,10 +32,14 @@ from external.matching import (
 class LinkRules:
     """What decides which tubelets are linked; the defaults are ACT's.
 
-    nms_threshold: overlap above which the worse of two tubelets of a clip goes. candidates: best
-    tubelets of a clip that are looked at. least_overlap: what a tubelet and the last one of a tube
-    must have on their common frames (MOC: 0.5). patience: a tube ends when it has found nothing
-    this many frames after its last tubelet began. least_score, least_length: of a tube, in frames.
+    Attributes:
+        nms_threshold: Overlap above which the worse of two tubelets of a clip goes.
+        candidates: Best tubelets of a clip that are looked at.
+        least_overlap: What a tubelet and the last one of a tube must have on their common frames
+            (MOC: 0.5).
+        patience: A tube ends when it has found nothing this many frames after its last tubelet
+            began.
+        least_score, least_length: Of a tube, in frames.
     """
 
     nms_threshold: float = 0.3
@@ -49,7 +53,8 @@ class LinkRules:
 class LinkedTubes(NamedTuple):
     """Tubes, and the score of each row of their boxes, `[R]`.
 
-    row_vectors: `[R, C]`, the scores of all classes, where these were given.
+    Attributes:
+        row_vectors: `[R, C]`, the scores of all classes, where these were given.
     """
 
     tubes: Tubes
@@ -66,16 +71,22 @@ def link_tubelets(
 ) -> LinkedTubes:
     """Link the tubelets of whole videos, each class for itself.
 
-    tubelets: the "all" list: every tubelet of every class with that class's score and boxes, before
-    any suppression. clips: `[videos]`, the first frame of each video's last clip (N - K + 1; less
-    than 1 for a video that has none). stride: frames from one clip to the next. vectors: `[N, C]`,
-    each tubelet's scores of all classes, of which tubes then have the means (`row_vectors`).
+    Args:
+        tubelets: The "all" list: every tubelet of every class with that class's score and boxes,
+            before any suppression.
+        clips: `[videos]`, the first frame of each video's last clip (N - K + 1; less than 1 for a
+            video that has none).
+        stride: Frames from one clip to the next.
+        vectors: `[N, C]`, each tubelet's scores of all classes, of which tubes then have the means
+            (`row_vectors`).
 
-    Returns the tubes ordered by video and label; within these, those that ended first come first.
-    A box of a tube is the mean of those of all its tubelets on that frame, a row's score likewise;
-    a tube's score is the mean of its tubelets'.
+    Returns:
+        The tubes ordered by video and label; within these, those that ended first come first. A box
+        of a tube is the mean of those of all its tubelets on that frame, a row's score likewise; a
+        tube's score is the mean of its tubelets'.
 
-    Raises `ValueError` for a stride that leaves frames between clips.
+    Raises:
+        ValueError: For a stride that leaves frames between clips.
     """
     if not 1 <= stride <= tubelets.boxes.shape[1]:
         raise ValueError(f"stride: expected 1 to {tubelets.boxes.shape[1]} frames, got {stride}")
@@ -132,9 +143,11 @@ class _Live:
 class _Linker:
     """The state of all problems between two clips.
 
-    candidates: as `best_of_clips` gives them. vectors: of each, see `link_tubelets`. members: pairs
-    of a tube and a candidate, in arrays. ended: arrays of the tubes that ended, in that order
-    within each problem.
+    Attributes:
+        candidates: As `best_of_clips` gives them.
+        vectors: Of each, see `link_tubelets`.
+        members: Pairs of a tube and a candidate, in arrays.
+        ended: Arrays of the tubes that ended, in that order within each problem.
     """
 
     candidates: Tubelets

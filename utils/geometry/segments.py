@@ -11,7 +11,8 @@ from external.matching import Floats, Ints, suppress
 def segment_iou(a: Floats, b: Floats, pad: float = 0.0) -> Floats:
     """Return the intersection over union of segments `a` and `b` `[..., 2]`, `[...]`.
 
-    pad: 1 where the last tick belongs to a segment, so that its length is end - start + 1.
+    Args:
+        pad: 1 where the last tick belongs to a segment, so that its length is end - start + 1.
     """
     common = np.minimum(a[..., 1], b[..., 1]) - np.maximum(a[..., 0], b[..., 0]) + pad
     common = np.maximum(common, 0.0)
@@ -28,9 +29,11 @@ def suppress_segments(
 ) -> Ints:
     """Return the segments `[N, 2]` that survive greedy suppression, as indices.
 
-    threshold: an overlap of exactly this much survives. groups: `[N]`; only segments of equal group
-    suppress each other. The result is in descending order of score within each group, groups
-    ascending; of equal scores the first comes first.
+    Args:
+        threshold: An overlap of exactly this much survives.
+        groups: `[N]`; only segments of equal group suppress each other. The result is in descending
+            order of score within each group, groups ascending; of equal scores the first comes
+            first.
     """
     labels = np.zeros(len(scores), np.int64) if groups is None else groups
     order = np.lexsort((-scores, labels))

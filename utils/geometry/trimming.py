@@ -20,12 +20,15 @@ ACTION = 0
 
 @dataclass(frozen=True)
 class TrimRules:
-    """alpha: cost of a change of label: one number, or one for each class.
+    """How linked tubes are trimmed.
 
-    all_labels: choose among all classes, and keep the frames with the tube's (ROAD's release); else
-    between the class, with its score s, and the background, with 1 - s. longer_than: a run is
-    dropped unless its last frame is this much after its first (ROAD: 8; the BMVC 2016 release: 30).
-    best_frames: a run's score is the mean of this many best frames.
+    Attributes:
+        alpha: Cost of a change of label: one number, or one for each class.
+        all_labels: Choose among all classes, and keep the frames with the tube's (ROAD's release);
+            else between the class, with its score s, and the background, with 1 - s.
+        longer_than: A run is dropped unless its last frame is this much after its first (ROAD: 8;
+            the BMVC 2016 release: 30).
+        best_frames: A run's score is the mean of this many best frames.
     """
 
     alpha: float | tuple[float, ...] = 3.0
@@ -37,10 +40,13 @@ class TrimRules:
 def viterbi(unary: Floats, ends: Ints, alpha: Floats) -> Ints:
     """Label the frames of T sequences so that scores less changes are the highest.
 
-    unary: `[R, S]`, the score of each of S labels on each frame. ends: `[T + 1]`, rows
-    `ends[t]:ends[t + 1]` are sequence t. alpha: `[T]`, the cost of a change in each.
+    Args:
+        unary: `[R, S]`, the score of each of S labels on each frame.
+        ends: `[T + 1]`, rows `ends[t]:ends[t + 1]` are sequence t.
+        alpha: `[T]`, the cost of a change in each.
 
-    Returns labels `[R]`; of equal ones the lowest. All sequences advance a frame at a time.
+    Returns:
+        Labels `[R]`; of equal ones the lowest. All sequences advance a frame at a time.
     """
     lengths = np.diff(ends)
     order = np.argsort(-lengths, kind="stable")
@@ -75,7 +81,8 @@ def _traced_back(total: Floats, came_from: NDArray[np.int16], ends: Ints) -> Int
 def label_frames(scores: Floats, ends: Ints, alpha: Floats) -> NDArray[np.bool_]:
     """Return which frames show the action, `[R]`, by two labels with scores s and 1 - s.
 
-    scores: `[R]` in [0, 1]; see `viterbi` for the rest.
+    Args:
+        scores: `[R]` in [0, 1]; see `viterbi` for the rest.
     """
     scores = np.clip(scores, 0.0, 1.0)
     return viterbi(np.stack([scores, 1.0 - scores], axis=1), ends, alpha) == ACTION
@@ -84,9 +91,11 @@ def label_frames(scores: Floats, ends: Ints, alpha: Floats) -> NDArray[np.bool_]
 def trim_tubes(linked: LinkedTubes, rules: TrimRules | None = None) -> LinkedTubes:
     """Return the parts of tubes that show their action, each a tube with a score of its own.
 
-    linked: with `row_vectors` where the rules look at all classes.
+    Args:
+        linked: With `row_vectors` where the rules look at all classes.
 
-    Raises `ValueError` if `alpha` lists another number of classes than the tubes' labels need.
+    Raises:
+        ValueError: If `alpha` lists another number of classes than the tubes' labels need.
     """
     rules = rules or TrimRules()
     tubes, scores, vectors = linked

@@ -64,12 +64,20 @@ def key_chunk(length: int, clip_steps: int) -> slice:
 
 
 def is_extended_after(step: int, chunks: Sequence[int]) -> bool:
-    """Whether the tubes of `step`, from 0, grow before the next step. chunks: of each step."""
+    """Whether the tubes of `step`, from 0, grow before the next step.
+
+    Args:
+        chunks: Of each step.
+    """
     return step + 1 < len(chunks) and chunks[step + 1] > chunks[step]
 
 
 def anticipated_clip(chunks: int) -> int:
-    """Distance of the anticipated clips from the key frame [clips]. chunks: of the tube."""
+    """Distance of the anticipated clips from the key frame [clips].
+
+    Args:
+        chunks: Of the tube.
+    """
     return (chunks + 1) // 2
 
 
@@ -161,9 +169,11 @@ def extend_tubes(
 ) -> Tensor:
     """Extend tubes `[N, L, 4]` by one clip to either side: `[N, L + 2 T, 4]`.
 
-    mode: `predict` joins the anticipated tubes `before` and `after` `[N, T, 4]` in time order (the
-    paper's anticipation, Eq. 5), `extrapolate` and `closed` follow a line (Eq. 4, as the release
-    computes it and as the paper writes it), `mean` puts the tube's mean box before and after it.
+    Args:
+        mode: `predict` joins the anticipated tubes `before` and `after` `[N, T, 4]` in time order
+            (the paper's anticipation, Eq. 5), `extrapolate` and `closed` follow a line (Eq. 4, as
+            the release computes it and as the paper writes it), `mean` puts the tube's mean box
+            before and after it.
     """
     if mode == "predict":
         assert before is not None, "this head does not anticipate"

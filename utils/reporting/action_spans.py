@@ -14,8 +14,10 @@ from utils.reporting.person_track import KeyFrame
 class SpanRules:
     """How actions on key frames become spans of time.
 
-    smoothing: seconds for which an action that is not seen goes on, if it is seen again and its
-    person is the same. least_duration: seconds; shorter spans are flicker and are dropped.
+    Attributes:
+        smoothing: Seconds for which an action that is not seen goes on, if it is seen again and its
+            person is the same.
+        least_duration: Seconds; shorter spans are flicker and are dropped.
     """
 
     smoothing: float = 1.0
@@ -29,7 +31,12 @@ class SpanRules:
 
 @dataclass(frozen=True)
 class ActionSpan:
-    """An action from `start` to `end` [s]. label: from 0. score: mean where it was seen."""
+    """An action from `start` to `end` [s].
+
+    Attributes:
+        label: From 0.
+        score: Mean where it was seen.
+    """
 
     label: int
     start: float
@@ -39,7 +46,12 @@ class ActionSpan:
 
 @dataclass(frozen=True)
 class PersonHistory:
-    """What a person did. start, end: when the person was seen [s]. spans: by start."""
+    """What a person did.
+
+    Attributes:
+        start, end: When the person was seen [s].
+        spans: By start.
+    """
 
     number: int
     start: float
@@ -100,7 +112,11 @@ def reaches(key_frames: Sequence[KeyFrame], end: float) -> list[tuple[float, flo
 def _spans(
     scores: dict[int, dict[int, float]], parts: Sequence[tuple[float, float]], rules: SpanRules
 ) -> list[ActionSpan]:
-    """The spans of a person; scores: of each label by key frame."""
+    """The spans of a person;
+
+    Args:
+        scores: Of each label by key frame.
+    """
     spans = []
     for label, by_key in scores.items():
         for run in _runs(sorted(by_key), parts, rules.smoothing):
@@ -127,7 +143,8 @@ def _runs(
 def describe_history(history: PersonHistory, names: Sequence[str]) -> str:
     """Return `person 3: walk 0:02 to 0:07 (0.81), talk to 0:05 to 0:12 (0.66)`.
 
-    names: of the classes, by number from 0.
+    Args:
+        names: Of the classes, by number from 0.
     """
     spans = [
         f"{names[s.label]} {clock_time(s.start)} to {clock_time(s.end)} ({s.score:.2f})"

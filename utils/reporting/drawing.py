@@ -53,8 +53,10 @@ class Rect:
 class Sizes:
     """Sizes of what is drawn, which follow from the image's.
 
-    scale: of the text, for OpenCV. letter, line, pad: height of a capital letter, width of a line,
-    and room around a text, in pixels.
+    Attributes:
+        scale: Of the text, for OpenCV.
+        letter, line, pad: Height of a capital letter, width of a line, and room around a text, in
+            pixels.
     """
 
     scale: float
@@ -74,9 +76,10 @@ class Sizes:
 def draw_persons(image: np.ndarray, persons: Sequence[Person], names: Sequence[str]) -> np.ndarray:
     """A copy of `image` with every person's box and labels.
 
-    names: of the classes, by number from 0. A class has the same colour in every picture; a box has
-    the colour of the person's best label. Chips stay inside the image and, where there is room,
-    clear of each other and of the persons.
+    Args:
+        names: Of the classes, by number from 0. A class has the same colour in every picture; a box
+            has the colour of the person's best label. Chips stay inside the image and, where there
+            is room, clear of each other and of the persons.
     """
     image = np.ascontiguousarray(image).copy()
     height, width = image.shape[:2]

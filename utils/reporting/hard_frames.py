@@ -11,7 +11,11 @@ from utils.formats.person_results import PersonResults, SeenPerson
 
 @dataclass(frozen=True)
 class HardFrame:
-    """A key frame, and how unsure the detector is of it, in [0, 1]; reason: in words."""
+    """A key frame, and how unsure the detector is of it, in [0, 1];
+
+    Attributes:
+        reason: In words.
+    """
 
     video: str
     frame: int

@@ -21,7 +21,11 @@ Threshold = Annotated[float, msgspec.Meta(ge=0, le=1)]
 
 @dataclass(frozen=True)
 class LabelChoice:
-    """What counts. thresholds: the score that each class must be above; `None`: it never counts."""
+    """What counts.
+
+    Attributes:
+        thresholds: The score that each class must be above; `None`: it never counts.
+    """
 
     thresholds: Sequence[float | None]
 

@@ -20,8 +20,10 @@ from utils.reporting.persons import Person
 class VideoPersons:
     """Everything detected in one video of `height x width` pixels; boxes are in those pixels.
 
-    key_frames: in order of time. partial: it was stopped before the video's end. end: where what
-    was looked at ends [s], the last frame included.
+    Attributes:
+        key_frames: In order of time.
+        partial: It was stopped before the video's end.
+        end: Where what was looked at ends [s], the last frame included.
     """
 
     name: str
@@ -61,7 +63,10 @@ def describe_persons(video: VideoPersons) -> str:
 def write_csv(video: VideoPersons, classes: Mapping[int, str], path: Path) -> None:
     """Rows `video,seconds,x1,y1,x2,y2,class id,score`, boxes as fractions; no header.
 
-    A row for each label of each person. classes: id to name, ascending ids.
+    A row for each label of each person.
+
+    Args:
+        classes: Id to name, ascending ids.
     """
     ids, name = list(classes), quote_cell(as_text(video.name))
     rows = []

@@ -20,8 +20,11 @@ SAME_PERSON_IOU = 0.3
 class KeyFrame:
     """The persons detected on one frame.
 
-    frame: counted from 0. time: seconds from the first. cut: time of the last scene cut since the
-    key frame before. steps: where each step of the detector had its boxes, if that was noted.
+    Attributes:
+        frame: Counted from 0.
+        time: Seconds from the first.
+        cut: Time of the last scene cut since the key frame before.
+        steps: Where each step of the detector had its boxes, if that was noted.
     """
 
     frame: int
@@ -35,9 +38,11 @@ class KeyFrame:
 class StepBoxes:
     """How a detector came to its boxes on a key frame: S steps of N tubes each.
 
-    boxes: `[S + 1, N, 4]` float32, in pixels of the key frame: the proposals, and each step's boxes
-    of the same tubes. labels, scores: `[S + 1, N]`, the best class of each, from 0, and its score;
-    0 for the proposals.
+    Attributes:
+        boxes: `[S + 1, N, 4]` float32, in pixels of the key frame: the proposals, and each step's
+            boxes of the same tubes.
+        labels, scores: `[S + 1, N]`, the best class of each, from 0, and its score; 0 for the
+            proposals.
     """
 
     boxes: Tensor

@@ -19,8 +19,10 @@ Box = tuple[float, float, float, float]
 class Person:
     """One person of a picture.
 
-    box: in pixels. labels: `(class counted from 0, score)`, best score first. number: of the person
-    in the video, from 1; `None` where persons are not followed.
+    Attributes:
+        box: In pixels.
+        labels: `(class counted from 0, score)`, best score first.
+        number: Of the person in the video, from 1; `None` where persons are not followed.
     """
 
     box: Box
@@ -32,8 +34,10 @@ class Person:
 class PersonFinder:
     """Finds the persons on key frames in a step's output.
 
-    post_process: turns the output into detections. merge_threshold: see `merge_detections`. choice:
-    of these the detections that count; `None`: all.
+    Attributes:
+        post_process: Turns the output into detections.
+        merge_threshold: See `merge_detections`.
+        choice: Of these the detections that count; `None`: all.
     """
 
     post_process: PostProcess
@@ -50,8 +54,10 @@ class PersonFinder:
     ) -> list[list[Person]]:
         """Return the persons of each clip, best score first, boxes in pixels of its key frame.
 
-        counts, height, width: as in `split_clips`. frame_sizes: height and width of each clip's
-        key frame, which was resized to `height x width` for the detector.
+        Args:
+            counts, height, width: As in `split_clips`.
+            frame_sizes: Height and width of each clip's key frame, which was resized to
+                `height x width` for the detector.
         """
         found = self.post_process(output, counts, height, width)
         if self.choice is not None:

@@ -29,8 +29,11 @@ GROUND, TRACK, CURSOR = (24, 24, 28), (52, 52, 60), (255, 255, 255)
 class Timeline:
     """What is known of a video of `duration` seconds.
 
-    segments: detected. names: of the classes, by label; they decide on colours. truth: annotated
-    segments, if known. actionness: curves by name, `[T]` in [0, 1], over the whole video.
+    Attributes:
+        segments: Detected.
+        names: Of the classes, by label; they decide on colours.
+        truth: Annotated segments, if known.
+        actionness: Curves by name, `[T]` in [0, 1], over the whole video.
     """
 
     duration: float
@@ -105,7 +108,11 @@ class TimelineStrip:
     """Draws the segments of a video below its frames, and names those that are on."""
 
     def __init__(self, timeline: Timeline, height: int, width: int) -> None:
-        """height, width: of the frames, in pixels."""
+        """Plan where things go.
+
+        Args:
+            height, width: Of the frames, in pixels.
+        """
         self.timeline, self.height, self.width = timeline, height, width
         self._sizes = drawing_sizes(height, width)
         self._row = self._sizes.letter + self._sizes.pad

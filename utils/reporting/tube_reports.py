@@ -46,7 +46,9 @@ def write_tube_json(
 ) -> None:
     """Write the video's size, `settings`, and when each tube is: frames from 1, and seconds.
 
-    size: height and width [pixels]. times: of the frames [s]. The boxes are in the CSV file.
+    Args:
+        size: Height and width [pixels].
+        times: Of the frames [s]. The boxes are in the CSV file.
     """
     items = list(classes.items())
     rows = zip(

@@ -21,8 +21,9 @@ MERGE_THRESHOLD = 0.5
 class ValidationPictures:
     """Keeps pictures of the first `count` annotated key frames that it is shown.
 
-    classes: names, by number from 0. `pictures` are `[H, 2W, 3]` uint8 RGB by video and second:
-    the annotation on the left, the last step's detections on the right.
+    Args:
+        classes: Names, by number from 0. `pictures` are `[H, 2W, 3]` uint8 RGB by video and second:
+            the annotation on the left, the last step's detections on the right.
     """
 
     def __init__(self, classes: Sequence[str], count: int = 4):

@@ -42,11 +42,14 @@ class CheckpointStore:
     ) -> dict[str, Any] | None:
         """The content of the newest checkpoint that is complete and that `check` accepts.
 
-        check: raises `ValueError` for a content from which the run cannot resume.
-
         Other checkpoints are renamed to `<name>.damaged`, with a warning; if all are damaged, they
-        keep their names. Returns `None` if there is no checkpoint. Raises `ValueError` if there are
-        checkpoints and all are damaged.
+        keep their names. Returns `None` if there is no checkpoint.
+
+        Args:
+            check: Raises `ValueError` for a content from which the run cannot resume.
+
+        Raises:
+            ValueError: If there are checkpoints and all are damaged.
         """
         files, damaged = self.files(), list[Path]()
         for path in files:

@@ -31,7 +31,8 @@ _EMPTY = {LOCK, MARKER, "config.yaml", "tensorboard"}
 def run_path(output: str | Path, name: str) -> Path:
     """Return the folder `<output>/<name>` of a run.
 
-    Raises `ValueError` for a name that leads out of `output`.
+    Raises:
+        ValueError: For a name that leads out of `output`.
     """
     if name in ("", ".", "..") or Path(name).name != name or "\0" in name:
         raise ValueError(
@@ -53,14 +54,16 @@ class RunFolder:
     ):
         """Open `path`; with `resume`, to go on from its newest whole checkpoint, if any.
 
-        settings: of the run, which it saves and compares. keep: newest checkpoints that stay.
-        fits: raises `ValueError` for the content of a checkpoint that the detector cannot take.
-
-        Every process opens it; the main one reads and writes, so that no other machine needs to
-        see the folder, and holds it until `close`. Raises `ValueError` on all of them naming the
+        Every process opens it; the main one reads and writes, so that no other machine needs to see
+        the folder, and holds it until `close`. Raises `ValueError` on all of them naming the
         options if the run there was started with other settings, for a folder that is in use, and
         for one that is no run. Without `resume` an earlier run of the name is set aside under a
         number.
+
+        Args:
+            settings: Of the run, which it saves and compares.
+            keep: Newest checkpoints that stay.
+            fits: Raises `ValueError` for the content of a checkpoint that the detector cannot take.
         """
         self.path, self.settings = path, settings
         self.store = CheckpointStore(path, keep)
@@ -167,7 +170,8 @@ class RunFolder:
     ) -> None:
         """Figures by name, a line for the reader, and pictures for TensorBoard.
 
-        pictures: `[H, W, 3]` uint8 RGB by name.
+        Args:
+            pictures: `[H, W, 3]` uint8 RGB by name.
         """
         if not is_main():
             return

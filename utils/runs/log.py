@@ -83,7 +83,11 @@ class Board:
     """
 
     def __init__(self, folder: Path, first: int):
-        """first: iteration from which records of an earlier process are ignored."""
+        """Begin a file of records in the folder.
+
+        Args:
+            first: Iteration from which records of an earlier process are ignored.
+        """
         self.folder, self.first = folder, first
         self.handle, self.is_failing = -1, False
         self._add(None)

@@ -39,9 +39,12 @@ def collect_results(
 ) -> dict[str, Any]:
     """Everything worth knowing about a finished run, for JSON.
 
-    name, settings, seed: of the run. root: of the repository. seconds: since the start of this
-    process. usage: `seconds` and bytes of peak `memory` of training and validation, over all
-    resumptions.
+    Args:
+        name, settings, seed: Of the run.
+        root: Of the repository.
+        seconds: Since the start of this process.
+        usage: `seconds` and bytes of peak `memory` of training and validation, over all
+            resumptions.
     """
     return {
         "run": name,
@@ -61,8 +64,9 @@ def collect_results(
 def write_results(results: Mapping[str, Any], tables: Sequence[Table], folder: Path) -> Path:
     """Write `results.md`, then `results.json`, each whole or not at all; the path of the former.
 
-    tables: the metrics as `results.md` shows them. The JSON file is there last: it stands for a run
-    that has ended (`has_results`).
+    Args:
+        tables: The metrics as `results.md` shows them. The JSON file is there last: it stands for a
+            run that has ended (`has_results`).
     """
     path = folder / "results.md"
     write_whole(path, format_markdown(results, tables))

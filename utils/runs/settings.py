@@ -21,7 +21,8 @@ C = TypeVar("C", bound=BaseConfig)
 def run_folder(checkpoint: str | Path) -> Path | None:
     """Return the folder of the run that `checkpoint` is of, `None` for a file from elsewhere.
 
-    Raises `ValueError` naming the folder's marker if that is damaged.
+    Raises:
+        ValueError: Naming the folder's marker if that is damaged.
     """
     folder = real_path(checkpoint).parent
     is_run = "train" in made_here(folder) or (folder / "log.jsonl").is_file()
@@ -48,7 +49,10 @@ def run_settings(checkpoint: str | Path, kind: type[C]) -> C | None:
 def with_run_data(config: C, checkpoint: str | Path) -> C:
     """Return `config`, a checkpoint's own, with the places of its run's dataset.
 
-    As it is where the checkpoint is in no run's folder. Raises `ValueError` as `run_settings`.
+    As it is where the checkpoint is in no run's folder.
+
+    Raises:
+        ValueError: As `run_settings`.
     """
     run = run_settings(checkpoint, type(config))
     if run is None:

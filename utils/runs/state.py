@@ -190,7 +190,8 @@ def _is_count(step: Any) -> bool:
 def first_broken_moment(optimizer: dict[str, Any]) -> str:
     """Return the name of the first value in an optimizer's state that is not finite; "" for none.
 
-    optimizer: its state dict.
+    Args:
+        optimizer: Its state dict.
     """
     moments = {
         f"the optimizer's {name} of parameter {number}": value

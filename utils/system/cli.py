@@ -76,7 +76,8 @@ def _message(error: Exception) -> str:
 def default_checkpoint() -> Path:
     """The best checkpoint of the AVA run, else of the toy run, relative to the current folder.
 
-    Raises `ValueError` if neither exists; the message says how to get one.
+    Raises:
+        ValueError: If neither exists; the message says how to get one.
     """
     runs = [ROOT / "runs" / name / "best.pt" for name in DEFAULT_RUNS]
     found = next((path for path in runs if path.is_file()), None)

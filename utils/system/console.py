@@ -14,7 +14,11 @@ class _Tolerant(io.TextIOBase):
     """A text stream that writes to another stream and survives that stream's errors."""
 
     def __init__(self, stream: TextIO, lost: str = ""):
-        """lost: what to say, once, on the standard error when something was refused."""
+        """Write to `stream`.
+
+        Args:
+            lost: What to say, once, on the standard error when something was refused.
+        """
         self.stream, self.lost = stream, lost
 
     def write(self, text: str) -> int:
@@ -56,7 +60,8 @@ class _Tolerant(io.TextIOBase):
 def tolerant_output(lost: str) -> Iterator[None]:
     """Within the block, errors of writing to standard output or standard error are ignored.
 
-    lost: printed once on standard error when standard output fails.
+    Args:
+        lost: Printed once on standard error when standard output fails.
     """
     before = sys.stdout, sys.stderr
     out, errors = _Tolerant(before[0], lost), _Tolerant(before[1])

@@ -98,8 +98,9 @@ def on_main(action: Callable[[], T]) -> T:
 def on_all(action: Callable[[], T]) -> T:
     """Run `action()` in every process and return its result; if one fails, all raise an error.
 
-    Raises `ValueError` or `OSError`: this process's own, else that of the first process that
-    failed, with its rank.
+    Raises:
+        ValueError, OSError: : this process's own, else that of the first process that failed, with
+            its rank.
     """
     if world_size() == 1:
         return action()
@@ -152,12 +153,14 @@ def distribute(model: nn.Module, device: torch.device) -> nn.Module:
 def start_process(device: str = "", timeout: float = PEER_TIMEOUT) -> torch.device:
     """Join the process group that `torchrun` announces, if any; return this process's device.
 
-    NCCL is used if each process has a GPU, gloo on CPUs. `device` overrides the choice. timeout:
-    seconds within which all processes must join; a process without a sign of life for that long
-    ends the others; 0: no limit.
+    NCCL is used if each process has a GPU, gloo on CPUs. `device` overrides the choice.
 
     Raises `ValueError` for environment variables that no launcher sets, `ConnectionError` naming
     the processes that do not join.
+
+    Args:
+        timeout: Seconds within which all processes must join; a process without a sign of life for
+            that long ends the others; 0: no limit.
     """
     local_rank = _environment("LOCAL_RANK", 0)
     use_cuda = torch.cuda.is_available() and not device.startswith("cpu")

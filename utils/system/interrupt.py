@@ -27,7 +27,8 @@ SECONDS_TO_HEAR = 5.0
 class Interrupted(Exception):
     """A signal ended the run after it saved everything; the message says how to resume.
 
-    is_common: whether all processes have agreed to stop.
+    Args:
+        is_common: Whether all processes have agreed to stop.
     """
 
     def __init__(self, signum: int, message: str = "", is_common: bool = False):
@@ -101,8 +102,9 @@ class StopSignals:
     def waiting(self, patience: float) -> Iterator[None]:
         """Mark a block in which this process waits for something that may never come.
 
-        patience: seconds that the process still waits after a signal, because other processes
-        wait for this one; 0: none.
+        Args:
+            patience: Seconds that the process still waits after a signal, because other processes
+                wait for this one; 0: none.
         """
         before, self.at_once = self.at_once, self.at_once or not patience
         self.waits += 1

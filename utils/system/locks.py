@@ -18,13 +18,16 @@ LOCK = ".step-lock"
 def folder_lock(folder: Path, doing: str) -> Iterator[None]:
     """Lock `folder` for this process until the block ends; make the folder if it is missing.
 
-    doing: what this command does there, for the message that a second command prints.
-
     The lock ends with the process, however it ends, and child processes do not inherit it (a POSIX
     record lock). Its file stays, unless this call made it and the block raises an error: then a
     folder in which the command refuses to work stays as it was, and is removed if this call made
-    it. On a file system without locks the user gets a warning. Raises `ValueError` naming the
-    folder and the process that holds it, if it is held.
+    it. On a file system without locks the user gets a warning.
+
+    Args:
+        doing: What this command does there, for the message that a second command prints.
+
+    Raises:
+        ValueError: Naming the folder and the process that holds it, if it is held.
     """
     is_new = not folder.exists()
     folder.mkdir(parents=True, exist_ok=True)

@@ -29,7 +29,10 @@ MARKER = ".step-made.json"
 def made_here(folder: Path) -> dict[str, list[str]]:
     """Return what commands of ours made in `folder`: kind (`demo`, `test`, ...) to file names.
 
-    Empty where the folder has no marker. Raises `ValueError` naming the marker if it is damaged.
+    Empty where the folder has no marker.
+
+    Raises:
+        ValueError: Naming the marker if it is damaged.
     """
     path = folder / MARKER
     if not path.is_file():
@@ -47,7 +50,8 @@ def note_made(folder: Path, kind: str, names: Iterable[str]) -> None:
 def check_replaceable(folder: Path, names: Iterable[str], option: str = "--output") -> None:
     """Raise `ValueError` naming the first of `names` in `folder` that exists and is not ours.
 
-    option: the option that selects another folder, for the message.
+    Args:
+        option: The option that selects another folder, for the message.
     """
     ours = {name for names_made in made_here(folder).values() for name in names_made}
     for name in names:

@@ -59,12 +59,17 @@ class _Peer:
 class PeerWatch:
     """Detects that another process is lost.
 
-    lost: the message about the lost process; empty while there is none. exit_code: this process's
-    exit code in that case.
+    Attributes:
+        lost: The message about the lost process; empty while there is none.
+        exit_code: This process's exit code in that case.
     """
 
     def __init__(self, rank: int, peers: dict[int, socket.socket], timeout: float):
-        """timeout: seconds of silence after which a process counts as lost; 0: none."""
+        """Watch the other processes.
+
+        Args:
+            timeout: Seconds of silence after which a process counts as lost; 0: none.
+        """
         self.rank, self.timeout = rank, timeout
         self.peers = [_Peer(number, connection) for number, connection in peers.items()]
         self.lost, self.exit_code, self.is_said = "", 2, False
@@ -157,10 +162,12 @@ class PeerWatch:
 def watch_peers(store: Any, rank: int, size: int, timeout: float, join: float) -> PeerWatch:
     """Connect all `size` processes and begin to watch.
 
-    store: the store of `torch.distributed`, shared by all processes. join: seconds within which
-    all must connect.
+    Args:
+        store: The store of `torch.distributed`, shared by all processes.
+        join: Seconds within which all must connect.
 
-    Raises `ConnectionError` naming the processes that did not.
+    Raises:
+        ConnectionError: Naming the processes that did not.
     """
     if rank == 0:
         return PeerWatch(rank, _accept(store, size, join), timeout)

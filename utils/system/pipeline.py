@@ -33,8 +33,9 @@ class Pipeline:
     def start(self, stage: Callable[[], object], patience: float | None = None) -> None:
         """Run `stage` in a thread of its own.
 
-        patience: seconds that the stage may take to end after the job is stopped; then the thread
-        is abandoned. `None`: the pipeline waits until it ends.
+        Args:
+            patience: Seconds that the stage may take to end after the job is stopped; then the
+                thread is abandoned. `None`: the pipeline waits until it ends.
         """
         # Daemons: after a second Ctrl-C the program does not wait for a disk that hangs.
         thread = Thread(target=self._run, args=(stage,), daemon=True)

@@ -26,7 +26,11 @@ class ProcessDied(Exception):
     """A child process ended before it returned its result; the message says how."""
 
     def __init__(self, exit_code: int) -> None:
-        """exit_code: as `multiprocessing.Process` has it, negative for a signal."""
+        """Describe the process.
+
+        Args:
+            exit_code: As `multiprocessing.Process` has it, negative for a signal.
+        """
         super().__init__(how_it_ended(exit_code))
 
 
@@ -34,7 +38,11 @@ class ProcessHung(Exception):
     """A child process was killed because it reported no progress within its limit."""
 
     def __init__(self, limit: float) -> None:
-        """limit: seconds."""
+        """Describe the process.
+
+        Args:
+            limit: Seconds.
+        """
         super().__init__(f"no progress for {limit:g} s")
 
 
@@ -66,19 +74,23 @@ def call_each(
 ) -> Iterator[tuple[int, Any]]:
     """Call `function(*task)` for each of `tasks`, at most `workers` at a time, in child processes.
 
-    limit: a child is killed if it does not call `tell_progress` for this many seconds; its start
-    and its imports do not count. `None`: no limit.
-
     Yields each task's index and outcome, in the order of completion. The outcome is the result, the
     `ValueError` or `OSError` that was raised, `ProcessDied` or `ProcessHung`; other tasks continue.
     Any other exception ends its process, which prints the traceback.
 
     Raises `Interrupted` soon after a signal to `stop`, after yielding the tasks that are completed
     by then. All children are killed then, and whenever the iteration ends early; stop signals do
-    not reach them otherwise. Raises `ValueError` for less than one worker.
+    not reach them otherwise.
 
     `concurrent.futures` would end with the first dead process and could not tell its task. Here
     every child has its own connection and task.
+
+    Args:
+        limit: A child is killed if it does not call `tell_progress` for this many seconds; its
+            start and its imports do not count. `None`: no limit.
+
+    Raises:
+        ValueError: For less than one worker.
     """
     if workers < 1:
         raise ValueError(f"expected 1 worker or more, got {workers}")

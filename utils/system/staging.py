@@ -48,9 +48,11 @@ def staged_results(folder: Path, kind: str = "") -> Iterator[Path]:
     Otherwise they vanish: earlier results are replaced by whole ones or stay as they were. Files of
     `folder` that the block does not write are left alone.
 
-    kind: the command as whose work the files are noted (`note_made`); "": they are not noted.
+    Args:
+        kind: The command as whose work the files are noted (`note_made`); "": they are not noted.
 
-    Raises `ValueError` if `folder` cannot be a folder.
+    Raises:
+        ValueError: If `folder` cannot be a folder.
     """
     try:
         folder.mkdir(parents=True, exist_ok=True)

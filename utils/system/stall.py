@@ -32,10 +32,13 @@ class StoodStill(ValueError):
 def each_within(items: Iterable[T], what: str, limit: float = STEP_LIMIT) -> Iterator[T]:
     """Yield `items`, of which each has to come within `limit` seconds of being asked for.
 
-    what: names the source in the message, such as a video's path.
-
     A daemon thread iterates, at most one item ahead; it does not delay the end of the program.
-    Raises `StoodStill` if an item does not come in time, and re-raises errors of the iteration.
+
+    Args:
+        what: Names the source in the message, such as a video's path.
+
+    Raises:
+        StoodStill: If an item does not come in time, and re-raises errors of the iteration.
     """
     handed: queue.Queue[tuple[Any, BaseException | None]] = queue.Queue(maxsize=1)
     left = Event()

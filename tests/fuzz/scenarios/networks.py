@@ -97,7 +97,11 @@ def _build_fault(folder: Path) -> None:
 
 
 def training() -> list[Scenario]:
-    """train.py: configuration, options, checkpoints to start from, resuming, --replay."""
+    """train.
+
+    Args:
+        py: Configuration, options, checkpoints to start from, resuming, --replay.
+    """
     base = ("--config", "in/config.yaml", "--device", "cpu", "root=in/data", *DATA, *MODEL)
     new = (*base, "output=out", "iterations=1")
     options = (

@@ -18,7 +18,11 @@ _ANNOTATIONS = {
 
 
 def proposals() -> list[Scenario]:
-    """proposals.py: windows of each kind of annotation, and TAG."""
+    """proposals.
+
+    Args:
+        py: Windows of each kind of annotation, and TAG.
+    """
     windows = [
         Scenario(
             f"ssn_windows_{kind}",

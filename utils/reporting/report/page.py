@@ -32,8 +32,10 @@ SCORE = 255  # a score of 1
 class Film:
     """The video that a page shows.
 
-    path: a file that browsers play. embedded: whether the page contains it; else it lies beside.
-    pixel_aspect: width of a pixel over its height.
+    Attributes:
+        path: A file that browsers play.
+        embedded: Whether the page contains it; else it lies beside.
+        pixel_aspect: Width of a pixel over its height.
     """
 
     path: Path
