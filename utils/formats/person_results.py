@@ -90,10 +90,12 @@ class PersonEntry:
 class PersonResults:
     """The document: a video, its persons, and its key frames.
 
+    More members say how the results were made.
+
     Attributes:
         cuts: Times of scene cuts.
         partial: The demo was stopped before the video's end.
-        fps: Frames a second on average. More members say how the results were made.
+        fps: Frames a second on average.
     """
 
     version: int
