@@ -21,6 +21,7 @@ import torch
 
 from benchmarks.report import Row, digits, main, timed
 from benchmarks.throughput import finish, matrix_rate
+from benchmarks.training import timed_parts
 from data.snippet_augment import CropView
 from data.snippet_times import LENGTHS, video_ticks
 from data.snippet_video import VideoFrames
@@ -31,7 +32,7 @@ from models.ssn.inference import prepare_for_inference
 from models.ssn.training import SegmentPass, build_optimizer
 from recipes.ssn_scoring import score_video
 from utils.config.ssn import TrainConfig
-from utils.engine.profiling import Profiler, section
+from utils.engine.profiling import section
 from utils.segment_structures import ProposalBatch
 
 FPS, INTERVAL, CHUNK = 30, 6, 40
@@ -143,17 +144,7 @@ def training(architecture: str, modality: str, repeats: int) -> Iterator[Row]:
             optimizer.step()
             optimizer.zero_grad()
 
-    profiler = Profiler(torch.device("cpu"))
-    whole: list[float] = []
-    parts: dict[str, list[float]] = {}
-    for repeat in range(-1, repeats):
-        profiler.start()
-        seconds = timed(work)
-        profiler.stop()
-        if repeat >= 0:  # the first one warms up
-            whole.append(1e3 * seconds)
-            for part, spent in profiler.seconds.items():
-                parts.setdefault(part, []).append(1e3 * spent)
+    whole, parts = timed_parts(work, repeats)
     for part, spent in parts.items():
         share = f"{sum(spent) / sum(whole):.1%} of it"
         name = f"a training iteration, {architecture}, {modality}, 1 video: {part}"

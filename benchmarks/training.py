@@ -10,7 +10,7 @@ each part is the whole iteration.
 from __future__ import annotations
 
 import argparse
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import torch
 
@@ -70,8 +70,11 @@ def make_targets(size: int, classes: int, reach: int) -> ClipTargets:
     return ClipTargets(boxes, labels, neighbors, torch.ones(PERSONS, reach, 2, dtype=torch.bool))
 
 
-def measure(name: str, config: Config, repeats: int) -> Iterator[Row]:
-    iteration, profiler = Iteration(config), Profiler(torch.device("cpu"))
+def timed_parts(
+    iteration: Callable[[], object], repeats: int
+) -> tuple[list[float], dict[str, list[float]]]:
+    """Return the time of each of `repeats` iterations, and of their profiled parts by name [ms]."""
+    profiler = Profiler(torch.device("cpu"))
     whole: list[float] = []
     parts: dict[str, list[float]] = {}
     for repeat in range(-1, repeats):
@@ -82,6 +85,11 @@ def measure(name: str, config: Config, repeats: int) -> Iterator[Row]:
             whole.append(1e3 * seconds)
             for part, spent in profiler.seconds.items():
                 parts.setdefault(part, []).append(1e3 * spent)
+    return whole, parts
+
+
+def measure(name: str, config: Config, repeats: int) -> Iterator[Row]:
+    whole, parts = timed_parts(Iteration(config), repeats)
     for part, spent in parts.items():
         share = sum(spent) / sum(whole)
         goal = "50" if part == "sampling" else ""
