@@ -181,8 +181,11 @@ def test_keys_move_play_and_show_steps(browser: Browser, tmp_path: Path) -> None
         "document.getElementById('step-text').textContent === "
         "'step 3 of 3: 3 boxes; 2 end above 0.35'"
     )
-    page.run("report.setStep(0)")
+    page.run("report.moveSteps(); report.setStep(0); performance.now()")
     page.wait("document.getElementById('step-text').textContent.startsWith('proposals: 3 boxes')")
+    page.run("setTimeout(() => { window.waited = true; }, 300)")
+    page.wait("window.waited")
+    assert page.run("report.stepAt") == 0, "a step that was chosen is kept"
     page.press("s", "s")
     page.wait("report.stepIndex === -1")
     page.run("document.getElementById('table').focus()")

@@ -213,7 +213,13 @@ class Report {
     this.moveSteps();
   }
 
+  // A step that the user chooses ends the boxes' movement, which would move on from there.
   setStep(value) {
+    this.moving = null;
+    this.placeStep(value);
+  }
+
+  placeStep(value) {
     this.stepAt = value;
     element("step").value = String(value);
     this.redraw();
@@ -228,7 +234,7 @@ class Report {
       if (this.moving !== began || this.stepIndex < 0) return;
       const at = (performance.now() - began) / 900;
       const eased = Math.min(Math.floor(at) + Math.min((at % 1) * 1.6, 1), most);
-      this.setStep(eased);
+      this.placeStep(eased);
       if (eased < most) requestAnimationFrame(move);
     };
     move();
