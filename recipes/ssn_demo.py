@@ -11,7 +11,6 @@ from pathlib import Path
 import numpy as np
 from torch import Tensor
 
-from data.datasets.ava import dataset_root
 from data.prepare.snippet_frames import duration_of
 from data.snippet_times import LENGTHS, Ints
 from data.snippet_video import VideoFrames
@@ -257,7 +256,7 @@ def _network(part: AnyPart, options: DemoOptions) -> Network:
 def own_videos(checkpoint: AnyPart) -> Path:
     """Return the folder of the held-out videos of the dataset that SSN was trained on."""
     data = with_run_data(checkpoint.config, checkpoint.path).data
-    return dataset_root(data.root, data.dataset) / "held_out"
+    return data.folder / "held_out"
 
 
 def demo_notes(checkpoint: AnyPart, found: Sources) -> list[str]:

@@ -9,7 +9,6 @@ from pathlib import Path
 
 import torch
 
-from data.datasets.ava import dataset_root
 from data.datasets.segment_lists import media_key
 from data.datasets.segment_set import SegmentSet
 from data.datasets.segment_sources import is_youtube, open_annotations
@@ -203,7 +202,7 @@ class SSNTest:
 def read_durations(config: SSNConfig) -> dict[str, float]:
     """Return the durations of the test videos [s], by the names that lists have."""
     data = config.data
-    path = dataset_root(data.root, data.dataset) / (data.val_annotation or data.annotation)
+    path = data.folder / (data.val_annotation or data.annotation)
     youtube, durations = is_youtube(path), open_annotations(path, "test").durations
     return durations | {media_key(name, youtube): value for name, value in durations.items()}
 

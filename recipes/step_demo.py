@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from data.datasets.ava import dataset_root
 from data.toy.actors import ACTIONS
 from data.video.inputs import Sources
 from external.files import real_path
@@ -17,7 +16,7 @@ from utils.runs.settings import with_run_data
 
 def own_videos(checkpoint: LoadedCheckpoint[Config, StepDetector]) -> Path:
     """Return the folder of the held-out videos of the dataset that the detector was trained on."""
-    return _dataset(_trained_on(checkpoint)) / "videos"
+    return _trained_on(checkpoint).folder / "videos"
 
 
 def demo_notes(checkpoint: LoadedCheckpoint[Config, StepDetector], found: Sources) -> list[str]:
@@ -29,7 +28,7 @@ def demo_notes(checkpoint: LoadedCheckpoint[Config, StepDetector], found: Source
             f"from a grid of {checkpoint.config.data.proposals} boxes"
         )
     classes = (checkpoint.classes or {}).values()
-    own = real_path(_dataset(data))
+    own = real_path(data.folder)
     elsewhere = [s for s in found.opened.values() if not real_path(s.path).is_relative_to(own)]
     if classes and {action.name for action in ACTIONS}.issuperset(classes) and elsewhere:
         notes.append(
@@ -42,7 +41,3 @@ def demo_notes(checkpoint: LoadedCheckpoint[Config, StepDetector], found: Source
 def _trained_on(checkpoint: LoadedCheckpoint[Config, StepDetector]) -> DataConfig:
     """Settings of the data, with the places of the run's dataset where the run is known."""
     return with_run_data(checkpoint.config, checkpoint.path).data
-
-
-def _dataset(data: DataConfig) -> Path:
-    return dataset_root(data.root, data.dataset)

@@ -7,7 +7,6 @@ from pathlib import Path
 
 import torch
 
-from data.datasets.ava import dataset_root
 from external.files import real_path
 from models import StepDetector
 from models.step.inference import prepare_for_inference
@@ -39,7 +38,7 @@ class StepTest:
     def prepare(self, device: torch.device) -> str:
         """Read the validation set and build the detector; `ValueError` if they do not fit."""
         data = self.config.data
-        root = dataset_root(data.root, data.dataset)
+        root = data.folder
         known = self.checkpoint.classes
         if known is not None:
             check_same_classes(known, root / data.label_map, self.checkpoint.path)

@@ -7,7 +7,6 @@ from collections.abc import Iterable
 from torch import Tensor
 
 from data.augment import Augmentation
-from data.datasets.ava import dataset_root
 from data.datasets.tube_annotations import TubeAnnotations
 from data.datasets.tube_clips import all_clips
 from data.datasets.tube_dataset import TubeClips
@@ -27,7 +26,7 @@ def read_annotations(config: TubesConfig, split: str) -> TubeAnnotations:
         ValueError: Naming the file that is missing or wrong, and a list with unknown ids.
     """
     data = config.data
-    root = dataset_root(data.root, data.dataset)
+    root = data.folder
     path, classes = root / data.annotation, None
     if data.classes:
         classes = list(read_label_map(root / data.classes).values())
@@ -61,7 +60,7 @@ def build_tube_clips(config: TubesConfig, split: str) -> TubeClips:
     For training the valid clips, augmented; for validation all, as they are.
     """
     data, model, trains = config.data, config.model, split == "train"
-    root, spec = dataset_root(data.root, data.dataset), tube_clips_of(model)
+    root, spec = data.folder, tube_clips_of(model)
     spec.check_side(data.image_size)
     annotations = read_annotations(config, split)
     if model.num_classes not in (0, len(annotations.classes)):

@@ -18,7 +18,6 @@ import torch
 from torch import Tensor
 from tqdm import tqdm
 
-from data.datasets.ava import dataset_root
 from data.frame_inputs import frame_inputs
 from data.prepare.flow import FlowSettings, make_method
 from data.toy.tube_scenes import ACTIONS
@@ -194,7 +193,7 @@ def open_tube_results(checkpoint: Checkpoint, options: DemoOptions) -> TubeResul
 def own_videos(checkpoint: Checkpoint) -> Path:
     """Return the folder of the held-out videos of the dataset that the detector was trained on."""
     data = with_run_data(checkpoint.config, checkpoint.path).data
-    return dataset_root(data.root, data.dataset) / "held_out"
+    return data.folder / "held_out"
 
 
 def demo_notes(checkpoint: Checkpoint, found: Sources) -> list[str]:

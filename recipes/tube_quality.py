@@ -7,7 +7,6 @@ from typing import Any
 
 import torch
 
-from data.datasets.ava import dataset_root
 from data.datasets.tube_clips import all_clips
 from data.datasets.tube_dataset import TubeClips
 from data.loading.loader import build_loader
@@ -31,7 +30,7 @@ def annotated_clips(config: TubesConfig) -> TubeClips:
     data, model = config.data, config.model
     annotations = read_annotations(config, "val")
     clips = all_clips(annotations, model.clip_steps, data.train_stride)
-    root = dataset_root(data.root, data.dataset)
+    root = data.folder
     return TubeClips(
         annotations,
         clips[clips.inside > 0],

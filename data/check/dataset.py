@@ -13,7 +13,6 @@ from data.check.rules import check_actions, check_boxes, check_repetitions, coun
 from data.datasets.ava import (
     MOST_SECONDS,
     TooManySecondsError,
-    dataset_root,
     tested_seconds,
 )
 from data.datasets.ava_annotations import read_exclusions
@@ -83,7 +82,7 @@ def check_dataset(
         num_classes: How many classes the label map must list; 0: any number.
     """
     clips.check_side(data.image_size)
-    root = dataset_root(data.root, data.dataset)
+    root = data.folder
     classes = _read_classes(root / data.label_map, num_classes, problems)
     clip_seconds = clips.clip_frames / data.fps
     splits = [

@@ -218,7 +218,7 @@ def build_dataset(
     clips.check_side(data.image_size)
     if clips.channels != 3:
         raise ValueError(f"AVA's frames have 3 channels, the backbone asks for {clips.channels}")
-    root = dataset_root(data.root, data.dataset)
+    root = data.folder
     classes = _read_classes(root / data.label_map, num_classes)
     labels = root / (data.train_labels if training else data.val_labels)
     with named_option("data.train_labels" if training else "data.val_labels"):
@@ -254,11 +254,6 @@ def build_dataset(
         # The annotation names the videos, and for testing these settings the seconds.
         tested = "" if training else " (seconds tested: data.first_second to data.last_second)"
         raise ValueError(f"{labels}: {error}{tested}") from error
-
-
-def dataset_root(root: str, dataset: str) -> Path:
-    """`root` (relative to the current folder), or the repository's `datasets/<dataset>`."""
-    return Path(root) if root else Path(__file__).resolve().parents[2] / "datasets" / dataset
 
 
 def training_keys(annotations: Annotations, excluded: frozenset[ClipKey]) -> list[ClipKey]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 
-from data.datasets.ava import AvaClips, dataset_root
+from data.datasets.ava import AvaClips
 from data.datasets.ava_annotations import read_exclusions
 from data.loading.loader import build_loader
 from utils.config.options import named_option
@@ -36,7 +36,7 @@ class ValidationSet:
             batch_size: Of each process.
             protocol: Of the evaluation.
         """
-        root = dataset_root(data.root, data.dataset)
+        root = data.folder
         self.labels, self.label_map = root / data.val_labels, root / data.label_map
         self.exclusions = root / data.val_exclusions if data.val_exclusions else None
         self.dataset, self.classes = dataset, dataset.classes

@@ -8,7 +8,6 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from data.datasets.ava import dataset_root
 from data.datasets.segment_lists import find_media, media_key
 from data.datasets.segment_proposals import SegmentVideo, check_labels, usable_video
 from data.datasets.segment_sources import is_youtube, open_annotations
@@ -75,7 +74,7 @@ def read_segment_set(
             labels that the annotation does not have, and for a list made for other frames.
     """
     assert split in ("train", "val"), f"split {split!r}, expected train or val"
-    root = dataset_root(data.root, data.dataset)
+    root = data.folder
     annotation = root / data.annotation
     classes = read_segment_classes(data, num_classes)
     path = root / (data.train_list if split == "train" else data.val_list)
@@ -99,7 +98,7 @@ def read_segment_classes(data: SegmentData, num_classes: int = 0) -> dict[int, s
     Raises:
         ValueError: Naming it unless it has `num_classes`; 0: any number.
     """
-    path = dataset_root(data.root, data.dataset) / data.annotation
+    path = data.folder / data.annotation
     names = open_annotations(path, "train").classes
     if num_classes and num_classes != len(names):
         raise ValueError(

@@ -8,10 +8,12 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Literal
 
 from utils.config.options import MOST, option
 from utils.formats.schema import shown
+from utils.system.cli import ROOT
 
 _PLAIN_NAME = r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,99}"
 
@@ -66,6 +68,11 @@ class CommonData:
         1,
         may_change=True,
     )
+
+    @property
+    def folder(self) -> Path:
+        """The dataset's folder; a relative `root` starts at the current folder."""
+        return Path(self.root) if self.root else ROOT / "datasets" / self.dataset
 
 
 @dataclass
