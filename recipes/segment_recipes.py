@@ -13,6 +13,7 @@ from models.ssn.actionness import ActionnessModel
 from models.ssn.checkpoint import load_backbone
 from models.ssn.detector import SegmentDetector
 from models.ssn.training import batch_norms, build_optimizer
+from models.weights.starting import Source, start_from
 from recipes.base import Say
 from utils.config.segments import SegmentTrain
 from utils.engine.schedules import stepwise
@@ -29,15 +30,9 @@ def started(
 
     Scale and shift of batch norm have gradients where `train.train_batch_norm` says so.
     """
-    init = train.init
     for layer in batch_norms(detector):
         layer.requires_grad_(train.train_batch_norm)
-    count = len(detector.base_model.state_dict())
-    if init:
-        load_backbone(detector, init)
-        say(f"the backbone starts from {init} ({count} entries), the heads from random weights")
-    else:
-        say("all weights are random: train.init names a file for the backbone")
+    start_from(detector, [Source("train.init", train.init, load_backbone)], say)
     return detector
 
 

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import time
 from contextlib import closing
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import torch
+from torch import nn
+from torch.optim import Optimizer
 
-from data.loading.loader import ClipLoader, build_loader
+from data.loading.loader import SampleLoader, build_loader
 from data.loading.workers import deaths_explained
 from models.registry import DETECTORS
 from models.weights.checkpoint import LoadedCheckpoint
@@ -81,17 +84,9 @@ def build_trainer(recipe: Recipe[Any], config: BaseConfig, device: torch.device)
     if line := recipe.adopt(detector, dataset):
         say(line)
     validate = on_all(lambda: recipe.build_validator(config, detector, device))
-    if world_size() > 1:
-        data = {"the training set": dataset.digest(), "the validation set": validate.digest()}
-        check_same({f"training {recipe.unit}": len(dataset), **data, **weights_facts(config)})
+    check_same_data(config, recipe.unit, dataset, validate)
     optimizer = recipe.build_optimizer(config, detector, loader.batch_size)
-
-    def fits(content: dict[str, Any], path: Path) -> None:
-        check_fits(content["model"], detector.state_dict(), path)
-        check_optimizer_fits(content["optimizer"], optimizer, path)
-        if content["scaler"].keys() != precision.state_dict().keys():
-            raise ValueError(f"{path}: its scaler is not that of {options.precision}")
-
+    fits = partial(check_resumes, detector=detector, optimizer=optimizer, precision=precision)
     run = open_run(config, options.resume, fits)
     model = precision.prepare(recipe.build_training_pass(config, detector), optimizer)
     trainer = Trainer(
@@ -115,13 +110,43 @@ def build_trainer(recipe: Recipe[Any], config: BaseConfig, device: torch.device)
     return trainer
 
 
+def check_same_data(config: BaseConfig, unit: str, dataset: Any, validate: Any) -> None:
+    """Raise `ValueError` in all processes where one has other data, or other weights to start from.
+
+    Args:
+        unit: What a sample is called, in the plural.
+    """
+    if world_size() > 1:
+        data = {"the training set": dataset.digest(), "the validation set": validate.digest()}
+        check_same({f"training {unit}": len(dataset), **data, **weights_facts(config)})
+
+
+def check_resumes(
+    content: dict[str, Any],
+    path: Path,
+    detector: nn.Module,
+    optimizer: Optimizer,
+    precision: Precision,
+) -> None:
+    """Raise `ValueError` unless a run can go on from a checkpoint.
+
+    Args:
+        content: Of the checkpoint, of the right form.
+        path: Is named in messages.
+    """
+    check_fits(content["model"], detector.state_dict(), path)
+    check_optimizer_fits(content["optimizer"], optimizer, path)
+    if content["scaler"].keys() != precision.state_dict().keys():
+        raise ValueError(f"{path}: its scaler is not that of train.precision={precision.precision}")
+
+
 def open_run(config: BaseConfig, resume: bool = True, fits: Any = None) -> RunFolder:
     """Open the run's folder; `RunFolder` has `resume`, `fits` and what it raises."""
     path = run_path(config.train.output, config.train.name)
     return RunFolder(path, config, config.train.keep_checkpoints, resume, fits)
 
 
-def build_training_loader(config: BaseConfig, dataset: Any) -> ClipLoader:
+def build_training_loader(config: BaseConfig, dataset: Any) -> SampleLoader:
     """Return this process's share of every training batch."""
     return build_loader(
         dataset,
@@ -149,7 +174,7 @@ def build_schedule(config: BaseConfig, per_epoch: int) -> Schedule:
 
 
 def describe_start(
-    config: BaseConfig, device: torch.device, loader: ClipLoader, iterations: int, unit: str
+    config: BaseConfig, device: torch.device, loader: SampleLoader, iterations: int, unit: str
 ) -> str:
     """Return on what, with how much, and for how long the training runs."""
     clips, per_epoch, batch = len(loader.dataset), len(loader), loader.batch_size

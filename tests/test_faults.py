@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from data.datasets.ava import AvaClips
-from data.loading.loader import ClipLoader, build_loader
+from data.loading.loader import SampleLoader, build_loader
 from data.loading.workers import deaths_explained
 from models import build_detector
 from tests.entries import Script
@@ -228,7 +228,7 @@ def test_testing_takes_no_other_frames(data: Path, tmp_path: Path):
 # ------------------------------------------------------------------------------ loader processes
 
 
-def dying_loader(data: Path, monkeypatch: pytest.MonkeyPatch, wait: float) -> ClipLoader:
+def dying_loader(data: Path, monkeypatch: pytest.MonkeyPatch, wait: float) -> SampleLoader:
     """Its process kills itself, after `wait` seconds, over second 903."""
     dataset = clips(data)
     load = dataset._load

@@ -257,7 +257,7 @@ def test_training_starts_from_the_weights_of_a_file(
 ):
     # A backbone trained by SSN starts the actionness classifier; no step is taken.
     run = trained("actionness", data, tmp_path, f"init={whole / 'best.pt'}", "lr=0", "epochs=1")
-    assert f"the backbone starts from {whole / 'best.pt'}" in capsys.readouterr().out
+    assert f"tensors from {whole / 'best.pt'}; fresh: " in capsys.readouterr().out
     one, other = weights_of(whole, "best.pt"), weights_of(run)
     names = [name for name in one if name.startswith("base_model.")]
     assert names

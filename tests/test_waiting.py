@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from data.loading.loader import ClipLoader, build_loader
+from data.loading.loader import SampleLoader, build_loader
 from data.loading.workers import deaths_explained, describe_shortage
 from tests.helpers import ROOT
 from tests.test_faults import clips
@@ -22,7 +22,7 @@ from utils.system.interrupt import Interrupted, StopSignals
 from utils.system.waiting import time_limit
 
 
-def hanging_loader(data: Path, monkeypatch: pytest.MonkeyPatch, workers: int) -> ClipLoader:
+def hanging_loader(data: Path, monkeypatch: pytest.MonkeyPatch, workers: int) -> SampleLoader:
     """It never comes back from second 903."""
     dataset = clips(data)
     load = dataset._load

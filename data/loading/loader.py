@@ -39,7 +39,7 @@ class ClipDataset(Samples[Sample], Protocol[Sample, Batch_co]):
         ...
 
 
-class ClipLoader(Generic[Sample, Batch]):
+class SampleLoader(Generic[Sample, Batch]):
     """An iterable of batches. `len()` is a whole epoch's, wherever the next one starts."""
 
     def __init__(
@@ -115,12 +115,12 @@ def build_loader(
     start_iteration: int = 0,
     context: str | None = None,
     timeout: float = 0,
-) -> ClipLoader[Sample, Batch]:
+) -> SampleLoader[Sample, Batch]:
     """Return a loader of batches of `dataset`, loaded by `workers` processes (0: by this one).
 
     Args:
         batch_size: Clips over all processes in training, of each process in testing.
-        start_iteration: Batches of epoch 0 to skip; `ClipLoader.set_epoch` for the others.
+        start_iteration: Batches of epoch 0 to skip; `SampleLoader.set_epoch` for the others.
         context: How workers are started ("fork", "spawn", "forkserver"); None is Python's default.
         timeout: Seconds to wait for one batch; 0: without end.
     """
@@ -129,6 +129,6 @@ def build_loader(
         batches = TrainingBatches(len(dataset), batch_size, seed, rank, world_size)
     else:
         batches = TestingBatches(len(dataset), batch_size, rank, world_size)
-    loader = ClipLoader(dataset, batches, workers, context, timeout)
+    loader = SampleLoader(dataset, batches, workers, context, timeout)
     loader.set_epoch(0, start_iteration)
     return loader

@@ -153,12 +153,12 @@ ACTIONNESS: DetectorKind[ActionnessConfig, ActionnessModel] = DetectorKind(
 """The same for its actionness classifier."""
 
 
-def load_backbone(model: SegmentDetector | ActionnessModel, path: str | Path) -> None:
+def load_backbone(model: SegmentDetector | ActionnessModel, path: str | Path) -> set[str]:
     """Start `model`'s backbone from a local file of ImageNet, Kinetics or flow weights.
 
     The file is a state dict, alone or under `state_dict`, or a checkpoint of ours; classifiers in
     it are left out. A file for RGB in a network of another modality gives its first convolution the
-    mean over the colours, in each channel.
+    mean over the colours, in each channel. Returns the names of what was loaded.
 
     Raises:
         ValueError: Naming the file, and the entries that are missing, left over or of another
@@ -182,6 +182,7 @@ def load_backbone(model: SegmentDetector | ActionnessModel, path: str | Path) ->
     if first in state and state[first].ndim == 4 and state[first].shape[1] == 3 != wanted:
         state[first] = state[first].mean(dim=1, keepdim=True).repeat(1, wanted, 1, 1)
     load_state(model.base_model, state, path)
+    return {f"base_model.{name}" for name in state}
 
 
 def _network(content: Mapping[str, Any], path: str | Path, kind: str) -> _Network:

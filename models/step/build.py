@@ -19,9 +19,8 @@ from models.weights.checkpoint import (
     Release,
     open_checkpoint,
 )
-from models.weights.origin import describe_fresh, describe_origin
 from models.weights.released import is_released, read_released_config, released_classes
-from utils.config.options import named_option
+from models.weights.starting import Source, start_from
 from utils.config.step import Config, ModelConfig
 from utils.formats.checkpoints import load_state, read_checkpoint
 from utils.formats.schema import shown
@@ -138,16 +137,11 @@ def build_for_training(
             "model.width, fc_dim, local_dim, pool_size or num_classes"
         )
     detector = build_detector(config)
-    if kinetics:
-        with named_option("train.kinetics"):
-            taken = load_kinetics(detector, kinetics)
-        say(describe_origin(detector, taken, kinetics))
-    if init:
-        with named_option("train.init"):
-            taken = initialize_from(detector, init)
-        say(describe_origin(detector, taken, init))
-    if not kinetics and not init:
-        say(describe_fresh(detector))
+    sources = [
+        Source("train.kinetics", kinetics, load_kinetics),
+        Source("train.init", init, initialize_from),
+    ]
+    start_from(detector, sources, say)
     detector.backbone.recompute = recompute
     return detector
 

@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from pathlib import Path
 
 import torch
-from torch import nn
 
 from models.backbones.base import Backbone
 from models.backbones.images import ImageInput
@@ -16,7 +14,7 @@ from models.step.outcome import boxes_of_best_action, one_action
 from models.step.pooling import TubePooling
 from models.step.tube_heads import SceneContext, TubeHead
 from models.weights.checkpoint import DetectorKind, open_checkpoint
-from models.weights.origin import describe_fresh, describe_origin
+from models.weights.starting import Source, start_from
 from utils.config.step_tubes import TubesConfig, TubesModel
 from utils.formats.checkpoints import load_state, read_checkpoint
 from utils.formats.schema import shown
@@ -116,22 +114,25 @@ def build_for_training(
         say: Is told, in a line each, what came from where and what did not.
 
     Raises:
-        ValueError: Naming a file that does not fit.
+        ValueError: Naming a file that does not fit, and the option that gives it.
     """
     detector = build_tube_detector(config)
-    if pretrained:
-        state = detector.backbone.read_pretrained(read_checkpoint(pretrained), pretrained)
-        load_state(detector.backbone, state, pretrained)
-        say(describe_origin(detector, {f"backbone.{name}" for name in state}, pretrained))
-    if init:
-        say(describe_origin(detector, _initialize(detector, init), init))
-    if not pretrained and not init:
-        say(describe_fresh(detector))
+    sources = [
+        Source("train.pretrained", pretrained, _load_pretrained),
+        Source("train.init", init, _initialize),
+    ]
+    start_from(detector, sources, say)
     detector.backbone.recompute = recompute
     return detector
 
 
-def _initialize(detector: nn.Module, path: str | Path) -> set[str]:
+def _load_pretrained(detector: FrameDetector, path: str) -> set[str]:
+    state = detector.backbone.read_pretrained(read_checkpoint(path), path)
+    load_state(detector.backbone, state, path)
+    return {f"backbone.{name}" for name in state}
+
+
+def _initialize(detector: FrameDetector, path: str) -> set[str]:
     """Take over what a checkpoint has by the same names; a classifier of other classes is left."""
     source = open_checkpoint(path, {"step_tubes": STEP_TUBES}).build().state_dict()
     own = detector.state_dict()

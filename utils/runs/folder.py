@@ -157,7 +157,7 @@ class RunFolder:
             name if name.startswith(NOTED) else f"loss/{name}": value
             for name, value in losses.items()
         }
-        values |= {"learning_rate": rate, "clips_per_second": speed}
+        values |= {"learning_rate": rate, "samples_per_second": speed}
         self._write("train", epoch, iteration, values)
 
     def log_validation(

@@ -174,10 +174,18 @@ def check_optimizer_fits(state: dict[str, Any], optimizer: Optimizer, path: str 
     parameters = [parameter for group in own for parameter in group]
     for number, entry in state["state"].items():
         shapes = {tuple(value.shape) for name, value in entry.items() if name != "step"}
-        if not 0 <= number < len(parameters) or shapes != {tuple(parameters[number].shape)}:
-            raise ValueError(f"{path}: its optimizer has another parameter {number}: {shapes}")
+        expected = tuple(parameters[number].shape) if 0 <= number < len(parameters) else None
+        if shapes != {expected}:
+            raise ValueError(
+                f"{path}: its optimizer is that of other weights: the state of weight {number} has "
+                f"the shapes {_listed(shapes)}, expected {list(expected) if expected is not None else 'none'}"
+            )
         if "step" in entry and not _is_count(entry["step"]):
             raise ValueError(f"{path}: its optimizer has no number of steps for {number}")
+
+
+def _listed(shapes: set[tuple[int, ...]]) -> str:
+    return ", ".join(str(list(shape)) for shape in sorted(shapes)) or "none"
 
 
 def _is_count(step: Any) -> bool:
