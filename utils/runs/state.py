@@ -174,11 +174,12 @@ def check_optimizer_fits(state: dict[str, Any], optimizer: Optimizer, path: str 
     parameters = [parameter for group in own for parameter in group]
     for number, entry in state["state"].items():
         shapes = {tuple(value.shape) for name, value in entry.items() if name != "step"}
-        expected = tuple(parameters[number].shape) if 0 <= number < len(parameters) else None
-        if shapes != {expected}:
+        is_there = 0 <= number < len(parameters)
+        expected = {tuple(parameters[number].shape)} if is_there else set()
+        if not is_there or shapes != expected:
             raise ValueError(
                 f"{path}: its optimizer is that of other weights: the state of weight {number} has "
-                f"the shapes {_listed(shapes)}, expected {list(expected) if expected is not None else 'none'}"
+                f"the shapes {_listed(shapes)}, expected {_listed(expected)}"
             )
         if "step" in entry and not _is_count(entry["step"]):
             raise ValueError(f"{path}: its optimizer has no number of steps for {number}")
