@@ -60,7 +60,7 @@ def parse_arguments() -> argparse.Namespace:
     add("--config", type=Path, metavar="F", help="YAML file with options of data and test")
     add_device_option(parser)
     add("overrides", nargs="*", metavar="key=value", help="options listed below")
-    return parser.parse_args()
+    return parser.parse_intermixed_args()
 
 
 def positive(text: str) -> float:

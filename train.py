@@ -51,7 +51,7 @@ def parse_arguments() -> argparse.Namespace:
         help="repeat an iteration whose loss was not finite: the file that training wrote",
     )
     parser.add_argument("overrides", nargs="*", metavar="key=value")
-    arguments = parser.parse_args()
+    arguments = parser.parse_intermixed_args()
     if arguments.replay and (arguments.config or arguments.fp16 or arguments.overrides):
         raise ValueError(
             "--replay computes as the run did: expected no --config, --fp16, key=value"

@@ -38,7 +38,7 @@ def parse_arguments() -> argparse.Namespace:
         help="results.json of finished runs; nothing is trained",
     )
     add("overrides", nargs="*", metavar="key=value", help="options of train.py")
-    return parser.parse_args()
+    return parser.parse_intermixed_args()
 
 
 def train(seed: int, arguments: argparse.Namespace) -> Path:

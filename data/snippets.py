@@ -49,8 +49,14 @@ class FrameNames:
 
     def __post_init__(self) -> None:
         for name in (self.image, self.flow_x, self.flow_y):
-            if len(re.findall(r"%0?\d*d", name)) != 1 or "/" in name or name.count("%") != 1:
-                raise ValueError(f"names of frames: expected one number such as %05d, got {name!r}")
+            check_frame_name(name)
+
+
+def check_frame_name(name: str) -> str:
+    """Return `name`; raise `ValueError` unless it has one place for a number, and no folder."""
+    if len(re.findall(r"%0?\d*d", name)) != 1 or "/" in name or name.count("%") != 1:
+        raise ValueError(f"names of frames: expected one number such as %05d, got {name!r}")
+    return name
 
 
 class FrameSource(Protocol):

@@ -46,7 +46,7 @@ def parse_arguments() -> argparse.Namespace:
     add("--table-only", action="store_true", help="train nothing: of what is there")
     add("--device", default="", help="as of train.py and test.py")
     add("overrides", nargs="*", metavar="key=value", help="options of every run")
-    arguments = parser.parse_args()
+    arguments = parser.parse_intermixed_args()
     if arguments.seeds < 1:
         parser.error(f"--seeds: expected 1 or more, got {arguments.seeds}")
     return arguments

@@ -66,7 +66,7 @@ def parse_arguments() -> argparse.Namespace:
     add("--list", type=Path, metavar="FILE", help="of --tubes: check these videos only")
     add("--strict", action="store_true", help="warnings, too, make the exit code 1")
     add("overrides", nargs="*", metavar="key=value", help="options of train.py")
-    arguments = parser.parse_args()
+    arguments = parser.parse_intermixed_args()
     if min(arguments.limit, arguments.picture_count) < 0 or arguments.images < 1:
         parser.error("--limit, --images, --picture-count: expected positive numbers")
     if arguments.tubes is None and (arguments.frames or arguments.flow or arguments.list):

@@ -70,7 +70,7 @@ def parse_arguments() -> argparse.Namespace:
     add("--output", type=Path, help="default: runs/overfit_<video>, or runs/overfit_tubes_<video>")
     add("--tubes", action="store_true", help="train a detector of tubes; takes person ids")
     add("overrides", nargs="*", metavar="key=value", help="options of train.py")
-    return parser.parse_args()
+    return parser.parse_intermixed_args()
 
 
 def config_file(arguments: argparse.Namespace) -> Path:

@@ -45,7 +45,7 @@ def parse_arguments() -> argparse.Namespace:
     add("--output", type=Path, help="default: steps, beside the checkpoint")
     add("--device", default="cuda" if torch.cuda.is_available() else "cpu")
     add("overrides", nargs="*", metavar="key=value", help="options of data and test")
-    return parser.parse_args()
+    return parser.parse_intermixed_args()
 
 
 def main() -> None:

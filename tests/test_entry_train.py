@@ -92,11 +92,14 @@ def test_deterministic_runs_end_with_the_same_bits(
 
 
 def test_fp16_is_an_option_and_a_precision(script: Script, data: Path, tmp_path: Path) -> None:
-    outcome = script(*arguments("cls", data, tmp_path, "iterations=1"), "--fp16")
+    # A user adds an option at the end, and then one more `key=value`.
+    outcome = script(*arguments("cls", data, tmp_path, "iterations=9"), "--fp16", "iterations=1")
     assert outcome.code == 0, outcome.err
     saved = yaml.safe_load((tmp_path / "toy_cls/config.yaml").read_text())
     assert saved["train"]["precision"] == "fp16"
-    assert "scale" in torch.load(tmp_path / "toy_cls/latest.pt", weights_only=True)["scaler"]
+    latest = torch.load(tmp_path / "toy_cls/latest.pt", weights_only=True)
+    assert "scale" in latest["scaler"]
+    assert latest["iteration"] == 1
 
 
 def test_profiling_says_where_the_time_goes(script: Script, data: Path, tmp_path: Path) -> None:

@@ -11,7 +11,8 @@ from pathlib import Path
 from data.datasets.segment_lists import find_media, media_key
 from data.datasets.segment_proposals import SegmentVideo, check_labels, usable_video
 from data.datasets.segment_sources import is_youtube, open_annotations
-from data.snippets import FrameNames, FrameSource, open_frames
+from data.snippets import FrameNames, FrameSource, check_frame_name, open_frames
+from utils.config.options import named_option
 from utils.config.segments import SegmentData
 from utils.formats.proposal_lists import ListedVideo, concrete, read_proposal_list
 
@@ -82,14 +83,27 @@ def read_segment_set(
     check_labels(listed, len(classes), path)
     youtube = is_youtube(annotation)
     found = find_media(root / data.frames, [media_key(v.video, youtube) for v in listed], youtube)
-    names = FrameNames(data.image_pattern, data.flow_x_pattern, data.flow_y_pattern)
-    size = (data.frame_size[0], data.frame_size[1]) if data.frame_size else None
-    sources = {
-        key: open_frames(place, modality, names, size) for key, place in found.places.items()
-    }
+    sources = {key: open_source(place, data, modality) for key, place in found.places.items()}
     videos = _usable(listed, sources, youtube, path, keep_unannotated)
     kept = [sources[media_key(video.video, youtube)] for video in videos]
     return SegmentSet(path, classes, videos, kept, found.note(root / data.frames))
+
+
+def open_source(place: Path, data: SegmentData, modality: str) -> FrameSource:
+    """The frames of a video, named and stretched as the options say.
+
+    Args:
+        place: A folder of frames, or a video file.
+
+    Raises:
+        ValueError: Naming the option, or the place.
+    """
+    patterns = []
+    for option in ("image_pattern", "flow_x_pattern", "flow_y_pattern"):
+        with named_option(f"data.{option}"):
+            patterns.append(check_frame_name(getattr(data, option)))
+    size = (data.frame_size[0], data.frame_size[1]) if data.frame_size else None
+    return open_frames(place, modality, FrameNames(*patterns), size)
 
 
 def read_segment_classes(data: SegmentData, num_classes: int = 0) -> dict[int, str]:

@@ -26,8 +26,8 @@ import utils.system.early_signals  # noqa: F401, before what takes long to impor
 import torch
 
 from data.datasets.segment_lists import find_media, media_key
+from data.datasets.segment_set import open_source
 from data.datasets.segment_sources import is_youtube, open_annotations
-from data.snippets import FrameNames, FrameSource, open_frames
 from models import ActionnessModel
 from models.ssn.checkpoint import ACTIONNESS
 from models.ssn.inference import prepare_for_inference
@@ -70,20 +70,13 @@ def resolve_config(saved: ActionnessConfig, overrides: list[str]) -> ActionnessC
     return config
 
 
-def open_source(place: Path, config: ActionnessConfig) -> FrameSource:
-    """The frames of a video as the configuration names and stretches them."""
-    data = config.data
-    names = FrameNames(data.image_pattern, data.flow_x_pattern, data.flow_y_pattern)
-    size = (data.frame_size[0], data.frame_size[1]) if data.frame_size else None
-    return open_frames(place, config.model.modality, names, size)
-
-
 def score_all(
     model: ActionnessModel, places: dict[str, Path], config: ActionnessConfig
 ) -> dict[str, Floats]:
     """Actionness of every video, by the name of its folder or file."""
     options, device = config.test, model.classifier_fc.weight.device
-    sources = {media_key(place): open_source(place, config) for place in places.values()}
+    data, modality = config.data, config.model.modality
+    sources = {media_key(place): open_source(place, data, modality) for place in places.values()}
     scores = {}
     for name in progress_bar(sources, "videos"):
         with autocast(device, options.test_precision):

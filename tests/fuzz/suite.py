@@ -24,6 +24,7 @@ SCRIPTS = (
     "scripts/convert_tubes.py", "scripts/extract_frames.py", "scripts/extract_flow.py",
     "scripts/ssn/convert_lists.py", "scripts/ssn/evaluate.py", "scripts/ssn/extract.py",
     "scripts/ssn/proposals.py", "scripts/ssn/sanity.py", "scripts/ssn/score_actionness.py",
+    "scripts/ssn/bundle.py", "scripts/export_results.py", "scripts/hard_examples.py",
 )  # fmt: skip
 
 

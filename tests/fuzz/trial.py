@@ -131,6 +131,8 @@ def _names(file: str, kind: str) -> tuple[str, ...]:
     path = Path(file)
     if kind == "film":
         return (path.name, path.stem)
+    if kind == "frame" and "rgb-images" in path.parts:
+        return (path.name, "/".join(path.parts[-3:-1]))
     if "frames" in path.parts:
         video = path.parts[-3]
         return (path.name, f"frames/{video}", f"video {video}")
