@@ -18,7 +18,7 @@ from data.flow import to_tsn
 from data.prepare.flow import FlowSettings, Method, make_method
 from data.prepare.snippet_frames import flow_between, stretched
 from data.video.file import TimedFrame, VideoFile
-from data.video.windows import FrameFolder
+from data.video.part import Source
 
 Image = NDArray[np.uint8]
 
@@ -45,7 +45,7 @@ class VideoFrames:
 
     def __init__(
         self,
-        source: Path | VideoFile | FrameFolder,
+        source: Path | Source,
         size: tuple[int, int] | None,
         flow: FlowSettings | None = None,
         kept: int = KEPT,

@@ -12,19 +12,18 @@ from tqdm import tqdm
 
 from data.video.cuts import CutDetector
 from data.video.file import TimedFrame
-from data.video.sound import Sound
+from data.video.part import Source
+from data.video.rewrite import open_sound, rewrite
 from data.video.stream import StreamTimes, VideoStream
-from data.video.windows import FrameFolder, VideoFile, Window, pixel_aspect
-from data.video.writer import clock_of, rate_of, write_timed
+from data.video.windows import Window
 from data.windows import as_rate
 from utils.geometry.following import FollowRules
-from utils.reporting.drawing import draw_persons
 from utils.reporting.person_files import VideoPersons
 from utils.reporting.person_track import KeyFrame, PersonNumbers, PersonTrack
+from utils.reporting.shrinking import draw_shrunk
 from utils.system.interrupt import Interrupted
 from utils.system.pipeline import Stopped
-from utils.system.stall import STEP_LIMIT
-from utils.system.terminal import printable
+from utils.system.terminal import hides_bars, printable
 
 
 class Annotator(Protocol):
@@ -60,13 +59,14 @@ class Annotated(NamedTuple):
 def annotate_video(
     annotator: Annotator,
     name: str,
-    source: FrameFolder | VideoFile,
+    source: Source,
     stride: int | Sequence[Fraction],
     names: Sequence[str],
     path: Path | None,
     step_limit: float | None = None,
     follow: FollowRules | None = None,
     most_steps: int = 0,
+    longest_side: int | None = None,
 ) -> Annotated:
     """Detect on the key frames of a video, and write it to `path` with what was found.
 
@@ -82,13 +82,22 @@ def annotate_video(
         step_limit: Seconds that reading a frame may take, `None` is any number.
         follow: How persons are followed from key frame to key frame.
         most_steps: Key frames whose steps are kept (`KeyFrame.steps`), evenly spaced, at most.
+        longest_side: Pixels of the longer side of the video that is written, at most.
 
     Raises:
         Interrupted: A signal came before a frame was ready.
         ValueError: The source is damaged.
     """
     annotation = _Annotation(
-        annotator, name, source, names, path, step_limit, follow or FollowRules(), most_steps
+        annotator=annotator,
+        name=name,
+        source=source,
+        names=names,
+        path=path,
+        step_limit=step_limit,
+        follow=follow or FollowRules(),
+        most_steps=most_steps,
+        longest_side=longest_side,
     )
     return annotation.run(stride)
 
@@ -100,21 +109,21 @@ class _Annotation:
         self,
         annotator: Annotator,
         name: str,
-        source: FrameFolder | VideoFile,
+        source: Source,
         names: Sequence[str],
         path: Path | None,
         step_limit: float | None,
         follow: FollowRules,
         most_steps: int,
+        longest_side: int | None,
     ) -> None:
         self.annotator, self.source, self.names = annotator, source, names
         self.path, self.step_limit, self.most_steps = path, step_limit, most_steps
+        self.longest_side = longest_side
         self.cuts, self.number = CutDetector(), PersonNumbers(follow)
-        self.video = VideoPersons(name, 0, 0, float(source.fps))
-        self.sound: Sound | None = None
-        if isinstance(source, VideoFile):
-            self.sound = Sound(source.path, source.start, step_limit or STEP_LIMIT)
-        self.last_shown = 0.0  # time [s] of the last frame that is drawn
+        self.video = VideoPersons(name, 0, 0, float(source.fps), start=float(source.times[0]))
+        self.sound = open_sound(source, step_limit)
+        self.last_shown = self.video.start  # time [s] of the last frame that is drawn
 
     def run(self, stride: int | Sequence[Fraction]) -> Annotated:
         """Detect and draw; see `annotate_video`."""
@@ -122,7 +131,9 @@ class _Annotation:
         self.steps_every = -(-total // self.most_steps) if self.most_steps else 0
         stream, times = self._stream(stride), None
         title = printable(self.video.name)
-        with tqdm(total=total, desc=title, unit="key frame", leave=False, disable=None) as self.bar:
+        with tqdm(
+            total=total, desc=title, unit="key frame", leave=False, disable=hides_bars()
+        ) as self.bar:
             try:
                 times = stream.run(self._detect, self._draw)
             except Interrupted:
@@ -168,9 +179,7 @@ class _Annotation:
             for _ in self._shown(frames, key_frames):
                 pass
             return
-        clock, rate = clock_of(self.source.times), rate_of(self.source.times, self.source.fps)
-        shown, aspect = self._shown(frames, key_frames), pixel_aspect(self.source)
-        write_timed(self.path, shown, clock, rate, aspect, self.sound)
+        rewrite(self.path, self.source, self._shown(frames, key_frames), self.sound)
 
     def _shown(
         self, frames: Iterator[TimedFrame], key_frames: Iterator[KeyFrame]
@@ -181,7 +190,8 @@ class _Annotation:
             for frame in frames:
                 persons = track.at(float(frame.time))
                 if self.path is not None:
-                    frame = TimedFrame(frame.time, draw_persons(frame.image, persons, self.names))
+                    image = draw_shrunk(frame.image, persons, self.names, self.longest_side)
+                    frame = TimedFrame(frame.time, image)
                 yield frame
                 self.last_shown = float(frame.time)
         except Stopped:  # what is ready makes a whole file, though of a shorter video

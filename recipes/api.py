@@ -8,8 +8,9 @@ from pathlib import Path
 from typing import Any
 
 from data.video.file import TimedFrame
-from data.video.windows import FrameFolder, VideoFile, key_times, open_source, pixel_aspect
-from data.video.writer import clock_of, rate_of, write_timed
+from data.video.part import Source, VideoPart, whole_video
+from data.video.rewrite import rewrite
+from data.video.windows import VideoFile, key_times, open_source
 from models import open_checkpoint
 from recipes.annotate import annotate_video
 from recipes.demo_options import DemoOptions
@@ -20,10 +21,11 @@ from utils.formats.person_records import Record, records_of, write_jsonl, write_
 from utils.formats.person_results import PersonEntry, SeenFrame, as_results
 from utils.formats.via3_project import write_via3
 from utils.reporting.action_spans import PersonHistory, person_histories
-from utils.reporting.drawing import draw_persons, short_names
+from utils.reporting.drawing import short_names
 from utils.reporting.person_files import VideoPersons, results_document, write_csv, write_json
 from utils.reporting.person_track import PersonTrack
 from utils.reporting.report.page import write_report
+from utils.reporting.shrinking import draw_shrunk
 from utils.system.interrupt import StopSignals
 from utils.system.outputs import check_new_file
 
@@ -56,7 +58,7 @@ class VideoAnswers:
         video: VideoPersons,
         histories: list[PersonHistory],
         found_by: PersonResults,
-        source: FrameFolder | VideoFile,
+        source: Source,
     ) -> None:
         """Take what was found, by what, in which video."""
         self._video, self._histories = video, histories
@@ -157,7 +159,8 @@ class VideoAnswers:
 
     def _start(self) -> float:
         """Time of the first frame in a player [s]."""
-        return float(self._source.start) if isinstance(self._source, VideoFile) else 0.0
+        video = whole_video(self._source)
+        return float(video.start) if isinstance(video, VideoFile) else 0.0
 
     def _names(self) -> list[str]:
         return short_names(list(self._by.classes.values()))
@@ -165,7 +168,7 @@ class VideoAnswers:
     def _write_html(self, path: Path) -> None:
         film_path = path.with_name(f"{path.stem}_report.mp4")
         with StopSignals() as stop:
-            film = write_film(self._source, film_path, self._by.step_limit, stop)
+            film = write_film(self._source, film_path, self._by.options.step_limit, stop)
         threshold = self._by.settings["score_threshold"]
         write_report(path, self._video, self._histories, self._names(), threshold, film)
         if film is not None and film.embedded:
@@ -173,13 +176,13 @@ class VideoAnswers:
 
     def _write_mp4(self, path: Path) -> None:
         source, names = self._source, self._names()
+        longest = self._by.options.max_side
         track = PersonTrack(self._video.key_frames)
         frames = (
-            TimedFrame(f.time, draw_persons(f.image, track.at(float(f.time)), names))
+            TimedFrame(f.time, draw_shrunk(f.image, track.at(float(f.time)), names, longest))
             for f in source.frames()
         )
-        clock, rate = clock_of(source.times), rate_of(source.times, source.fps)
-        write_timed(path, frames, clock, rate, pixel_aspect(source))
+        rewrite(path, source, frames)
 
 
 class VideoDetector:
@@ -199,20 +202,29 @@ class VideoDetector:
         Raises:
             ValueError: Naming the video, if it cannot be read.
         """
-        by, source = self._by, open_source(video, source_fps)
+        by, source = self._by, _open(video, source_fps, self._by.options)
+        options = by.options
         found = annotate_video(
             annotator=by.annotator,
             name=source.path.stem,
             source=source,
-            stride=by.stride or key_times(source.times, RATE),
+            stride=options.stride or key_times(source.times, RATE),
             names=[],
             path=None,
-            step_limit=by.step_limit,
-            follow=by.follow,
+            step_limit=options.step_limit,
+            follow=options.follow,
             most_steps=MOST_STEPS,
         ).video
-        histories = person_histories(found.key_frames, found.end, by.spans)
+        histories = person_histories(found.key_frames, found.end, options.span_rules())
         return VideoAnswers(found, histories, by, source)
+
+
+def _open(video: str | Path, source_fps: float, options: DemoOptions) -> Source:
+    """Open a video, and of it the part that is asked for."""
+    source = open_source(video, source_fps)
+    if options.start is None and options.end is None:
+        return source
+    return VideoPart(source, options.start, options.end)
 
 
 def open_detector(checkpoint: str | Path, **options: Any) -> VideoDetector:

@@ -15,8 +15,8 @@ from torch.optim.lr_scheduler import LRScheduler
 from data.video.inputs import Sources
 from models.weights.checkpoint import LoadedCheckpoint
 from recipes.annotate import Annotator
-from recipes.annotate_files import VideoResults
 from recipes.demo_options import DemoOptions
+from recipes.results_files import VideoResults
 from utils.config.base import BaseConfig
 from utils.engine.interfaces import Batch, Validation
 from utils.engine.schedules import warmup_cosine

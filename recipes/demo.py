@@ -12,7 +12,6 @@ from recipes import RECIPES
 from recipes.annotate_files import annotate_all, check_output
 from recipes.demo_options import DemoOptions
 from recipes.live import live_address, run_live
-from recipes.person_results import PersonResults
 from utils.system.locks import folder_lock
 from utils.system.terminal import printable
 
@@ -25,6 +24,7 @@ def run_demo(options: DemoOptions) -> bool:
         Interrupted: A signal came; the message says what is on disk.
     """
     path = check_regular(options.checkpoint, "checkpoint")
+    options.check_files()
     if address := live_address(options):
         run_live(options, address)
         return True
@@ -39,9 +39,7 @@ def run_demo(options: DemoOptions) -> bool:
         print(printable(f"detecting with {path} in {', '.join(found.opened)}"), flush=True)
         for note in recipe.demo_notes(checkpoint, found):
             print(printable(note), file=sys.stderr)
-        if options.resume and isinstance(results, PersonResults):
-            return annotate_all(results, found, results.is_done)
-        return annotate_all(results, found)
+        return annotate_all(results, found, options)
 
 
 def find_inputs(options: DemoOptions, own_videos: Path) -> Sources:
@@ -49,6 +47,7 @@ def find_inputs(options: DemoOptions, own_videos: Path) -> Sources:
     if not options.inputs and not own_videos.is_dir():
         raise ValueError("no input: name a video file or a folder of frames with --input")
     found = find_sources(options.inputs or [own_videos], options.source_fps, options.step_limit)
+    found.cut(options.start, options.end)
     joins = (f"{name}: {line}" for name, line in describe_joins(found.opened).items())
     failed = (f"error: {why}" for why in found.failed.values())
     for line in (*found.skipped, *failed, *joins):

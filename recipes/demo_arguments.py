@@ -4,15 +4,20 @@ from __future__ import annotations
 
 import argparse
 import re
+from fractions import Fraction
 from pathlib import Path
 
 from recipes.demo_options import DemoOptions, LiveOptions
 from recipes.person_results import MERGE_THRESHOLD, RATE
+from utils.formats.clock import parse_clock
 from utils.geometry.following import FollowRules
 from utils.reporting.action_spans import SpanRules
 from utils.system.cli import default_checkpoint, default_output
 from utils.system.devices import add_device_option
 from utils.system.stall import STEP_LIMIT
+
+LEAST_SIDE = 16
+"""Pixels of the longer side of a written video, at least."""
 
 
 def parse_demo_options(description: str | None) -> DemoOptions:
@@ -39,6 +44,8 @@ def parse_demo_options(description: str | None) -> DemoOptions:
         output=arguments.output or default_output(checkpoint, "demo"),
         inputs=[*arguments.videos, *arguments.input],
         source_fps=arguments.source_fps,
+        start=arguments.start,
+        end=arguments.end,
         stride=arguments.stride,
         step_limit=arguments.step_limit,
         score_threshold=arguments.conf_thresh,
@@ -47,11 +54,15 @@ def parse_demo_options(description: str | None) -> DemoOptions:
         live=_live_options(arguments),
         report=arguments.report,
         classes=arguments.classes,
+        rename=arguments.rename,
         thresholds=arguments.thresholds,
         video=not arguments.no_video,
+        max_side=arguments.max_side,
         resume=arguments.resume,
+        jobs=arguments.jobs,
         follow=FollowRules(patience=arguments.gap),
-        spans=SpanRules(arguments.smoothing, arguments.min_duration),
+        smoothing=arguments.smoothing,
+        min_duration=arguments.min_duration,
     )
 
 
@@ -101,14 +112,59 @@ def _add_options(parser: argparse.ArgumentParser) -> None:
         help=f"IoU above which detections become one; default: {MERGE_THRESHOLD:g} for boxes of "
         "persons, that of the test for segments",
     )
-    add(
-        "--resume",
-        action="store_true",
-        help="leave alone videos whose results are there, whole, and made with the same settings",
-    )
+    _add_choice_options(parser)
     _add_person_options(parser)
     add_device_option(parser)
     _add_live_options(parser)
+
+
+def _add_choice_options(parser: argparse.ArgumentParser) -> None:
+    """Add what is looked at, what counts, and what is written."""
+    group = parser.add_argument_group("choosing")
+    add = group.add_argument
+    for option, which in (("--start", "first"), ("--end", "last")):
+        add(
+            option,
+            type=_time,
+            metavar="T",
+            help=f"where the {which} frame is, in seconds, M:SS or H:MM:SS of the video",
+        )
+    add(
+        "--classes",
+        nargs="+",
+        default=[],
+        metavar="NAME",
+        help="names (or their beginnings) or ids of the actions that count; default: all",
+    )
+    add(
+        "--thresholds",
+        type=Path,
+        metavar="JSON",
+        help="lowest scores by action, as scripts/analyze.py writes them (thresholds.json); "
+        "--conf-thresh holds for the others",
+    )
+    add("--no-video", action="store_true", help="write no <name>_detected.mp4")
+    add(
+        "--rename",
+        nargs="+",
+        default=[],
+        metavar="OLD=NEW",
+        help='your words for classes: "old=new" ..., or files: JSON {"old": "new"}, or label maps',
+    )
+    add("--max-side", type=int, metavar="N", help="pixels of the longer side of written videos")
+    add(
+        "--resume",
+        action="store_true",
+        help="leave alone videos whose results are there, whole, and made with the same settings, "
+        "checkpoint and video",
+    )
+    add(
+        "--jobs",
+        type=int,
+        default=1,
+        metavar="N",
+        help="videos at once, each in a process with its share of the threads (1)",
+    )
 
 
 def _refuse_settings(parser: argparse.ArgumentParser, words: list[str]) -> None:
@@ -132,21 +188,6 @@ def _add_person_options(parser: argparse.ArgumentParser) -> None:
         "the detector's steps",
     )
     add(
-        "--classes",
-        nargs="+",
-        default=[],
-        metavar="NAME",
-        help="names (or their beginnings) or ids of the actions that count; default: all",
-    )
-    add(
-        "--thresholds",
-        type=Path,
-        metavar="JSON",
-        help="lowest scores by action, as scripts/analyze.py writes them (thresholds.json); "
-        "--conf-thresh holds for the others",
-    )
-    add("--no-video", action="store_true", help="write no <name>_detected.mp4")
-    add(
         "--gap",
         type=float,
         default=FollowRules.patience,
@@ -156,7 +197,6 @@ def _add_person_options(parser: argparse.ArgumentParser) -> None:
     add(
         "--smoothing",
         type=float,
-        default=SpanRules.smoothing,
         metavar="S",
         help="seconds for which an action not seen goes on, if it is seen again "
         f"({SpanRules.smoothing:g})",
@@ -164,9 +204,9 @@ def _add_person_options(parser: argparse.ArgumentParser) -> None:
     add(
         "--min-duration",
         type=float,
-        default=SpanRules.least_duration,
         metavar="S",
-        help=f"seconds below which an action is flicker ({SpanRules.least_duration:g})",
+        help="seconds below which an action is flicker and does not count; default: "
+        f"{SpanRules.least_duration:g} for persons, 0 for tubes and segments",
     )
 
 
@@ -178,10 +218,16 @@ def _check_ranges(parser: argparse.ArgumentParser, arguments: argparse.Namespace
             parser.error(f"--{name.replace('_', '-')}: expected a number in [0, 1], got {value}")
     for name in ("gap", "smoothing", "min_duration"):
         value = getattr(arguments, name)
-        if not 0 <= value < float("inf"):
+        if value is not None and not 0 <= value < float("inf"):
             parser.error(f"--{name.replace('_', '-')}: expected 0 or more seconds, got {value}")
-    if arguments.stride is not None and arguments.stride < 1:
-        parser.error(f"--stride: expected 1 or more, got {arguments.stride}")
+    least = {"stride": 1, "jobs": 1, "max_side": LEAST_SIDE}
+    for name, lowest in least.items():
+        value = getattr(arguments, name)
+        if value is not None and value < lowest:
+            parser.error(f"--{name.replace('_', '-')}: expected {lowest} or more, got {value}")
+    start, end = arguments.start, arguments.end
+    if end is not None and end <= (start or 0):
+        parser.error(f"--end: expected a time after --start, got {float(end):g} s")
     if not arguments.step_limit > 0:
         parser.error(f"--step-limit: expected a time above 0, got {arguments.step_limit}")
     if not 0 < arguments.source_fps < 1000:
@@ -220,3 +266,10 @@ def _lookahead(text: str) -> float:
     if not 0 <= value <= 60:
         raise argparse.ArgumentTypeError(f"expected seconds from 0 to 60, got {text!r}")
     return value
+
+
+def _time(text: str) -> Fraction:
+    try:
+        return parse_clock(text)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(str(error)) from None

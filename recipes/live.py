@@ -19,6 +19,7 @@ from data.video.windows import Window
 from models import open_checkpoint
 from recipes import RECIPES
 from recipes.annotate import Annotator
+from recipes.demo_classes import shown_names
 from recipes.demo_options import DemoOptions, LiveOptions
 from utils.geometry.following import FollowRules
 from utils.reporting.drawing import draw_persons, short_names
@@ -156,8 +157,7 @@ def run_live(options: DemoOptions, address: str) -> None:
             f"and cannot watch {address}"
         )
     detector = recipe.open_live(checkpoint, options)
-    count = checkpoint.config.model.num_classes
-    classes = checkpoint.classes or {i: f"class {i}" for i in range(1, count + 1)}
+    classes = shown_names(checkpoint, options.rename)
     with ExitStack() as stack:
         lines = stack.enter_context(_open_lines(options.live.lines))
         stop = stack.enter_context(StopSignals())
@@ -206,8 +206,8 @@ def live_address(options: DemoOptions) -> str:
     address = next((item for item in inputs if is_stream(item)), "")
     if address and len(inputs) > 1:
         raise ValueError(f"{address} is a live stream, which has to be the only input")
-    if address and options.stride is not None:
-        raise ValueError(f"--stride: of a live stream {RATE:g} frames a second are looked at")
+    if address:
+        options.check_live(address)
     if not address and options.live != LiveOptions():
         raise ValueError("--lines, --watch and --lookahead are for live streams, got files")
     return address

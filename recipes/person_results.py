@@ -8,25 +8,24 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from data.video.part import Source
 from data.video.stream import StreamTimes
-from data.video.windows import FrameFolder, VideoFile, key_times
-from external.files import read_json
+from data.video.windows import key_times
 from models import StepDetector
 from models.weights.checkpoint import LoadedCheckpoint
 from recipes.annotate import Annotator, annotate_video
+from recipes.demo_classes import class_names, new_names, shown_names
 from recipes.demo_options import DemoOptions
 from recipes.person_detector import PersonDetector, open_person_detector
-from recipes.report_film import write_film
+from recipes.report_film import LONGEST_SIDE, write_film
+from recipes.results_files import checkpoint_settings, is_done, source_bytes
 from utils.config.step import Config
-from utils.geometry.following import FollowRules
 from utils.reporting.action_spans import (
     PersonHistory,
-    SpanRules,
     describe_history,
     person_histories,
 )
 from utils.reporting.drawing import short_names
-from utils.reporting.label_choice import choose_labels
 from utils.reporting.person_files import (
     VideoPersons,
     describe_persons,
@@ -50,73 +49,62 @@ class PersonResults:
 
     Attributes:
         annotator: Detects.
-        classes: Id to name.
+        classes: Id to name, as they are shown.
         settings: What the JSON files say of how they were made, besides the stride.
-        stride: Frames between detections, `None` for `RATE` a second.
-        step_limit: Seconds that reading a frame may take.
-        follow, spans: See `DemoOptions`.
-        most_steps: Key frames of a video whose steps are kept for its report; 0: there is no
-            report.
-        draws: Whether to write the video with what was found.
+        options: Of the demo.
     """
 
-    path: Path
     annotator: Annotator
     classes: dict[int, str]
     settings: dict[str, Any]
-    stride: int | None
-    step_limit: float
-    follow: FollowRules
-    spans: SpanRules
-    most_steps: int = 0
-    draws: bool = True
+    options: DemoOptions
+
+    @property
+    def path(self) -> Path:
+        """Return the folder."""
+        return self.options.output
 
     def names(self, video: str) -> list[str]:
         """Return the names of the files that a video's results are."""
-        report = [f"{video}.html", f"{video}_report.mp4"] if self.most_steps else []
-        return result_names(video)[0 if self.draws else 1 :] + report
+        report = [f"{video}.html", f"{video}_report.mp4"] if self.options.report else []
+        return result_names(video)[0 if self.options.video else 1 :] + report
 
-    def is_done(self, video: str) -> bool:
-        """Whether all files of a video are there, whole, and made with the same settings."""
-        if not all(
-            (self.path / name).is_file() for name in self.names(video) if "_report" not in name
-        ):
-            return False
-        path = self.path / f"{video}.json"
-        if not is_whole(path):
-            return False
-        content, made_with = read_json(path), self.described()
-        return {name: content.get(name) for name in made_with} == made_with
+    def is_done(self, video: str, source: Source) -> bool:
+        """Whether all files of a video are there, whole, and made in the same way."""
+        needed = [name for name in self.names(video) if name != f"{video}_report.mp4"]
+        return is_done(self.path, needed, f"{video}.json", self._made_with(source))
 
-    def annotate(self, name: str, source: FrameFolder | VideoFile, stop: StopSignals) -> str:
+    def annotate(self, name: str, source: Source, stop: StopSignals) -> str:
         """Write a video's results; return what was found, in a line.
 
         Raises:
             Interrupted: A signal came. What is detected so far is on disk, except where the whole
                 results of an earlier call are.
         """
-        stride = self.stride or key_times(source.times, RATE)
+        options, path = self.options, self.path
         names = short_names(list(self.classes.values()))
-        path, drawn = self.path, f"{name}_detected.mp4"
         with staged_results(path, "demo") as folder:
             stop.at_once = True
             video, times, note = annotate_video(
                 annotator=self.annotator,
                 name=name,
                 source=source,
-                stride=stride,
+                stride=options.stride or key_times(source.times, RATE),
                 names=names,
-                path=folder / drawn if self.draws else None,
-                step_limit=self.step_limit,
-                follow=self.follow,
-                most_steps=self.most_steps,
+                path=folder / f"{name}_detected.mp4" if options.video else None,
+                step_limit=options.step_limit,
+                follow=options.follow,
+                most_steps=MOST_STEPS if options.report else 0,
+                longest_side=options.max_side,
             )
             stop.at_once = False  # what is detected is to be written
             if video.partial and is_whole(path / f"{name}.json"):
                 raise Interrupted(stop.signum, f"interrupted; earlier results of {name} stay")
-            histories = person_histories(video.key_frames, video.end, self.spans)
-            self._write_tables(video, histories, folder)
-            if self.most_steps:
+            histories = person_histories(video.key_frames, video.end, options.span_rules())
+            write_csv(video, self.classes, folder / f"{name}.csv")
+            made_with = self._made_with(source)
+            write_json(video, histories, self.classes, made_with, folder / f"{name}.json")
+            if options.report:
                 self._write_report(video, histories, source, folder, stop)
         self._tell(video, times, stop)
         self._tell_persons(histories, names)
@@ -124,31 +112,31 @@ class PersonResults:
             print(printable(f"{name}: {note}"), file=sys.stderr)
         return describe_persons(video)
 
-    def _write_tables(
-        self, video: VideoPersons, histories: Sequence[PersonHistory], folder: Path
-    ) -> None:
-        write_csv(video, self.classes, folder / f"{video.name}.csv")
-        path = folder / f"{video.name}.json"
-        write_json(video, histories, self.classes, self.described(), path)
-
     def described(self) -> dict[str, Any]:
         """Return how the results are made, as the JSON says it."""
         every: dict[str, Any] = (
-            {"stride": self.stride} if self.stride else {"key_frames_per_second": RATE}
+            {"stride": self.options.stride}
+            if self.options.stride
+            else {"key_frames_per_second": RATE}
         )
         return {**every, **self.settings}
+
+    def _made_with(self, source: Source) -> dict[str, Any]:
+        return {**self.described(), "source_bytes": source_bytes(source)}
 
     def _write_report(
         self,
         video: VideoPersons,
         histories: Sequence[PersonHistory],
-        source: FrameFolder | VideoFile,
+        source: Source,
         folder: Path,
         stop: StopSignals,
     ) -> None:
         """The page, and beside it the video if that is too large to be in it."""
         path = folder / f"{video.name}_report.mp4"
-        film = None if video.partial else write_film(source, path, self.step_limit, stop)
+        longest = min(self.options.max_side or LONGEST_SIDE, LONGEST_SIDE)
+        limit = self.options.step_limit
+        film = None if video.partial else write_film(source, path, limit, stop, longest)
         names = short_names(list(self.classes.values()))
         threshold = self.settings["score_threshold"]
         write_report(folder / f"{video.name}.html", video, histories, names, threshold, film)
@@ -159,7 +147,9 @@ class PersonResults:
         """Print what was found and where it is; raise `Interrupted` with that if a signal came."""
         name = video.name
         files = (
-            ["_detected.mp4"] * self.draws + [".csv", ".json"] + [".html"] * bool(self.most_steps)
+            ["_detected.mp4"] * self.options.video
+            + [".csv", ".json"]
+            + [".html"] * self.options.report
         )
         line = f"{describe_persons(video)}: {self.path / name}{', '.join(files)}"
         if times is None:
@@ -193,51 +183,30 @@ def open_person_results(
 ) -> PersonResults:
     """Return what finds persons with a checkpoint, and writes them as `options` say."""
     annotator = open_finder(checkpoint, options)
-    score, merge = options.score_threshold, merging(options)
-    classes = class_names(checkpoint)
+    own, shown = class_names(checkpoint), shown_names(checkpoint, options.rename)
+    spans = options.span_rules()
     settings: dict[str, Any] = {
-        "checkpoint": options.checkpoint.name,
-        "checkpoint_bytes": options.checkpoint.stat().st_size,
-        "score_threshold": score,
-        "merge_threshold": merge,
+        **checkpoint_settings(options.checkpoint),
+        **options.described(),
+        "merge_threshold": merging(options),
         "gap": options.follow.patience,
-        "smoothing": options.spans.smoothing,
-        "least_duration": options.spans.least_duration,
-        "classes": sorted(options.classes),
-        "thresholds": read_json(options.thresholds) if options.thresholds else {},
+        "smoothing": spans.smoothing,
+        "least_duration": spans.least_duration,
+        "renamed": new_names(own, shown),
     }
-    return PersonResults(
-        options.output,
-        annotator,
-        classes,
-        settings,
-        options.stride,
-        options.step_limit,
-        options.follow,
-        options.spans,
-        MOST_STEPS if options.report else 0,
-        options.video,
-    )
+    return PersonResults(annotator, shown, settings, options)
 
 
 def open_finder(
     checkpoint: LoadedCheckpoint[Config, StepDetector], options: DemoOptions
 ) -> PersonDetector:
     """Return what finds persons with a checkpoint, as `options` say."""
-    score, choice = options.score_threshold, None
-    if options.classes or options.thresholds is not None:
-        names = class_names(checkpoint)
-        choice = choose_labels(names, options.classes, options.thresholds, score)
-        score = choice.lowest()
+    own, shown = class_names(checkpoint), shown_names(checkpoint, options.rename)
+    choice = options.chosen_labels(own, shown)
+    score = options.score_threshold if choice is None else choice.lowest()
     return open_person_detector(
         checkpoint, options.chosen_device(), score, merging(options), choice
     )
-
-
-def class_names(checkpoint: LoadedCheckpoint[Config, StepDetector]) -> dict[int, str]:
-    """Return id to name of a checkpoint's classes; names of our own where it has none."""
-    count = checkpoint.config.model.num_classes
-    return checkpoint.classes or {i: f"class {i}" for i in range(1, count + 1)}
 
 
 def merging(options: DemoOptions) -> float:

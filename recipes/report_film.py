@@ -5,14 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
-import cv2
-import numpy as np
-
 from data.video.file import TimedFrame
-from data.video.sound import Sound
-from data.video.windows import FrameFolder, VideoFile, pixel_aspect
-from data.video.writer import clock_of, rate_of, write_timed
+from data.video.part import Source
+from data.video.rewrite import open_sound, rewrite
+from data.video.windows import pixel_aspect
 from utils.reporting.report.page import Film
+from utils.reporting.shrinking import shrink
 from utils.system.interrupt import StopSignals
 from utils.system.stall import each_within
 
@@ -28,45 +26,32 @@ class _GivenUpError(Exception):
 
 
 def write_film(
-    source: FrameFolder | VideoFile, path: Path, step_limit: float, stop: StopSignals
+    source: Source, path: Path, step_limit: float, stop: StopSignals, longest: int = LONGEST_SIDE
 ) -> Film | None:
     """Write a source's video for its report; return `None` if a signal ends it halfway.
 
     It has the source's times, shape and sound, H.264 where FFmpeg has it, and at most
-    `LONGEST_SIDE` pixels along a side. A video of up to `EMBEDDED_BYTES` is for the page itself.
+    `longest` pixels along a side. A video of up to `EMBEDDED_BYTES` is for the page itself.
 
     Args:
         source: The video.
         path: The file to write.
         step_limit: Seconds that reading a frame may take.
         stop: Asked after each frame.
+        longest: Pixels of the longer side, at most.
     """
-    sound = None
-    if isinstance(source, VideoFile):
-        sound = Sound(source.path, source.start, step_limit)
-    clock, rate = clock_of(source.times), rate_of(source.times, source.fps)
-    aspect = pixel_aspect(source)
+    frames = _small_frames(source, step_limit, stop, longest)
     try:
-        write_timed(path, _small_frames(source, step_limit, stop), clock, rate, aspect, sound)
+        rewrite(path, source, frames, open_sound(source, step_limit))
     except _GivenUpError:
         return None
-    return Film(path, path.stat().st_size <= EMBEDDED_BYTES, float(aspect))
+    return Film(path, path.stat().st_size <= EMBEDDED_BYTES, float(pixel_aspect(source)))
 
 
 def _small_frames(
-    source: FrameFolder | VideoFile, step_limit: float, stop: StopSignals
+    source: Source, step_limit: float, stop: StopSignals, longest: int
 ) -> Iterator[TimedFrame]:
     for frame in each_within(source.frames(), str(source.path), step_limit):
         if stop.signum:
             raise _GivenUpError
-        yield TimedFrame(frame.time, shrink(frame.image))
-
-
-def shrink(image: np.ndarray) -> np.ndarray:
-    """Return a picture whose longer side has at most `LONGEST_SIDE` pixels, its sides even."""
-    height, width = image.shape[:2]
-    scale = LONGEST_SIDE / max(height, width)
-    if scale >= 1:
-        return image
-    size = (max(2 * round(width * scale / 2), 2), max(2 * round(height * scale / 2), 2))
-    return cv2.resize(image, size, interpolation=cv2.INTER_AREA)
+        yield TimedFrame(frame.time, shrink(frame.image, longest))

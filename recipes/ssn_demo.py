@@ -4,155 +4,83 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
-import numpy as np
-from torch import Tensor
-
-from data.prepare.snippet_frames import duration_of
-from data.snippet_times import LENGTHS, Ints
-from data.snippet_video import VideoFrames
 from data.toy.segment_plays import CLASSES as TOY_CLASSES
 from data.video.file import TimedFrame
 from data.video.inputs import Sources
-from data.video.sound import Sound
-from data.video.windows import FrameFolder, VideoFile, pixel_aspect
-from data.video.writer import clock_of, rate_of, write_timed
+from data.video.part import Source
+from data.video.rewrite import open_sound, rewrite
 from external.files import real_path
-from models.ssn.actionness import ActionnessModel
 from models.ssn.bundle import AnyPart, BundleCheckpoint
-from models.ssn.detector import SegmentDetector
-from models.ssn.tag import TagRules, action_probability, merge_curves, propose
+from recipes.demo_classes import class_names, new_names, shown_names
 from recipes.demo_options import DemoOptions
-from recipes.ssn_scoring import DenseScoring, advance_together, pool_proposals
+from recipes.results_files import checkpoint_settings, is_done, source_bytes
+from recipes.segment_finder import Network, SegmentFinder
 from recipes.ssn_testing import detection_rules, streams_of
 from utils.config.ssn import SSNConfig
-from utils.engine.progress import progress_bar
-from utils.evaluation.segment_files import FoundSegment, as_csv, as_json, segments_in_seconds
-from utils.evaluation.segments import DetectionRules, detect_segments, fuse_streams
-from utils.formats.proposal_lists import sliding_windows
+from utils.evaluation.segment_files import FoundSegment, as_csv
+from utils.reporting.segment_files import write_segment_json
 from utils.reporting.segment_timeline import Timeline, TimelineStrip, draw_timeline
+from utils.reporting.shrinking import shrink
 from utils.runs.settings import with_run_data
 from utils.system.interrupt import Interrupted, StopSignals
 from utils.system.staging import staged_results
 from utils.system.terminal import printable
 
-ACTION = 1
-"""The column of actionness that is not background."""
 
-
-@dataclass(frozen=True)
-class Network:
-    """A network of the demo, and how it is to look at a video."""
-
-    network: SegmentDetector | ActionnessModel
-    crops: int
-    interval: int
-    chunk: int
-
-    def scoring(self, source: VideoFrames) -> DenseScoring:
-        """Return the scoring of a video, of which nothing is done yet."""
-        return DenseScoring(self.network, source, self.crops, self.interval, self.chunk)
-
-    @property
-    def reach(self) -> int:
-        """Frames that one chunk of snippets spans."""
-        snippets = max(self.chunk // self.crops, 1)
-        return snippets * self.interval + LENGTHS[self.network.modality]
-
-
-class SegmentFinder:
-    """Finds the segments of a video: actionness, proposals, scores, fusion, suppression.
+class SegmentResults:
+    """A folder of the segments of videos; `recipes.results_files.VideoResults`.
 
     Args:
-        streams: SSN's networks, actionness: classifiers; without any, sliding windows are the
-            proposals.
-        rules: From scores to detections.
-        size: Width and height to which frames are stretched.
-        weights: Of the streams; None: equal ones.
+        own: Id to name of the classes, as the detector has them.
+        shown: The same in the user's words.
     """
 
     def __init__(
         self,
-        streams: Mapping[str, Network],
-        actionness: Mapping[str, Network],
-        rules: DetectionRules,
-        size: tuple[int, int] | None,
-        names: Sequence[str],
-        weights: Sequence[float] | None = None,
+        finder: SegmentFinder,
+        options: DemoOptions,
+        own: dict[int, str],
+        shown: dict[int, str],
     ) -> None:
-        self.streams, self.actionness, self.rules = streams, actionness, rules
-        self.size, self.names, self.weights = size, names, weights
-
-    def __call__(self, name: str, opened: FrameFolder | VideoFile) -> Timeline:
-        """Return all detections of the video `name`, and its actionness."""
-        every = [*self.streams.values(), *self.actionness.values()]
-        # Twice the reach: two networks may be a chunk apart, and both must find it decoded.
-        source = VideoFrames(opened, self.size, kept=2 * max(n.reach for n in every))
-        scorings = {n: n.scoring(source) for n in every}
-        self._run(name, list(scorings.values()), len(source))
-        duration = duration_of(opened)
-        curves = {m: scorings[n].result() for m, n in self.actionness.items()}  # [T, crops, 2]
-        spans = self._proposals(list(curves.values()), duration, len(source))
-        scores = []
-        for stream in self.streams.values():
-            assert isinstance(stream.network, SegmentDetector)
-            dense = scorings[stream].result().mean(dim=1)
-            scores.append({name: pool_proposals(stream.network, dense, spans, len(source))})
-        fused = fuse_streams(scores, self.weights, list(self.streams))[name]
-        found = detect_segments(fused, self.rules)
-        segments = list(segments_in_seconds(name, found, duration, self.names))
-        shown = {m: action_probability(_curve(c), TagRules().sigma) for m, c in curves.items()}
-        return Timeline(duration, segments, self.names, actionness=shown)
-
-    def _run(self, name: str, scorings: list[DenseScoring], frames: int) -> None:
-        """Score all ticks with all networks, while the video is decoded once."""
-        with progress_bar(range(frames), printable(name)) as bar:
-            while (frame := advance_together(scorings)) is not None:
-                bar.update(max(frame - bar.n, 0))
-
-    def _proposals(self, curves: Sequence[Tensor], duration: float, frames: int) -> Ints:
-        """Proposals in frames `[P, 2]`: TAG's, or windows where there is no actionness."""
-        if not curves:
-            windows = np.array(sliding_windows(duration)).reshape(-1, 2)
-            return in_frames(windows / duration, frames)
-        merged = merge_curves([_curve(curve) for curve in curves])
-        boxes = propose(merged, TagRules())
-        return in_frames(boxes[:, :2] / len(merged), frames)
-
-
-def in_frames(shares: np.ndarray, frames: int) -> Ints:
-    """Return spans `[P, 2]`, shares of a video, in its frames; those without a frame go."""
-    spans = np.minimum((shares * frames).astype(np.int64), frames)
-    return spans[spans[:, 1] > spans[:, 0]]
-
-
-def _curve(scores: Tensor) -> np.ndarray:
-    """Actionness `[T, crops, 2]` as its mean over the crops `[T, 2]`."""
-    return scores.double().mean(dim=1).cpu().numpy()
-
-
-class SegmentResults:
-    """A folder of the segments of videos; `recipes.annotate_files.VideoResults`.
-
-    Args:
-        threshold: Detections have a score above it.
-    """
-
-    def __init__(
-        self, path: Path, finder: SegmentFinder, threshold: float, step_limit: float
-    ) -> None:
-        self.path, self.finder, self.threshold = path, finder, threshold
-        self.step_limit = step_limit
+        self.path, self.finder, self.options = options.output, finder, options
+        self.own, self.shown = own, shown
+        choice = options.chosen_labels(own, shown)
+        limits = [options.score_threshold] * len(own) if choice is None else choice.limits()
+        self.limits = dict(zip(shown.values(), limits, strict=True))
 
     def names(self, video: str) -> list[str]:
         """Return the names of the files that a video's results are."""
-        endings = ("_detected.mp4", "_timeline.png", ".csv", ".json")
-        return [f"{video}{ending}" for ending in endings]
+        return [f"{video}{ending}" for ending in self._endings()]
 
-    def annotate(self, name: str, source: FrameFolder | VideoFile, stop: StopSignals) -> str:
+    def _endings(self) -> list[str]:
+        return ["_detected.mp4"] * self.options.video + ["_timeline.png", ".csv", ".json"]
+
+    def is_done(self, video: str, source: Source) -> bool:
+        """Whether all files of a video are there, whole, and made in the same way."""
+        return is_done(self.path, self.names(video), f"{video}.json", self._made_with(source))
+
+    def _made_with(self, source: Source) -> dict[str, Any]:
+        return {
+            **checkpoint_settings(self.options.checkpoint),
+            **self.options.described(),
+            "merge_threshold": self.finder.rules.nms_threshold,
+            "least_duration": self.options.min_duration or 0.0,
+            "stride": self.options.stride,
+            "renamed": new_names(self.own, self.shown),
+            "source_bytes": source_bytes(source),
+        }
+
+    def _counts(self, segment: FoundSegment) -> bool:
+        """Whether a detection is of a class that counts, scores high enough and lasts enough."""
+        lasts = segment.end - segment.start + 1e-9 >= (self.options.min_duration or 0)
+        return segment.score > self.limits[segment.label] and lasts
+
+    def annotate(self, name: str, source: Source, stop: StopSignals) -> str:
         """Write a video's results; return what was found, in a line.
 
         Raises:
@@ -162,7 +90,7 @@ class SegmentResults:
         stop.at_once = True
         with staged_results(self.path, "demo") as folder:
             timeline = self.finder(name, source)
-            kept = [s for s in timeline.segments if s.score > self.threshold]
+            kept = [segment for segment in timeline.segments if self._counts(segment)]
             timeline = replace(timeline, segments=kept)
             found = time.perf_counter() - began
             problem = self._write(name, source, timeline, folder)
@@ -170,7 +98,7 @@ class SegmentResults:
             if stop.signum:
                 raise Interrupted(stop.signum)
         line = describe_segments(kept)
-        files = f"{self.path / name}_detected.mp4, _timeline.png, .csv, .json"
+        files = f"{self.path / name}{', '.join(self._endings())}"
         speed = timeline.duration / max(found, 1e-9)
         told = f"{name}: {line}: {files} ({found:.3g} s, {speed:.3g} s of video a second)"
         print(printable(told), flush=True)
@@ -178,33 +106,50 @@ class SegmentResults:
             print(printable(f"{name}: {problem}"), file=sys.stderr)
         return line
 
-    def _write(
-        self, name: str, source: FrameFolder | VideoFile, timeline: Timeline, folder: Path
-    ) -> str:
+    def _write(self, name: str, source: Source, timeline: Timeline, folder: Path) -> str:
         """Write all files of a video; return what is to be said of its sound, mostly nothing."""
         (folder / f"{name}.csv").write_text(as_csv(timeline.segments), encoding="utf-8")
-        (folder / f"{name}.json").write_text(as_json(timeline.segments, [name]), encoding="utf-8")
+        path, settings = folder / f"{name}.json", self._made_with(source)
+        write_segment_json(
+            path, name, source_size(source), float(source.fps), timeline, self.shown, settings
+        )
         draw_timeline(timeline, printable(name), folder / f"{name}_timeline.png")
-        return write_with_strip(source, timeline, folder / f"{name}_detected.mp4", self.step_limit)
+        if not self.options.video:
+            return ""
+        return write_with_strip(
+            source,
+            timeline,
+            folder / f"{name}_detected.mp4",
+            self.options.step_limit,
+            self.options.max_side,
+        )
+
+
+def source_size(source: Source) -> tuple[int, int]:
+    """Return height and width of a source's frames, by the first one [pixels]."""
+    height, width = next(source.frames()).image.shape[:2]
+    return height, width
 
 
 def write_with_strip(
-    source: FrameFolder | VideoFile, timeline: Timeline, path: Path, step_limit: float
+    source: Source, timeline: Timeline, path: Path, step_limit: float, longest: int | None = None
 ) -> str:
-    """Write a video with its timeline below; return what is to be said of its sound."""
-    sound = None
-    if isinstance(source, VideoFile):
-        sound = Sound(source.path, source.start, step_limit)
-    clock, rate = clock_of(source.times), rate_of(source.times, source.fps)
-    write_timed(path, _with_strip(source, timeline), clock, rate, pixel_aspect(source), sound)
+    """Write a video with its timeline below; return what is to be said of its sound.
+
+    Args:
+        longest: Pixels of the longer side of its frames, at most; the timeline adds to them.
+    """
+    sound = open_sound(source, step_limit)
+    rewrite(path, source, _with_strip(source, timeline, longest), sound)
     return sound.problem if sound is not None else ""
 
 
-def _with_strip(source: FrameFolder | VideoFile, timeline: Timeline) -> Iterator[TimedFrame]:
+def _with_strip(source: Source, timeline: Timeline, longest: int | None) -> Iterator[TimedFrame]:
     strip: TimelineStrip | None = None
     for frame in source.frames():
-        strip = strip or TimelineStrip(timeline, *frame.image.shape[:2])
-        yield TimedFrame(frame.time, strip.draw(frame.image, float(frame.time)))
+        image = shrink(frame.image, longest)
+        strip = strip or TimelineStrip(timeline, *image.shape[:2])
+        yield TimedFrame(frame.time, strip.draw(image, float(frame.time)))
 
 
 def describe_segments(segments: Sequence[FoundSegment]) -> str:
@@ -229,17 +174,16 @@ def open_segment_results(checkpoint: AnyPart, options: DemoOptions) -> SegmentRe
     if options.merge_threshold is not None:
         rules = replace(rules, nms_threshold=options.merge_threshold)
     size = config.data.frame_size
-    count = config.model.num_classes
-    classes = checkpoint.classes or {i: f"class {i}" for i in range(1, count + 1)}
+    own, shown = class_names(checkpoint), shown_names(checkpoint, options.rename)
     finder = SegmentFinder(
         {name: _network(part, options) for name, part in streams.items()},
         {name: _network(part, options) for name, part in parts.items()},
         rules,
         (size[0], size[1]) if size else None,
-        list(classes.values()),
+        list(shown.values()),
         config.test.score_weights or None,
     )
-    return SegmentResults(options.output, finder, options.score_threshold, options.step_limit)
+    return SegmentResults(finder, options, own, shown)
 
 
 def _network(part: AnyPart, options: DemoOptions) -> Network:

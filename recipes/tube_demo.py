@@ -12,6 +12,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import chain, islice, repeat
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -23,53 +24,83 @@ from data.prepare.flow import FlowSettings, make_method
 from data.toy.tube_scenes import ACTIONS
 from data.video.file import TimedFrame
 from data.video.inputs import Sources
-from data.video.sound import Sound
-from data.video.windows import FrameFolder, VideoFile, pixel_aspect
-from data.video.writer import clock_of, rate_of, write_timed
+from data.video.part import Source, first_frame
+from data.video.rewrite import open_sound, rewrite
 from external.act_evaluation import FrameBoxes, Tubes, suppress_tubes
 from external.files import real_path
 from models.step.frame_detector import FrameDetector
 from models.weights.checkpoint import LoadedCheckpoint
+from recipes.demo_classes import class_names, new_names, shown_names
 from recipes.demo_options import DemoOptions
+from recipes.results_files import checkpoint_settings, is_done, source_bytes
 from recipes.tube_streaming import ClipScorer, detect_in_video
 from recipes.tube_testing import check_rules, open_stream, tube_rules
 from utils.config.step_tubes import TubesConfig
 from utils.evaluation.tube_files import write_tubes
 from utils.evaluation.tube_results import VideoResults as CollectedVideo
 from utils.geometry.linking import LinkedTubes
-from utils.reporting.drawing import draw_persons, short_names
+from utils.reporting.drawing import short_names
+from utils.reporting.label_choice import LabelChoice
+from utils.reporting.person_files import result_names
+from utils.reporting.shrinking import draw_shrunk
 from utils.reporting.tube_reports import describe_tubes, persons_by_frame, write_tube_json
 from utils.runs.settings import with_run_data
 from utils.system.interrupt import StopSignals
 from utils.system.staging import staged_results
 from utils.system.stall import STEP_LIMIT, each_within
-from utils.system.terminal import printable
+from utils.system.terminal import hides_bars, printable
 
-Source = FrameFolder | VideoFile
 Checkpoint = LoadedCheckpoint[TubesConfig, FrameDetector]
 
 
 @dataclass
 class TubeResults:
-    """A folder of videos with tubes; see `recipes.annotate_files.VideoResults`.
+    """A folder of videos with tubes; see `recipes.results_files.VideoResults`.
 
     Attributes:
         config: Of the detector.
-        classes: Id to name.
+        classes: Id to name, as they are shown.
+        own: Id to name, as the detector has them.
+        choice: Which classes count, and from which score.
         options: Of the demo.
         stride: Frames from clip to clip.
     """
 
-    path: Path
     scorer: ClipScorer
     config: TubesConfig
     classes: dict[int, str]
+    own: dict[int, str]
+    choice: LabelChoice
     options: DemoOptions
     stride: int
 
+    @property
+    def path(self) -> Path:
+        """Return the folder."""
+        return self.options.output
+
     def names(self, video: str) -> list[str]:
         """Return the files that the results of a video are."""
-        return [f"{video}_detected.mp4", f"{video}.csv", f"{video}.json"]
+        return result_names(video)[0 if self.options.video else 1 :]
+
+    def is_done(self, video: str, source: Source) -> bool:
+        """Whether all files of a video are there, whole, and made in the same way."""
+        return is_done(self.path, self.names(video), f"{video}.json", self._made_with(source))
+
+    def _made_with(self, source: Source) -> dict[str, Any]:
+        return {
+            **checkpoint_settings(self.options.checkpoint),
+            **self.options.described(),
+            "merge_threshold": self._merging(),
+            "least_duration": self.options.min_duration or 0.0,
+            "renamed": new_names(self.own, self.classes),
+            "stride": self.stride,
+            "source_bytes": source_bytes(source),
+        }
+
+    def _merging(self) -> float:
+        given = self.options.merge_threshold
+        return self.config.test.tube_nms if given is None else given
 
     def annotate(self, name: str, source: Source, stop: StopSignals) -> str:
         """Write a video's results; return what was found, in a line."""
@@ -77,17 +108,26 @@ class TubeResults:
         with staged_results(self.path, "demo") as folder:
             stop.at_once = True
             size, linked = self._detect(name, source)
-            tubes = linked.tubes
-            note = self._draw(folder / f"{name}_detected.mp4", source, tubes)
+            tubes, note = linked.tubes, ""
+            if self.options.video:
+                note = self._draw(folder / f"{name}_detected.mp4", source, tubes)
             stop.at_once = False
-            write_tubes(folder / f"{name}.csv", linked, [name], labels)
-            times = [float(time) for time in source.times]
-            settings = {"score_threshold": self.options.score_threshold, "stride": self.stride}
+            first = first_frame(source)
+            write_tubes(folder / f"{name}.csv", linked, [name], labels, first)
             write_tube_json(
-                folder / f"{name}.json", name, size, times, tubes, self.classes, settings
+                path=folder / f"{name}.json",
+                video=name,
+                size=size,
+                times=[float(time) for time in source.times],
+                fps=float(source.fps),
+                first=first,
+                tubes=tubes,
+                classes=self.classes,
+                settings=self._made_with(source),
             )
         found = describe_tubes(tubes, labels)
-        files = f"{self.path / name}_detected.mp4, .csv, .json"
+        drawn = ["_detected.mp4"] * self.options.video
+        files = f"{self.path / name}{', '.join([*drawn, '.csv', '.json'])}"
         print(printable(f"{name}: {found}: {files}"), flush=True)
         if note:
             print(printable(f"{name}: {note}"), file=sys.stderr)
@@ -115,20 +155,22 @@ class TubeResults:
         truth = FrameBoxes(nothing, nothing, nothing, np.zeros(0), np.zeros((0, 4)))
         classes = len(self.classes)
         results = CollectedVideo(truth, count, model.clip_steps, model.steps, classes, rules)
-        bar = tqdm(seen, total=count, desc=printable(name), unit="frame", leave=False, disable=None)
+        bar = tqdm(
+            seen, total=count, desc=printable(name), unit="frame", leave=False, disable=hides_bars()
+        )
         chunks = _chunks(iter(bar), config.test.frame_batch)
         batch = config.test.test_batch_size
         for steps in detect_in_video(self.scorer, chunks, count, height, width, self.stride, batch):
             results.add(steps)
-        return (height, width), self._shown(results.finish().trimmed)
+        return (height, width), self._shown(results.finish().trimmed, float(source.fps))
 
-    def _shown(self, linked: LinkedTubes) -> LinkedTubes:
-        """The tubes that survive suppression and score high enough."""
-        threshold = self.options.merge_threshold
-        threshold = self.config.test.tube_nms if threshold is None else threshold
-        kept = suppress_tubes(linked.tubes, threshold)
-        kept = kept[linked.tubes.score[kept] > self.options.score_threshold]
+    def _shown(self, linked: LinkedTubes, fps: float) -> LinkedTubes:
+        """The tubes that survive suppression, count, score high enough and last long enough."""
         tubes = linked.tubes
+        kept = suppress_tubes(tubes, self._merging())
+        kept = kept[tubes.score[kept] > self.choice.limits()[tubes.label[kept]]]
+        seconds = (tubes.last - tubes.start + 1)[kept] / fps
+        kept = kept[seconds + 1e-9 >= (self.options.min_duration or 0)]
         rows = [np.arange(tubes.ends[tube], tubes.ends[tube + 1]) for tube in kept]
         scores = linked.row_scores[np.concatenate([np.zeros(0, np.int64), *rows])]
         return LinkedTubes(tubes[kept], scores)
@@ -137,16 +179,12 @@ class TubeResults:
         """Write the video with its tubes; return what is to be said of its sound."""
         shown = persons_by_frame(tubes, len(source))
         names = short_names(list(self.classes.values()))
-        sound = None
-        if isinstance(source, VideoFile):
-            limit = self.options.step_limit or STEP_LIMIT
-            sound = Sound(source.path, source.start, limit)
+        sound, side = open_sound(source, self.options.step_limit), self.options.max_side
         drawn = (
-            TimedFrame(frame.time, draw_persons(frame.image, shown[at(source, frame)], names))
-            for frame in self._frames(source)
+            TimedFrame(f.time, draw_shrunk(f.image, shown[at(source, f)], names, side))
+            for f in self._frames(source)
         )
-        clock, rate = clock_of(source.times), rate_of(source.times, source.fps)
-        write_timed(path, drawn, clock, rate, pixel_aspect(source), sound)
+        rewrite(path, source, drawn, sound)
         return sound.problem if sound is not None else ""
 
 
@@ -185,9 +223,12 @@ def open_tube_results(checkpoint: Checkpoint, options: DemoOptions) -> TubeResul
     check_rules(config, count)
     device = torch.device(options.chosen_device())
     stream = open_stream(config, checkpoint.build(), device)
-    classes = checkpoint.classes or {i: f"class {i}" for i in range(1, count + 1)}
+    own, shown = class_names(checkpoint), shown_names(checkpoint, options.rename)
+    choice = options.chosen_labels(own, shown)
+    if choice is None:
+        choice = LabelChoice([options.score_threshold] * count)
     scorer = ClipScorer([stream])
-    return TubeResults(options.output, scorer, config, classes, options, options.stride or 1)
+    return TubeResults(scorer, config, shown, own, choice, options, options.stride or 1)
 
 
 def own_videos(checkpoint: Checkpoint) -> Path:

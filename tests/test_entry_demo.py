@@ -165,10 +165,10 @@ def test_what_was_found_is_said_in_plain_words(
     )
 
 
-def spoil(path: Path) -> None:
+def spoil(path: Path, frames: int = 48) -> None:
     """Damage the middle of a video file, which shows only when it is decoded."""
     rng = np.random.default_rng(0)
-    write_video(path, list(rng.integers(0, 256, (48, HEIGHT, WIDTH, 3), dtype=np.uint8)), FPS)
+    write_video(path, list(rng.integers(0, 256, (frames, HEIGHT, WIDTH, 3), dtype=np.uint8)), FPS)
     content = bytearray(path.read_bytes())
     content[len(content) // 2 : len(content) // 2 + 8000] = bytes(8000)
     path.write_bytes(content)
@@ -192,7 +192,7 @@ def test_what_ends_a_video_halfway_leaves_earlier_results(
     if what == "damaged video":
         spoil(tmp_path / "v.mp4")
     elif what == "full disk":
-        monkeypatch.setattr("recipes.annotate.write_timed", full)
+        monkeypatch.setattr("data.video.rewrite.write_timed", full)
     elif what == "full disk later":
         monkeypatch.setattr("recipes.person_results.write_json", full)
     else:
@@ -553,7 +553,7 @@ def test_resume_leaves_alone_what_is_done_with_the_same_settings(
     before = (tmp_path / "out" / "play.json").stat().st_mtime_ns
     outcome = script(*named, folder.parent, "--stride", 4, *SHOWN)
     assert outcome.code == 0
-    assert "play  done before" in outcome.out
+    assert "play: done before" in outcome.out
     assert (tmp_path / "out" / "more.json").is_file()
     assert (tmp_path / "out" / "play.json").stat().st_mtime_ns == before
     outcome = script(*named, folder.parent, "--stride", 5, *SHOWN)

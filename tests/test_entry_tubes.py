@@ -13,12 +13,14 @@ from data.prepare.numbered import Job
 from data.prepare.numbered_frames import FrameSettings, extract_frames_whole
 from data.toy.tube_files import TubeToySettings, generate_toy_tubes
 from data.toy.tube_scenes import ACTIONS
+from data.video.file import VideoFile
 from external.act_evaluation.result import evaluate
 from models.step.build_tubes import build_tube_detector
 from tests.entries import Script, snapshot
 from utils.config.step_tubes import TubesConfig, TubesData, TubesModel
 from utils.config.tube_test import TubesTestConfig
 from utils.formats.checkpoints import save_checkpoint
+from utils.formats.person_results import read_results
 
 SCRIPT = "test"
 CLASSES = {i: action.name for i, action in enumerate(ACTIONS, 1)}
@@ -270,12 +272,47 @@ def test_the_demo_writes_what_it_found(
     document = json.loads(files["v_Jump_g01_c01.json"])
     assert document["frames"] == 32
     tubes = read_tube_csv(tmp_path / "out" / "v_Jump_g01_c01.csv")
-    assert len(tubes.tubes) == len(document["tubes"]) > 0
+    assert len(tubes.tubes) == len(document["segments"]) > 0
     assert np.all(tubes.tubes.boxes <= 32)
-    first = document["tubes"][0]
-    assert first["name"] == tubes.classes[tubes.tubes.label[0]]
-    assert first["last_frame"] <= 32
+    for one in document["segments"]:
+        assert one["name"] == tubes.classes[tubes.tubes.label[one["tube"]]]
+        assert one["first_frame"] == tubes.tubes.start[one["tube"]] - 1
+        assert one["last_frame"] == tubes.tubes.last[one["tube"]] - 1 < 32
+    read = read_results(tmp_path / "out" / "v_Jump_g01_c01.json")
+    assert read.persons == []
+    first = tubes.tubes.boxes[tubes.tubes.ends[0]]
+    key = next(key for key in read.key_frames if any(t.tube == 0 for t in key.tubes))
+    assert key.frame == tubes.tubes.start[0] - 1
+    assert next(t.box for t in key.tubes if t.tube == 0) == pytest.approx(first, abs=0.01)
     assert ("flow is computed by DIS" in outcome.err) == (inputs == "early")
+
+
+def test_the_demo_of_a_part_keeps_the_video_s_times_and_frames(
+    demo: Script, root: Path, tmp_path: Path
+) -> None:
+    path = write_tube_checkpoint(tmp_path / "a.pt", root)
+    film = root / "videos" / "Jump" / "v_Jump_g01_c01.avi"
+    times = VideoFile(film).times
+    named = ["--checkpoint", path, film, "--output", tmp_path / "out", "--device", "cpu"]
+    choose = ["--start", float(times[8]), "--end", float(times[24]), "--max-side", 16]
+    rename = ["--rename", "Jump=hop", "--classes", "hop"]
+    outcome = demo(*named, "--conf-thresh", 0.01, "--stride", 2, *choose, *rename)
+    assert outcome.code == 0, outcome.err
+    found = read_results(tmp_path / "out" / "v_Jump_g01_c01.json")
+    assert {one.name for one in found.segments} == {"hop"}
+    frames = [key.frame for key in found.key_frames]
+    assert 8 <= min(frames) <= max(frames) <= 23
+    assert [key.time for key in found.key_frames] == pytest.approx(
+        [float(times[frame]) for frame in frames], abs=1e-5
+    )
+    tubes = read_tube_csv(tmp_path / "out" / "v_Jump_g01_c01.csv").tubes
+    assert int(tubes.start.min()) - 1 == min(frames)
+    drawn = VideoFile(tmp_path / "out" / "v_Jump_g01_c01_detected.mp4")
+    assert (len(drawn), drawn.width) == (16, 16)
+    again = ["--resume", "--conf-thresh", 0.01, "--stride", 2, *choose, *rename]
+    assert "v_Jump_g01_c01: done before" in demo(*named, *again).out
+    said = demo.refuses(*named, "--smoothing", 1)
+    assert "--smoothing: for detectors of persons" in said
 
 
 def test_a_stride_longer_than_a_clip_is_refused(demo: Script, root: Path, tmp_path: Path) -> None:

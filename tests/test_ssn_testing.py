@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import csv
 import json
+from dataclasses import replace
+from fractions import Fraction
 from pathlib import Path
 
 import numpy as np
@@ -17,12 +19,13 @@ from models import open_checkpoint
 from models.ssn.bundle import write_bundle
 from recipes.demo import run_demo
 from recipes.demo_options import DemoOptions
-from recipes.ssn_demo import in_frames
+from recipes.segment_finder import in_frames
 from recipes.ssn_scoring import DenseScoring, advance_together, score_video
 from recipes.ssn_testing import SSNTest, detect_split, measure_split
 from recipes.testing import TestRequest, run_test
 from tests.segment_checkpoints import make_videos, save_actionness, save_ssn
 from utils.config.ssn import TestConfig
+from utils.formats.person_results import read_results
 from utils.formats.segment_scores import SegmentScores, read_scores
 
 
@@ -147,7 +150,10 @@ def test_the_demo_writes_tables_timeline_and_video(
     assert "toy videos" in captured.err  # this checkpoint knows nothing of where its data lies
     names = {f"toy_demo_000{e}" for e in (".csv", ".json", "_timeline.png", "_detected.mp4")}
     assert names <= {path.name for path in tmp_path.iterdir()}
-    found = json.loads((tmp_path / "toy_demo_000.json").read_text())["results"]["toy_demo_000"]
+    read = read_results(tmp_path / "toy_demo_000.json")
+    found = read.segments
+    assert (read.persons, read.key_frames) == ([], [])
+    assert [one.start for one in found] == sorted(one.start for one in found)
     rows = (tmp_path / "toy_demo_000.csv").read_text().splitlines()
     assert rows[0] == "video,start,end,class,score"
     assert len(rows) - 1 == len(found) > 0
@@ -156,6 +162,38 @@ def test_the_demo_writes_tables_timeline_and_video(
     assert drawn.times == source.times
     assert (drawn.width, drawn.height > source.height) == (48, True)
     assert (tmp_path / "toy_demo_000_timeline.png").read_bytes()[:4] == b"\x89PNG"
+
+
+def test_the_demo_of_a_part_keeps_the_video_s_times(
+    bundle: Path, root: Path, tmp_path: Path
+) -> None:
+    video = root / "held_out" / "toy_demo_000.mp4"
+    length = float(VideoFile(video).times[-1])
+    options = DemoOptions(
+        bundle,
+        tmp_path,
+        [video],
+        score_threshold=0,
+        device="cpu",
+        start=Fraction(1),
+        end=Fraction(3),
+        classes=["tanzen"],
+        rename=[f"{CLASSES[0]}=tanzen"],
+        max_side=24,
+    )
+    assert length > 3
+    assert run_demo(options)
+    found = read_results(tmp_path / "toy_demo_000.json").segments
+    assert {one.name for one in found} == {"tanzen"}
+    assert 1 <= min(one.start for one in found) < max(one.end for one in found) <= 3.01
+    drawn = VideoFile(tmp_path / "toy_demo_000_detected.mp4")
+    assert drawn.width == 24
+    assert float(drawn.times[-1]) < 2
+    before = (tmp_path / "toy_demo_000.csv").stat().st_mtime_ns
+    assert run_demo(replace(options, resume=True))
+    assert (tmp_path / "toy_demo_000.csv").stat().st_mtime_ns == before
+    assert run_demo(replace(options, resume=True, min_duration=5))
+    assert read_results(tmp_path / "toy_demo_000.json").segments == []
 
 
 def test_the_demo_of_a_single_stream_says_what_it_lacks(

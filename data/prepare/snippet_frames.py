@@ -29,7 +29,7 @@ from data.prepare.numbered import (
 )
 from data.prepare.numbered_frames import every_frame
 from data.video.file import VideoFile
-from data.video.windows import FrameFolder
+from data.video.part import Source
 from utils.system.processes import tell_progress
 
 NO_FLOW = "none"
@@ -121,9 +121,9 @@ def extract_snippets_whole(job: Job, settings: SnippetSettings) -> NumberedRecor
     return record
 
 
-def duration_of(file: VideoFile | FrameFolder) -> float:
+def duration_of(file: Source) -> float:
     """Return how long a video lasts [s]: its last frame is shown as long as the mean one."""
-    return float(file.times[-1] + 1 / file.fps)
+    return float(file.times[-1] - file.times[0] + 1 / file.fps)
 
 
 def _pairs(

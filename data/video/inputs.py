@@ -11,6 +11,7 @@ from pathlib import Path
 
 from data.images import read_image
 from data.video.folders import list_folder, name_of
+from data.video.part import Source, VideoPart, whole_video
 from data.video.windows import FrameFolder, VideoFile, open_source
 from external.files import check_regular, real_path
 from utils.formats.ava_csv import as_text, check_video_name
@@ -33,9 +34,29 @@ class Sources:
         skipped: A line for each folder that holds something which no command reads.
     """
 
-    opened: dict[str, FrameFolder | VideoFile] = field(default_factory=dict)
+    opened: dict[str, Source] = field(default_factory=dict)
     failed: dict[str, str] = field(default_factory=dict)
     skipped: list[str] = field(default_factory=list)
+
+    def cut(self, start: Fraction | None, end: Fraction | None) -> None:
+        """Keep of each video the part from `start` to `end` [s].
+
+        A video that has no such part counts as failed.
+
+        Raises:
+            ValueError: Naming the only video if it has no such part.
+        """
+        if start is None and end is None:
+            return
+        is_only = len(self.opened) + len(self.failed) == 1
+        for name, source in list(self.opened.items()):
+            try:
+                self.opened[name] = VideoPart(whole_video(source), start, end)
+            except ValueError as error:
+                if is_only:
+                    raise
+                del self.opened[name]
+                self.failed[name] = str(error)
 
 
 def find_sources(
@@ -70,11 +91,12 @@ def find_sources(
     return sources
 
 
-def describe_joins(sources: Mapping[str, FrameFolder | VideoFile]) -> dict[str, str]:
+def describe_joins(sources: Mapping[str, Source]) -> dict[str, str]:
     """Return for each video, by name, what is to be said of jumps in its clock, if it has any."""
     lines = {}
     for name, source in sources.items():
-        joins = source.joins if isinstance(source, VideoFile) else []
+        video = whole_video(source)
+        joins = video.joins if isinstance(video, VideoFile) else []
         if joins:
             more = f" and {len(joins) - 1} more" if len(joins) > 1 else ""
             lines[name] = (

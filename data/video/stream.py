@@ -10,7 +10,8 @@ from itertools import islice
 from typing import TypeVar
 
 from data.video.file import TimedFrame
-from data.video.windows import FrameFolder, VideoFile, Window, iter_windows
+from data.video.part import Source
+from data.video.windows import Window, iter_windows
 from utils.system.pipeline import Channel, Pipeline
 
 # A stage may be one batch ahead of the next. Large frames take fewer key frames: as many as have
@@ -56,7 +57,7 @@ class VideoStream:
             ends with it.
     """
 
-    source: FrameFolder | VideoFile
+    source: Source
     length: int
     fps: int
     stride: int | Sequence[Fraction]

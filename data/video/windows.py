@@ -17,12 +17,12 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from data.images import read_image
 from data.transforms import resize_frame
 from data.video.file import TimedFrame, VideoFile
-from data.video.folders import image_names
+from data.video.frame_folder import FrameFolder
+from data.video.part import Source, first_frame, frames_around, whole_video
 from data.video.writer import write_video
-from data.windows import SAME_DISTANCE, as_rate, nearest_frames, window_times
+from data.windows import SAME_DISTANCE, nearest_frames, window_times
 from utils.system.stall import each_within
 
 __all__ = [
@@ -54,39 +54,17 @@ class Window(NamedTuple):
     key_frame: np.ndarray
 
 
-class FrameFolder:
-    """A folder of free-form frames, taken at `fps`; see `VideoFile` for what it offers."""
-
-    def __init__(self, path: str | Path, fps: float | Fraction = 30) -> None:
-        """Raises `ValueError` naming the folder if it holds no images."""
-        self.path, self.fps = Path(path), as_rate(fps)
-        if not self.path.is_dir():
-            raise ValueError(f"{self.path}: no such folder of frames")
-        self.names = image_names(self.path)
-        if not self.names:
-            raise ValueError(f"{self.path}: expected frames such as frame0001.jpg, found none")
-        self.times = [index / self.fps for index in range(len(self.names))]
-
-    def __len__(self) -> int:
-        return len(self.names)
-
-    def frames(self, start: Fraction = Fraction(0)) -> Iterator[TimedFrame]:
-        """Read all frames from time `start` [s] on, in order, each once."""
-        for time, name in zip(self.times, self.names, strict=True):
-            if time >= start:
-                yield TimedFrame(time, read_image(self.path / name))
-
-
 def open_source(path: str | Path, source_fps: float | Fraction = 30) -> FrameFolder | VideoFile:
     """A folder of frames taken at `source_fps`, or a video file, which knows its own times."""
     return FrameFolder(path, source_fps) if Path(path).is_dir() else VideoFile(path)
 
 
-def pixel_aspect(source: FrameFolder | VideoFile) -> Fraction:
+def pixel_aspect(source: Source) -> Fraction:
     """Width over height of a pixel of the upright frames; 1 where the source does not say."""
-    if isinstance(source, FrameFolder):
+    video = whole_video(source)
+    if isinstance(video, FrameFolder):
         return Fraction(1)
-    with source._open() as (container, stream):
+    with video._open() as (container, stream):
         aspect = stream.sample_aspect_ratio or Fraction(1)
         if not Fraction(1, 16) < aspect < 16:  # damaged
             return Fraction(1)
@@ -115,7 +93,7 @@ def read_window(
 
 
 def iter_windows(
-    source: str | Path | FrameFolder | VideoFile,
+    source: str | Path | Source,
     frames: int,
     fps: int,
     stride: int | Sequence[Fraction],
@@ -127,15 +105,17 @@ def iter_windows(
     """The window of `frames` frames at `fps` around every key frame of a video.
 
     Each place of a window takes the frame nearest in time (the earlier of two); past the ends of
-    the video its first or last frame is repeated. Every frame is read once; what is held at a time
-    is a window's length of small frames, and the original key frames of half that time.
+    the video its first or last frame is repeated. The windows of a part of a video reach into the
+    rest of the video. Every frame is read once; what is held at a time is a window's length of
+    small frames, and the original key frames of half that time.
 
     Args:
         source: A path, or what `open_source` gives.
         stride: Every `stride`-th frame is a key frame, or the first from each of these times [s] on
             (`key_times`).
         source_fps: The rate of a folder of frames.
-        on_frame: Is handed every frame as it is read, before any window that ends with it.
+        on_frame: Is handed every frame of the source as it is read, before any window that ends
+            with it.
         step_limit: Seconds that reading a frame may take, `None` is any number.
     """
     is_key = _KeyFrames(stride)
@@ -143,15 +123,18 @@ def iter_windows(
     around = window_times(Fraction(0), frames, fps)
     seen = RecentFrames(image_size)
     pending: deque[tuple[int, TimedFrame]] = deque()
-    read = opened.frames()
+    read = frames_around(opened, -around[0], around[-1])
     if step_limit is not None:
         read = each_within(read, str(opened.path), step_limit)
-    for index, frame in enumerate(read):
-        if on_frame is not None:
+    index, first = 0, first_frame(opened)
+    for frame, inside in read:
+        if inside and on_frame is not None:
             on_frame(frame)
         seen.add(frame)
-        if is_key(index, frame.time):
-            pending.append((index, frame))
+        if inside:
+            if is_key(index, frame.time):
+                pending.append((first + index, frame))
+            index += 1
         while pending and pending[0][1].time + around[-1] <= frame.time:
             yield seen.window(*pending.popleft(), around)
         # The next window belongs to a pending key frame or to one still to come.

@@ -9,11 +9,14 @@ from tqdm import tqdm
 
 from utils.engine.interfaces import NOTED
 from utils.system.distributed import is_main
+from utils.system.terminal import hides_bars
 
 
 def progress_bar(items: Any, title: str) -> tqdm:
     """A bar over `items` on the main process's terminal; none in a log file or without a title."""
-    return tqdm(items, desc=title, disable=None if title and is_main() else True, leave=False)
+    return tqdm(
+        items, desc=title, disable=hides_bars() if title and is_main() else True, leave=False
+    )
 
 
 def format_duration(seconds: float) -> str:

@@ -27,15 +27,16 @@ class FoundSegment(NamedTuple):
 
 
 def segments_in_seconds(
-    video: str, found: VideoDetections, duration: float, names: Sequence[str]
+    video: str, found: VideoDetections, duration: float, names: Sequence[str], first: float = 0.0
 ) -> Iterator[FoundSegment]:
     """Yield the detections of a video that lasts `duration` seconds, the best first.
 
     Args:
         names: Of the classes, by label from 0.
+        first: Time of its first frame [s].
     """
     for row in (-found.scores).argsort(kind="stable"):
-        start, end = (duration * found.spans[row]).tolist()
+        start, end = (first + duration * found.spans[row]).tolist()
         yield FoundSegment(video, start, end, names[found.labels[row]], float(found.scores[row]))
 
 

@@ -36,14 +36,21 @@ def write_frames(
 
 
 def write_tubes(
-    path: Path, linked: LinkedTubes, videos: Sequence[str], classes: Sequence[str]
+    path: Path, linked: LinkedTubes, videos: Sequence[str], classes: Sequence[str], before: int = 0
 ) -> None:
-    """Write tubes, numbered from 0 within each video; `frame_score` is what trimming looks at."""
+    """Write tubes, numbered from 0 within each video; `frame_score` is what trimming looks at.
+
+    Args:
+        before: Frames of the videos before the first one of `linked`, which is number 1 there.
+    """
+    rows = _tube_rows(linked, videos, classes, before)
     with path.open("w", encoding="utf-8", newline="\n") as file:
-        file.writelines(chain([TUBES_HEADER + "\n"], _tube_rows(linked, videos, classes)))
+        file.writelines(chain([TUBES_HEADER + "\n"], rows))
 
 
-def _tube_rows(linked: LinkedTubes, videos: Sequence[str], classes: Sequence[str]) -> Iterator[str]:
+def _tube_rows(
+    linked: LinkedTubes, videos: Sequence[str], classes: Sequence[str], before: int
+) -> Iterator[str]:
     tubes, scores = linked.tubes, linked.row_scores
     place = np.arange(len(tubes)) - np.searchsorted(tubes.video, tubes.video)
     for tube in range(len(tubes)):
@@ -53,5 +60,5 @@ def _tube_rows(linked: LinkedTubes, videos: Sequence[str], classes: Sequence[str
         )
         first, last = int(tubes.ends[tube]), int(tubes.ends[tube + 1])
         rows = zip(tubes.boxes[first:last].tolist(), scores[first:last].tolist(), strict=True)
-        for frame, ((x1, y1, x2, y2), shown) in enumerate(rows, int(tubes.start[tube])):
+        for frame, ((x1, y1, x2, y2), shown) in enumerate(rows, before + int(tubes.start[tube])):
             yield f"{video},{frame},{x1:.2f},{y1:.2f},{x2:.2f},{y2:.2f},{tail},{shown:.9g}\n"

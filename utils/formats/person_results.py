@@ -1,4 +1,4 @@
-"""The demo's JSON as typed data: its parts, its version, and its schema.
+"""The demo's JSON as typed data: its parts, its version, and its schema; for every detector.
 
 Boxes are in pixels of the video's frames, times in seconds after its first frame.
 """
@@ -6,7 +6,7 @@ Boxes are in pixels of the video's frames, times in seconds after its first fram
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -48,16 +48,32 @@ class SeenPerson:
 
 
 @dataclass
+class SeenTube:
+    """A tube on a frame: where somebody does the tube's action.
+
+    Attributes:
+        tube: The number.
+        box_fraction: Of width and height.
+    """
+
+    tube: int
+    box: tuple[float, float, float, float]
+    box_fraction: tuple[float, float, float, float]
+
+
+@dataclass
 class SeenFrame:
     """A key frame.
 
     Attributes:
         frame: Counted from 0.
+        tubes: Of a detector that finds tubes.
     """
 
     frame: int
     time: float
     persons: list[SeenPerson]
+    tubes: list[SeenTube] = field(default_factory=list)
 
 
 @dataclass
@@ -76,6 +92,25 @@ class LastingAction:
 
 
 @dataclass
+class Segment:
+    """An action from `start` to `end`, of whoever does it.
+
+    Attributes:
+        score: Of an action of a person the mean where it was seen.
+        person: Number of the person, if the detector follows persons.
+        tube: Number of the tube, if the detector finds tubes.
+    """
+
+    id: int
+    name: str
+    start: float
+    end: float
+    score: float
+    person: int | None = None
+    tube: int | None = None
+
+
+@dataclass
 class PersonEntry:
     """Who was seen, from when to when, on how many key frames, doing what."""
 
@@ -88,9 +123,10 @@ class PersonEntry:
 
 @dataclass
 class PersonResults:
-    """The document: a video, its persons, and its key frames.
+    """The document: a video, its persons, and its key frames; the same of every detector.
 
-    More members say how the results were made.
+    A detector of tubes or segments has no `persons`, one of segments no `key_frames`. More members
+    say how the results were made.
 
     Attributes:
         cuts: Times of scene cuts.
@@ -107,6 +143,7 @@ class PersonResults:
     cuts: list[float]
     persons: list[PersonEntry]
     key_frames: list[SeenFrame]
+    segments: list[Segment] = field(default_factory=list)
 
 
 def read_results(path: Path) -> PersonResults:

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Annotated
 
 import msgspec
+import numpy as np
 import torch
 
 from external.files import read_json
@@ -33,9 +34,13 @@ class LabelChoice:
         """Return the lowest threshold: the detector must give everything above it."""
         return min(t for t in self.thresholds if t is not None)
 
+    def limits(self) -> np.ndarray:
+        """Return the score `[K]` that each class must be above; infinite: it never counts."""
+        return np.array([inf if t is None else t for t in self.thresholds])
+
     def __call__(self, found: Detections) -> Detections:
         """Return the detections that count, in their order."""
-        least = torch.tensor([inf if t is None else t for t in self.thresholds])
+        least = torch.from_numpy(self.limits())
         kept = found.scores > least.to(found.scores)[found.classes]
         return Detections(found.boxes[kept], found.classes[kept], found.scores[kept])
 
@@ -45,6 +50,7 @@ def choose_labels(
     wanted: Sequence[str],
     thresholds_file: Path | None,
     otherwise: float,
+    shown: Mapping[int, str] | None = None,
 ) -> LabelChoice:
     """Return the choice that the user's words make.
 
@@ -53,6 +59,8 @@ def choose_labels(
         wanted: Names or ids of the classes that count; none: all.
         thresholds_file: JSON, `{"walk": 0.3, "12": 0.5}`: thresholds by name or id.
         otherwise: Threshold of the other classes.
+        shown: Id to name in the user's words, which `wanted` may use, too; the file may use them
+            where they are no names of `classes`.
 
     Raises:
         ValueError: Naming the option or file and the name that is no class.
@@ -63,11 +71,22 @@ def choose_labels(
             read_json(thresholds_file), dict[str, Threshold], thresholds_file, "thresholds by class"
         )
         for name, value in content.items():
-            thresholds[find_class(name, classes, str(thresholds_file))] = value
-    chosen = {find_class(name, classes, "--classes") for name in wanted}
+            place = _find_in((classes, shown or classes), name, str(thresholds_file))
+            thresholds[place] = value
+    chosen = {_find_in((shown or classes, classes), name, "--classes") for name in wanted}
     if chosen:
         thresholds = [t if i in chosen else None for i, t in enumerate(thresholds)]
     return LabelChoice(thresholds)
+
+
+def _find_in(maps: Sequence[Mapping[int, str]], name: str, where: str) -> int:
+    """The number of the class that a name means in the first of two maps that has it."""
+    try:
+        return find_class(name, maps[0], where)
+    except ValueError:
+        if maps[1] == maps[0]:
+            raise
+    return find_class(name, maps[1], where)
 
 
 def find_class(name: str, classes: Mapping[int, str], where: str) -> int:

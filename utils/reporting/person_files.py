@@ -23,7 +23,7 @@ class VideoPersons:
     Attributes:
         key_frames: In order of time.
         partial: It was stopped before the video's end.
-        end: Where what was looked at ends [s], the last frame included.
+        start, end: Of the part that was looked at [s], the last frame included.
     """
 
     name: str
@@ -32,6 +32,7 @@ class VideoPersons:
     fps: float
     key_frames: list[KeyFrame] = field(default_factory=list)
     partial: bool = False
+    start: float = 0.0
     end: float = 0.0
 
     def most_persons(self) -> int:
@@ -73,7 +74,7 @@ def write_csv(video: VideoPersons, classes: Mapping[int, str], path: Path) -> No
     for key in video.key_frames:
         for person in key.persons:
             box = ",".join(
-                f"{value:.6f}" for value in _fractions(person.box, video.height, video.width)
+                f"{value:.6f}" for value in box_fractions(person.box, video.height, video.width)
             )
             for label, score in person.labels:
                 rows.append(f"{name},{key.time:.3f},{box},{ids[label]},{score:.6f}\n")
@@ -96,8 +97,35 @@ def write_json(
     path: Path,
 ) -> None:
     """Write `results_document` as JSON."""
-    document = results_document(video, histories, classes, settings)
+    write_document(results_document(video, histories, classes, settings), path)
+
+
+def write_document(document: Mapping[str, Any], path: Path) -> None:
+    """Write a document as JSON."""
     path.write_text(json.dumps(document, indent=1, allow_nan=False) + "\n", encoding="utf-8")
+
+
+def document_head(
+    video: str, partial: bool, size: tuple[int, int], fps: float, settings: Mapping[str, Any]
+) -> dict[str, Any]:
+    """Return the members with which the results of every detector begin.
+
+    Args:
+        video: The name.
+        partial: It was stopped before the video's end.
+        size: Height and width [pixels].
+        fps: Frames a second on average.
+        settings: How the results were made.
+    """
+    return {
+        "version": VERSION,
+        "video": as_text(video),
+        "partial": partial,
+        "width": size[1],
+        "height": size[0],
+        "fps": round(fps, 6),
+        **settings,
+    }
 
 
 def results_document(
@@ -111,19 +139,18 @@ def results_document(
     `partial` is true if the demo was stopped before the video's end. One of `persons` has its
     `person` number, when it was seen [s], and `actions` with `start`, `end`, and mean `score`. One
     on a key frame has the same number, `box` in pixels, `box_fraction`, and `actions`, each with
-    `id`, `name`, `score`. `cuts` are the times of scene cuts.
+    `id`, `name`, `score`. `cuts` are the times of scene cuts. `segments` are the actions of all
+    persons, by start.
     """
     items = list(classes.items())
+    size = (video.height, video.width)
+    persons = [_history(history, items) for history in histories]
+    segments = [{**action, "person": p["person"]} for p in persons for action in p["actions"]]
     return {
-        "version": VERSION,
-        "video": as_text(video.name),
-        "partial": video.partial,
-        "width": video.width,
-        "height": video.height,
-        "fps": round(video.fps, 6),
-        **settings,
+        **document_head(video.name, video.partial, size, video.fps, settings),
         "cuts": [round(key.cut, 6) for key in video.key_frames if key.cut is not None],
-        "persons": [_history(history, items) for history in histories],
+        "persons": persons,
+        "segments": sorted(segments, key=lambda one: (one["start"], one["person"])),
         "key_frames": [
             key_frame_record(key, video.height, video.width, classes) for key in video.key_frames
         ],
@@ -174,7 +201,7 @@ def _person(
     return {
         "person": person.number,
         "box": [round(value, 2) for value in person.box],
-        "box_fraction": [round(value, 6) for value in _fractions(person.box, height, width)],
+        "box_fraction": [round(value, 6) for value in box_fractions(person.box, height, width)],
         "actions": [
             {"id": items[label][0], "name": items[label][1], "score": round(score, 6)}
             for label, score in person.labels
@@ -182,5 +209,5 @@ def _person(
     }
 
 
-def _fractions(box: Sequence[float], height: int, width: int) -> list[float]:
+def box_fractions(box: Sequence[float], height: int, width: int) -> list[float]:
     return [v / size for v, size in zip(box, (width, height) * 2, strict=True)]

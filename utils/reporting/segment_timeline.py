@@ -34,6 +34,7 @@ class Timeline:
         names: Of the classes, by label; they decide on colours.
         truth: Annotated segments, if known.
         actionness: Curves by name, `[T]` in [0, 1], over the whole video.
+        first: Time of the first frame [s].
     """
 
     duration: float
@@ -41,6 +42,7 @@ class Timeline:
     names: Sequence[str]
     truth: Sequence[tuple[float, float, str]] = ()
     actionness: Mapping[str, Floats] | None = None
+    first: float = 0.0
 
     def rows(self) -> list[str]:
         """Return the classes that are shown, in the order of the names."""
@@ -67,17 +69,18 @@ def draw_timeline(timeline: Timeline, title: str, path: Path) -> None:
         len(shares), 1, sharex=True, squeeze=False, gridspec_kw={"height_ratios": shares}
     )[:, 0]
     if curves:
-        _draw_curves(axes[0], curves, timeline.duration)
+        _draw_curves(axes[0], curves, timeline)
     _draw_rows(axes[-1], timeline, rows)
     axes[0].set_title(title, fontsize=11)
     figure.savefig(path, dpi=130)
 
 
-def _draw_curves(axes: Any, curves: Mapping[str, Floats], duration: float) -> None:
+def _draw_curves(axes: Any, curves: Mapping[str, Floats], timeline: Timeline) -> None:
     for (name, curve), color in zip(
         curves.items(), ("#1f4e79", "#c55a11", "#548235"), strict=False
     ):
-        times = (np.arange(len(curve)) + 0.5) * duration / len(curve)
+        shares = (np.arange(len(curve)) + 0.5) / len(curve)
+        times = timeline.first + timeline.duration * shares
         axes.plot(times, curve, color=color, linewidth=1, label=name)
     axes.set_ylim(0, 1)
     axes.set_ylabel("actionness", fontsize=9)
@@ -99,7 +102,7 @@ def _draw_rows(axes: Any, timeline: Timeline, rows: Sequence[str]) -> None:
             )
     axes.set_yticks(range(len(rows)), rows, fontsize=9)
     axes.set_ylim(len(rows) - 0.4 if rows else 1, -0.6)
-    axes.set_xlim(0, timeline.duration or 1.0)
+    axes.set_xlim(timeline.first, timeline.first + (timeline.duration or 1.0))
     axes.set_xlabel("time [s]" + ("; frames: annotated" if timeline.truth else ""), fontsize=9)
     axes.grid(axis="x", color="#dddddd", linewidth=0.6)
 
@@ -138,7 +141,8 @@ class TimelineStrip:
 
     def _place(self, time: float) -> int:
         """The column of a time [s]."""
-        share = time / self.timeline.duration if self.timeline.duration > 0 else 0.0
+        timeline = self.timeline
+        share = (time - timeline.first) / timeline.duration if timeline.duration > 0 else 0.0
         return min(max(int(share * self.width), 0), self.width - 1)
 
     def draw(self, image: Image, time: float) -> Image:

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import json
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -11,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from external.act_evaluation import Tubes
-from utils.formats.ava_csv import as_text
+from utils.reporting.person_files import box_fractions, document_head, write_document
 from utils.reporting.persons import Person
 
 
@@ -40,37 +39,68 @@ def write_tube_json(
     video: str,
     size: tuple[int, int],
     times: Sequence[float],
+    fps: float,
+    first: int,
     tubes: Tubes,
     classes: Mapping[int, str],
     settings: Mapping[str, Any],
 ) -> None:
-    """Write the video's size, `settings`, and when each tube is: frames from 1, and seconds.
+    """Write the results as those of persons are (`utils.formats.person_results`), without persons.
+
+    `segments` has a row for each tube, by start: its number, the number and time of its first
+    and last frame, class and score. `key_frames` has each frame with a tube, and the boxes there.
 
     Args:
         size: Height and width [pixels].
-        times: Of the frames [s]. The boxes are in the CSV file.
+        times: Of the frames that were looked at [s].
+        fps: Frames a second.
+        first: Number of the first of them in the video, from 0.
     """
-    items = list(classes.items())
-    rows = zip(
-        *(a.tolist() for a in (tubes.label, tubes.score, tubes.start, tubes.last)), strict=True
-    )
     document = {
-        "video": as_text(video),
-        "height": size[0],
-        "width": size[1],
-        "frames": len(times),
-        **settings,
-        "tubes": [
-            {
-                "id": items[label][0],
-                "name": items[label][1],
-                "score": round(score, 6),
-                "first_frame": first,
-                "last_frame": last,
-                "first_time": round(times[first - 1], 6),
-                "last_time": round(times[last - 1], 6),
-            }
-            for label, score, first, last in rows
-        ],
+        **document_head(video, False, size, fps, {"frames": len(times), **settings}),
+        "cuts": [],
+        "persons": [],
+        "segments": _segments(tubes, times, fps, first, list(classes.items())),
+        "key_frames": _key_frames(tubes, times, first, size),
     }
-    path.write_text(json.dumps(document, indent=1, allow_nan=False) + "\n", encoding="utf-8")
+    write_document(document, path)
+
+
+def _segments(
+    tubes: Tubes, times: Sequence[float], fps: float, first: int, items: list[tuple[int, str]]
+) -> list[dict[str, Any]]:
+    """A row for each tube, numbered as in the CSV file; a tube ends when the next frame begins."""
+    ends = [*times[1:], times[-1] + 1 / fps]
+    columns = (tubes.label, tubes.score, tubes.start, tubes.last)
+    rows = zip(*(column.tolist() for column in columns), strict=True)
+    segments = [
+        {
+            "tube": number,
+            "id": items[label][0],
+            "name": items[label][1],
+            "score": round(score, 6),
+            "start": round(times[begin - 1], 6),
+            "end": round(ends[last - 1], 6),
+            "first_frame": first + begin - 1,
+            "last_frame": first + last - 1,
+        }
+        for number, (label, score, begin, last) in enumerate(rows)
+    ]
+    return sorted(segments, key=lambda one: (one["start"], one["tube"]))
+
+
+def _key_frames(
+    tubes: Tubes, times: Sequence[float], first: int, size: tuple[int, int]
+) -> list[dict[str, Any]]:
+    """The frames that have a tube, with the boxes of all tubes there."""
+    seen: dict[int, list[dict[str, Any]]] = defaultdict(list)
+    for tube in range(len(tubes)):
+        boxes = tubes.boxes[tubes.ends[tube] : tubes.ends[tube + 1]].tolist()
+        for place, box in enumerate(boxes, int(tubes.start[tube]) - 1):
+            fractions = [round(value, 6) for value in box_fractions(box, *size)]
+            pixels = [round(value, 2) for value in box]
+            seen[place].append({"tube": tube, "box": pixels, "box_fraction": fractions})
+    return [
+        {"frame": first + place, "time": round(times[place], 6), "persons": [], "tubes": found}
+        for place, found in sorted(seen.items())
+    ]

@@ -42,9 +42,22 @@ def made_here(folder: Path) -> dict[str, list[str]]:
 
 def note_made(folder: Path, kind: str, names: Iterable[str]) -> None:
     """Add `names`, relative to `folder`, to what the command `kind` made there."""
-    made = made_here(folder)
-    made[kind] = sorted({*made.get(kind, []), *names})
-    write_whole(folder / MARKER, json.dumps(made, indent=1) + "\n")
+    with _marker_locked(folder):
+        made = made_here(folder)
+        made[kind] = sorted({*made.get(kind, []), *names})
+        write_whole(folder / MARKER, json.dumps(made, indent=1) + "\n")
+
+
+@contextmanager
+def _marker_locked(folder: Path) -> Iterator[None]:
+    """Let one process at a time change the marker; on a file system without locks all may."""
+    handle = os.open(folder, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        with suppress(OSError):
+            fcntl.flock(handle, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(handle)
 
 
 def check_replaceable(folder: Path, names: Iterable[str], option: str = "--output") -> None:

@@ -31,12 +31,14 @@ class Report {
     element("name").textContent = facts.name;
     const persons = data.person_number.length;
     const words = [`${persons} person${persons === 1 ? "" : "s"}`,
-      `${data.key_time.length} key frames`, `${clockText(facts.duration, 1)} long`];
+      `${data.key_time.length} key frames`, `${clockText(facts.end - facts.start, 1)} long`];
     if (facts.partial) words.push("stopped before the video's end");
     element("about").textContent = [...words, facts.film_note].filter((word) => word).join(" \u00b7 ");
     element("stage").style.aspectRatio = `${facts.width} / ${facts.height}`;
     element("stage").style.maxWidth = `calc(62vh * ${facts.width / facts.height})`;
-    element("position").max = String(facts.duration);
+    element("position").min = String(facts.start);
+    element("position").max = String(facts.end);
+    element("position").value = String(facts.start);
     element("threshold").value = String(facts.threshold);
     element("steps").hidden = !facts.steps;
     if (facts.steps) element("step").max = String(facts.steps.steps - 1);
@@ -129,7 +131,7 @@ class Report {
 
   // Goes to a time [s] and shows it at once; the video's picture follows.
   seek(time) {
-    this.time = Math.min(Math.max(time, 0), this.facts.duration);
+    this.time = Math.min(Math.max(time, this.facts.start), this.facts.end);
     this.timeline.follow(this.time);
     this.showFrame();
     this.redraw();
@@ -139,7 +141,7 @@ class Report {
   showFrame() {
     if (!this.hasVideo || this.waiting || this.playing) return;
     const last = Number.isFinite(this.video.duration) ? this.video.duration - 0.001 : Infinity;
-    const wanted = Math.min(this.time + 0.001, Math.max(last, 0));
+    const wanted = Math.min(this.time - this.facts.start + 0.001, Math.max(last, 0));
     if (Math.abs(this.video.currentTime - wanted) < 1e-4) return;
     this.waiting = true;
     this.video.currentTime = wanted;
@@ -164,12 +166,12 @@ class Report {
 
   play() {
     if (this.stepIndex >= 0) this.toggleSteps();
-    if (this.time >= this.facts.duration - 0.05) this.seek(0);
+    if (this.time >= this.facts.end - 0.05) this.seek(this.facts.start);
     this.playing = true;
     element("play").textContent = "Pause";
     this.began = performance.now() - 1000 * this.time;
     if (this.hasVideo) {
-      this.video.currentTime = this.time;
+      this.video.currentTime = this.time - this.facts.start;
       this.video.play().catch(() => this.pause());
     }
     requestAnimationFrame(() => this.tick());
@@ -185,10 +187,11 @@ class Report {
   tick() {
     if (!this.playing) return;
     const clock = (performance.now() - this.began) / 1000;
-    this.time = Math.min(this.hasVideo ? this.video.currentTime : clock, this.facts.duration);
+    const time = this.hasVideo ? this.facts.start + this.video.currentTime : clock;
+    this.time = Math.min(time, this.facts.end);
     this.timeline.follow(this.time);
     this.draw();
-    if (this.time >= this.facts.duration) this.pause();
+    if (this.time >= this.facts.end) this.pause();
     else requestAnimationFrame(() => this.tick());
   }
 
@@ -270,7 +273,7 @@ class Report {
     this.rowsDrawn = this.timeline.draw(this.time);
     this.table.draw();
     element("position").value = String(this.time);
-    element("clock").textContent = `${clockText(this.time, 1)} / ${clockText(this.facts.duration, 1)}`;
+    element("clock").textContent = `${clockText(this.time, 1)} / ${clockText(this.facts.end, 1)}`;
   }
 
   stepText(found) {

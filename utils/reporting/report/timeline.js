@@ -12,8 +12,9 @@ class Timeline {
     this.space = document.getElementById("rows-space");
     this.canvas = document.getElementById("bars");
     this.mark = document.getElementById("mark");
-    this.from = 0;
-    this.to = Math.max(report.facts.duration, 0.1);
+    this.first = report.facts.start;
+    this.last = Math.max(report.facts.end, this.first + 0.1);
+    [this.from, this.to] = [this.first, this.last];
     this.area.addEventListener("scroll", () => report.redraw());
     this.canvas.addEventListener("click", (event) => this.click(event));
     this.area.addEventListener("wheel", (event) => this.wheel(event), { passive: false });
@@ -169,8 +170,7 @@ class Timeline {
 
   zoom(factor, around) {
     const span = (this.to - this.from) / factor;
-    const whole = Math.max(this.report.facts.duration, 0.1);
-    const length = Math.min(Math.max(span, 0.5), whole);
+    const length = Math.min(Math.max(span, 0.5), this.last - this.first);
     const share = (around - this.from) / (this.to - this.from);
     this.from = around - share * length;
     this.to = this.from + length;
@@ -180,8 +180,7 @@ class Timeline {
   // Moves what is in sight by `by` seconds, and into the video.
   move(by) {
     const length = this.to - this.from;
-    const most = Math.max(this.report.facts.duration, 0.1) - length;
-    this.from = Math.min(Math.max(this.from + by, 0), Math.max(most, 0));
+    this.from = Math.max(Math.min(this.from + by, this.last - length), this.first);
     this.to = this.from + length;
     this.report.redraw();
   }
@@ -189,7 +188,7 @@ class Timeline {
   follow(time) {
     if (time < this.from || time > this.to) {
       const length = this.to - this.from;
-      this.from = Math.max(time - length / 10, 0);
+      this.from = Math.max(time - length / 10, this.first);
       this.to = this.from + length;
     }
   }

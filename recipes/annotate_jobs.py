@@ -1,0 +1,82 @@
+"""Several videos at once, each in a process of its own; one that fails does not stop the rest."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+
+import cv2
+import torch
+
+from data.video.part import Source
+from models import open_checkpoint
+from recipes.demo_options import DemoOptions
+from recipes.results_files import VideoResults
+from utils.system.interrupt import Interrupted, StopSignals
+from utils.system.processes import ProcessDied, call_each
+from utils.system.staging import remove_abandoned
+from utils.system.terminal import printable
+
+
+class Job:
+    """What a process does: opens the checkpoint once, then annotates the videos that come."""
+
+    def __init__(self, options: DemoOptions, threads: int) -> None:
+        """Note what is asked for.
+
+        Args:
+            options: Of the demo.
+            threads: For the network and for images.
+        """
+        self.options, self.threads = options, threads
+        self.results: VideoResults | None = None
+
+    def __call__(self, name: str, source: Source) -> str:
+        """Write a video's results; return what was found, in a line."""
+        if self.results is None:
+            self.results = self._open()
+        return self.results.annotate(name, source, StopSignals())
+
+    def _open(self) -> VideoResults:
+        from recipes import RECIPES
+
+        torch.set_num_threads(self.threads)
+        cv2.setNumThreads(self.threads)
+        checkpoint = open_checkpoint(self.options.checkpoint)
+        return RECIPES[checkpoint.config.detector].open_results(checkpoint, self.options)
+
+
+def annotate_at_once(
+    options: DemoOptions, videos: Sequence[tuple[str, Source]], stop: StopSignals
+) -> dict[str, str]:
+    """Annotate videos, `options.jobs` at a time; return what came of each, by name.
+
+    Raises:
+        Interrupted: A signal came; the message names the videos whose results are there.
+    """
+    jobs = min(options.jobs, len(videos))
+    threads = max(torch.get_num_threads() // jobs, 1)
+    outcomes: dict[str, str] = {}
+    try:
+        for place, outcome in call_each(Job(options, threads), videos, jobs, stop):
+            name = videos[place][0]
+            outcomes[name] = _told(name, outcome)
+    except Interrupted as signalled:
+        remove_abandoned(options.output)
+        raise Interrupted(signalled.signum, _message(outcomes, len(videos))) from None
+    return {name: outcomes[name] for name, _ in videos}
+
+
+def _told(name: str, outcome: object) -> str:
+    """What came of a video, in a line; an error is printed."""
+    if isinstance(outcome, str):
+        return outcome
+    why = f"its process ended: {outcome}" if isinstance(outcome, ProcessDied) else str(outcome)
+    print(printable(f"error: {name}: {why}"), file=sys.stderr, flush=True)
+    return f"failed: {why}"
+
+
+def _message(outcomes: dict[str, str], videos: int) -> str:
+    whole = [name for name, outcome in outcomes.items() if not outcome.startswith("failed: ")]
+    left = f"interrupted with the results of {len(whole)} of {videos} videos"
+    return printable(f"{left}; --resume goes on with the rest")

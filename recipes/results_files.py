@@ -1,0 +1,82 @@
+"""What the results of every detector share: how they were made, and whether they are there."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping, Sequence
+from functools import cache
+from pathlib import Path
+from typing import Any, Protocol
+
+from data.video.part import Source
+from external.files import read_json
+from utils.system.interrupt import StopSignals
+
+BLOCK = 1 << 20
+
+
+class VideoResults(Protocol):
+    """What a detector makes of videos: files in the folder `path`."""
+
+    @property
+    def path(self) -> Path:
+        """Return the folder."""
+
+    def names(self, video: str) -> list[str]:
+        """Return the names of the files that a video's results are."""
+
+    def is_done(self, video: str, source: Source) -> bool:
+        """Whether the results of a video are there, whole, and made in the same way."""
+
+    def annotate(self, name: str, source: Source, stop: StopSignals) -> str:
+        """Write a video's results; return what was found, in a line.
+
+        Raises:
+            Interrupted: A signal came; the message says what is on disk.
+        """
+
+
+def file_digest(path: Path) -> str:
+    """Return the SHA-256 of a file; read once for each size and time of its last change."""
+    state = path.stat()
+    return _digest(path, state.st_size, state.st_mtime_ns)
+
+
+@cache
+def _digest(path: Path, size: int, changed: int) -> str:
+    digest = hashlib.sha256()
+    with path.open("rb") as file:
+        while block := file.read(BLOCK):
+            digest.update(block)
+    return digest.hexdigest()
+
+
+def checkpoint_settings(path: Path) -> dict[str, Any]:
+    """Return what results say of the checkpoint that made them: its name and its content."""
+    return {"checkpoint": path.name, "checkpoint_sha256": file_digest(path)}
+
+
+def source_bytes(source: Source) -> int:
+    """Return the size of a video's file, or of all files in its folder."""
+    path = source.path
+    files = path.iterdir() if path.is_dir() else [path]
+    return sum(file.stat().st_size for file in files if file.is_file())
+
+
+def is_done(
+    folder: Path, names: Sequence[str], document: str, made_with: Mapping[str, Any]
+) -> bool:
+    """Whether a video's results are there, whole, and made in the same way.
+
+    Args:
+        folder: Of the results.
+        names: The files that must be there.
+        document: Name of the JSON file that says how they were made.
+        made_with: What it has to say.
+    """
+    if not all((folder / name).is_file() for name in (*names, document)):
+        return False
+    content = read_json(folder / document)
+    if not isinstance(content, dict) or content.get("partial") is not False:
+        return False
+    return {name: content.get(name) for name in made_with} == dict(made_with)

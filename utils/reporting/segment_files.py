@@ -1,0 +1,43 @@
+"""Detected segments of a video as JSON, in the layout of persons' results."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from utils.reporting.person_files import document_head, write_document
+from utils.reporting.segment_timeline import Timeline
+
+
+def write_segment_json(
+    path: Path,
+    video: str,
+    size: tuple[int, int],
+    fps: float,
+    timeline: Timeline,
+    classes: Mapping[int, str],
+    settings: Mapping[str, Any],
+) -> None:
+    """Write the results as those of persons are (`utils.formats.person_results`), without persons.
+
+    `segments` has a row for each detection, by start: class, score and times.
+
+    Args:
+        size: Height and width [pixels].
+        fps: Frames a second.
+        classes: Id to name, each name once.
+    """
+    ids = {name: number for number, name in classes.items()}
+    rows = [
+        {
+            "id": ids[found.label],
+            "name": found.label,
+            "score": round(found.score, 6),
+            "start": round(found.start, 6),
+            "end": round(found.end, 6),
+        }
+        for found in sorted(timeline.segments, key=lambda one: (one.start, -one.score))
+    ]
+    head = document_head(video, False, size, fps, settings)
+    write_document({**head, "cuts": [], "persons": [], "segments": rows, "key_frames": []}, path)
