@@ -345,7 +345,7 @@ def test_one_bad_video_of_several_is_named_in_a_table(
     )
     assert outcome.code == 1
     assert set(snapshot(tmp_path / "out")) == {"play_detected.mp4", "play.csv", "play.json"}
-    table = {line.split("  ")[0].strip(): line for line in outcome.out.splitlines()[-3:]}
+    table = {line.split(":")[0]: line for line in outcome.out.splitlines()[-3:]}
     assert list(table) == ["a\\x1b[31m", "b", "play"]
     assert "failed: " in table["a\\x1b[31m"]
     assert "b.mp4: damaged" in table["b"]
