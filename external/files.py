@@ -1,8 +1,8 @@
 """Files of a user, opened and parsed so that every fault is one `ValueError` that names the file.
 
 What stands in a file is a user's business, and whatever a parser throws at it is no fault of ours:
-`read_json`, `read_yaml` and `read_csv` turn all of it into one message. They check no content
-beyond that; what a file must hold is checked by whoever asked for it.
+`read_json`, `read_yaml`, `read_csv` and `read_table` turn all of it into one message. They check
+no content beyond that; what a file must hold is checked by whoever asked for it.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ import csv
 import json
 import os
 import stat
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -215,6 +215,44 @@ def read_csv(path: str | Path, what: str = "CSV file") -> Iterator[tuple[int, li
                 raise ValueError(f"{path}, line {line}: not a {what}: {_reason(error)}") from error
             if cells:
                 yield rows.line_num, cells
+
+
+def read_table(
+    path: str | Path,
+    columns: Sequence[str],
+    what: str = "CSV file",
+    synonyms: Mapping[str, str] | None = None,
+) -> Iterator[tuple[str, dict[str, str]]]:
+    """Yield `(file and line, cells by column)` for each row of a CSV file with a header.
+
+    Columns come in any order, and there may be further ones.
+
+    Args:
+        columns: Those that the file must have.
+        what: The file is, in messages.
+        synonyms: Other names of columns, taken where the column itself is missing.
+
+    Raises:
+        ValueError: As `read_csv`, for a column that is missing or stands there twice, and for a
+            row with more or fewer cells.
+    """
+    lines = read_csv(path, what)
+    header = [cell.strip().lower() for cell in next(lines, (1, []))[1]]
+    for other, name in (synonyms or {}).items():
+        if name not in header:
+            header = [name if cell == other else cell for cell in header]
+    if missing := [name for name in columns if name not in header]:
+        raise ValueError(
+            f"{path}, line 1: expected a header with {','.join(columns)}; missing: "
+            f"{', '.join(missing)}"
+        )
+    if twice := [name for name in columns if header.count(name) > 1]:
+        raise ValueError(f"{path}, line 1: the column {twice[0]} stands there twice")
+    for line, cells in lines:
+        where = f"{path}, line {line}"
+        if len(cells) != len(header):
+            raise ValueError(f"{where}: expected {len(header)} cells, got {len(cells)}")
+        yield where, dict(zip(header, cells, strict=True))
 
 
 def _reason(error: BaseException) -> str:

@@ -13,6 +13,7 @@ from data.datasets.tube_dataset import TubeClips
 from data.datasets.tube_files import read_tube_file
 from data.datasets.ucf101_24 import read_video_list
 from models.step.build_tubes import tube_clips_of
+from utils.config.options import named_option
 from utils.config.step_tubes import TubesConfig, TubesData
 from utils.formats.labels import read_label_map
 from utils.geometry.boxes import scale_boxes
@@ -29,7 +30,8 @@ def read_annotations(config: TubesConfig, split: str) -> TubeAnnotations:
     root = data.folder
     path, classes = root / data.annotation, None
     if data.classes:
-        classes = list(read_label_map(root / data.classes).values())
+        with named_option("data.classes"):
+            classes = list(read_label_map(root / data.classes).values())
     if not path.is_file():
         raise ValueError(f"{path}: no such file (data.annotation)")
     annotations, cache = read_tube_file(path, classes)
@@ -40,12 +42,15 @@ def read_annotations(config: TubesConfig, split: str) -> TubeAnnotations:
             )
         return cache.split("train" if split == "train" else "test", data.split)
     test_path = root / data.test_list
-    test = read_video_list(test_path)
+    with named_option("data.test_list"):
+        test = read_video_list(test_path)
     if split == "val":
         return annotations.subset(test, str(test_path))
     if data.train_list:
         train_path = root / data.train_list
-        return annotations.subset(_known(read_video_list(train_path), annotations), str(train_path))
+        with named_option("data.train_list"):
+            train = read_video_list(train_path)
+        return annotations.subset(_known(train, annotations), str(train_path))
     return annotations.subset(set(annotations.videos) - set(test), str(test_path))
 
 

@@ -214,15 +214,15 @@ def extract_all(
                 video = videos[index]
                 unfinished.remove(video)
                 if isinstance(result, ProcessDied):
-                    discard_unfinished(video, output)
+                    discard_unfinished(folder_of(video, output))
                     result = RuntimeError(f"{video}: the process that decoded it died ({result})")
                 elif isinstance(result, ProcessHung):
-                    discard_unfinished(video, output)
+                    discard_unfinished(folder_of(video, output))
                     result = RuntimeError(f"{video}: the decoder hangs: {result} (--step-limit)")
                 yield video, result
     finally:
         for video in unfinished:  # their processes were killed
-            discard_unfinished(video, output)
+            discard_unfinished(folder_of(video, output))
 
 
 def run(

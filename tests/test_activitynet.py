@@ -105,6 +105,7 @@ def test_a_table_is_read_by_its_header(tmp_path):
     [
         ("", "line 1: expected a header with video,start,end,label"),
         ("video,start,end\n", "missing: label"),
+        ("video,start,end,label,End\na,1,2,run,3\n", "line 1: the column end stands there twice"),
         ("video,start,end,label\n", "holds no segment"),
         ("video,start,end,label\na,1,2\n", "line 2: expected 4 cells, got 3"),
         ("video,start,end,label\na,1,x,run\n", "line 2: end: expected seconds, got 'x'"),

@@ -221,7 +221,7 @@ def test_frames_are_not_lost_between_the_two_renames(videos: Path, tmp_path: Pat
     extract_whole(videos / "a.mp4", tmp_path, SMALL)
     (tmp_path / ".unfinished-a").mkdir()
     (tmp_path / "a").rename(tmp_path / ".replaced-a")
-    discard_unfinished(videos / "a.mp4", tmp_path)
+    discard_unfinished(tmp_path / "a")
     assert listed(tmp_path) == ["a"]
     (tmp_path / ".replaced-a").mkdir()
     extract_whole(videos / "a.mp4", tmp_path, SMALL)

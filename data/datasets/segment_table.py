@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from data.datasets.segment_annotations import Segment, SegmentAnnotations, parse_seconds
-from utils.formats.reading import read_csv
+from utils.formats.reading import read_table
 
 COLUMNS = ("video", "start", "end", "label")
 
@@ -28,27 +28,14 @@ def read_segment_table(
             segment that does not end after its start or starts after its video, and a video whose
             duration is not known or is given twice.
     """
-    lines = read_csv(path, "table of segments")
-    header = [cell.strip().lower() for cell in next(lines, (1, []))[1]]
     wanted = [*COLUMNS, *(["duration"] if durations is None else [])]
-    if missing := [name for name in wanted if name not in header]:
-        raise ValueError(
-            f"{path}, line 1: expected a header with {','.join(wanted)}; missing: "
-            f"{', '.join(missing)}"
-        )
-    at = {name: header.index(name) for name in wanted}
     rows: list[tuple[str, str, float, float, str]] = []
     lengths = dict(durations or {})
-    for number, cells in lines:
-        where = f"{path}, line {number}"
-        if len(cells) != len(header):
-            raise ValueError(f"{where}: expected {len(header)} cells, got {len(cells)}")
-        video, label = (cells[at[name]].strip() for name in ("video", "label"))
-        start, end = (
-            parse_seconds(cells[at[name]], f"{where}: {name}") for name in ("start", "end")
-        )
+    for where, row in read_table(path, wanted, "table of segments"):
+        video, label = row["video"].strip(), row["label"].strip()
+        start, end = (parse_seconds(row[name], f"{where}: {name}") for name in ("start", "end"))
         if durations is None:
-            length = parse_seconds(cells[at["duration"]], f"{where}: duration")
+            length = parse_seconds(row["duration"], f"{where}: duration")
             if lengths.setdefault(video, length) != length:
                 raise ValueError(f"{where}: video {video} has two durations")
         _check(where, video, start, end, lengths)

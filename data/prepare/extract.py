@@ -17,15 +17,12 @@ import cv2
 import numpy as np
 
 from data.prepare.frame_folders import (
-    REPLACED,
-    UNFINISHED,
     check_replaceable,
-    discard_unfinished,
     folder_of,
+    whole_folder,
 )
 from data.prepare.manifest import ExtractSettings, Record, decoder_version, write_record
 from data.video.file import TimedFrame, VideoFile
-from utils.system.outputs import MARKER
 from utils.system.processes import tell_progress
 
 # Matroska rounds times to milliseconds: which of two frames is taken must not hang on that.
@@ -139,27 +136,12 @@ def extract_whole(
 ) -> Record:
     """Extract a video into `<output>/<its name>`: whole, in the place of what is there, or not.
 
-    What a process that dies leaves are hidden folders, which `discard_unfinished` removes.
-
     Raises:
         ValueError: Also if what is there is not of an extraction.
     """
     cv2.setNumThreads(1)  # the other processors have other videos
-    folder = folder_of(video, output)
-    unfinished = output / f"{UNFINISHED}{folder.name}"
-    discard_unfinished(video, output)
-    try:
-        unfinished.mkdir()
-        (unfinished / MARKER).touch()
-        record = extract_video(VideoFile(video), unfinished, settings, max_gap)
-        if folder.exists():
-            check_replaceable(folder)
-            folder.rename(output / f"{REPLACED}{folder.name}")
-        (unfinished / MARKER).unlink()
-        unfinished.rename(folder)
-    finally:
-        discard_unfinished(video, output)
-    return record
+    with whole_folder(folder_of(video, output), check_replaceable) as folder:
+        return extract_video(VideoFile(video), folder, settings, max_gap)
 
 
 def _decode(file: VideoFile, seconds: range, settings: ExtractSettings) -> Iterator[TimedFrame]:

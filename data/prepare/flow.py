@@ -21,7 +21,7 @@ from data.prepare.numbered import (
     Job,
     NumberedRecord,
     size_of,
-    whole_folder,
+    whole_job,
     write_numbered_record,
 )
 from data.prepare.numbered_frames import every_frame
@@ -171,7 +171,7 @@ def extract_flow_whole(job: Job, settings: FlowSettings) -> NumberedRecord:
     variances: list[float] = []
     shape: tuple[int, ...] = ()
     count = 0
-    with whole_folder(job) as folder:
+    with whole_job(job) as folder:
         for count, flow in enumerate(flow_fields(source_images(job.source), method), 1):
             shape = flow.shape
             contents = encode_field(flow, settings.storage, settings.quality)

@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from data.prepare.manifest import MANIFEST, RECORD, Record, read_record
@@ -61,18 +62,47 @@ def check_places(videos: Iterable[Path], output: Path) -> None:
                 raise ValueError(f"{hidden}: was not made by this command; move it away")
 
 
+@contextmanager
+def whole_folder(folder: Path, check_replaceable: Callable[[Path], None]) -> Iterator[Path]:
+    """A hidden folder that takes the place of `folder` when the block ends without an error.
+
+    What a process that dies leaves are hidden folders, which `discard_unfinished` removes.
+
+    Args:
+        check_replaceable: Raises `ValueError` for a folder that holds what is not ours.
+    """
+    output = folder.parent
+    unfinished = output / f"{UNFINISHED}{folder.name}"
+    discard_unfinished(folder)
+    try:
+        unfinished.mkdir(parents=True)
+        (unfinished / MARKER).touch()
+        yield unfinished
+        if folder.exists():
+            check_replaceable(folder)
+            folder.rename(output / f"{REPLACED}{folder.name}")
+        (unfinished / MARKER).unlink()
+        unfinished.rename(folder)
+    finally:
+        discard_unfinished(folder)
+
+
 def check_replaceable(folder: Path) -> None:
     """Raise `ValueError` naming what is in `folder` and was not made by an extraction."""
     record = read_record(folder)
-    if record is None:
+    refuse_foreign(folder, record is not None, () if record is None else _foreign(folder, record))
+
+
+def refuse_foreign(folder: Path, has_record: bool, foreign: Iterable[Path]) -> None:
+    """Raise `ValueError` for a folder without a record, and for the first of what it claims not."""
+    if not has_record:
         raise ValueError(
             f"{folder}: has no {RECORD}, so it was not made by this command, and --replace leaves "
             "it alone; move it away"
         )
-    foreign = next(_foreign(folder, record), None)
-    if foreign is not None:
+    for path in foreign:
         raise ValueError(
-            f"{foreign}: is not of this extraction, and --replace would remove it; move it away"
+            f"{path}: is not of this extraction, and --replace would remove it; move it away"
         )
 
 
@@ -97,9 +127,9 @@ def is_leftover(hidden: Path) -> bool:
     return not names or MARKER in names or RECORD in names
 
 
-def discard_unfinished(video: Path, output: Path) -> None:
-    """Remove what is not whole of a video's extraction, which has ended, wherever that was."""
-    _discard(name_of(video), output)
+def discard_unfinished(folder: Path) -> None:
+    """Remove what is not whole of a folder's extraction, which has ended, wherever that was."""
+    _discard(folder.name, folder.parent)
 
 
 def discard_leftovers(output: Path) -> None:

@@ -9,24 +9,23 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Iterable, Mapping
+from contextlib import AbstractContextManager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from data.flow import field_names
 from data.prepare.frame_folders import (
-    REPLACED,
-    UNFINISHED,
     check_places,
     discard_leftovers,
-    discard_unfinished,
+    refuse_foreign,
+    whole_folder,
 )
 from data.prepare.manifest import MANIFEST, RECORD
 from data.video.folders import image_names
 from external.files import read_json
 from utils.formats.schema import Count, check_shape
-from utils.system.outputs import MARKER, write_whole
+from utils.system.outputs import write_whole
 
 FRAMES, FLOW, SNIPPETS = "frames", "flow", "frames and flow"
 EXPECTED = "a record of scripts/extract_frames.py or scripts/extract_flow.py"
@@ -119,27 +118,13 @@ def read_numbered_record(folder: Path) -> NumberedRecord | None:
     return check_shape(read_json(path, "record of files"), NumberedRecord, path, EXPECTED)
 
 
-@contextmanager
-def whole_folder(job: Job) -> Iterator[Path]:
+def whole_job(job: Job) -> AbstractContextManager[Path]:
     """A hidden folder that takes the place of `job.folder` when the block ends without an error.
 
     Raises:
         ValueError: If what is there is not ours.
     """
-    folder, output = job.folder, job.folder.parent
-    unfinished = output / f"{UNFINISHED}{folder.name}"
-    discard_unfinished(folder, output)
-    try:
-        unfinished.mkdir(parents=True)
-        (unfinished / MARKER).touch()
-        yield unfinished
-        if folder.exists():
-            check_replaceable(folder)
-            folder.rename(output / f"{REPLACED}{folder.name}")
-        (unfinished / MARKER).unlink()
-        unfinished.rename(folder)
-    finally:
-        discard_unfinished(folder, output)
+    return whole_folder(job.folder, check_replaceable)
 
 
 def write_numbered_record(record: NumberedRecord, folder: Path) -> None:
@@ -150,17 +135,9 @@ def write_numbered_record(record: NumberedRecord, folder: Path) -> None:
 def check_replaceable(folder: Path) -> None:
     """Raise `ValueError` naming what is in `folder` and was not made by an extraction."""
     record = read_numbered_record(folder)
-    if record is None:
-        raise ValueError(
-            f"{folder}: has no {RECORD}, so it was not made by this command, and --replace leaves "
-            "it alone; move it away"
-        )
-    names = record.names() | {RECORD}
-    foreign = next((e.path for e in os.scandir(folder) if e.name not in names), None)
-    if foreign is not None:
-        raise ValueError(
-            f"{foreign}: is not of this extraction, and --replace would remove it; move it away"
-        )
+    names = set() if record is None else record.names() | {RECORD}
+    foreign = (Path(entry) for entry in os.scandir(folder) if entry.name not in names)
+    refuse_foreign(folder, record is not None, foreign)
 
 
 def check_numbered_places(jobs: Iterable[Job]) -> None:

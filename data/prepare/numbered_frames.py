@@ -16,7 +16,7 @@ from data.prepare.numbered import (
     Job,
     NumberedRecord,
     size_of,
-    whole_folder,
+    whole_job,
     write_numbered_record,
 )
 from data.video.file import VideoFile
@@ -58,7 +58,7 @@ def extract_frames_whole(job: Job, settings: FrameSettings) -> NumberedRecord:
     file = VideoFile(job.source)
     shape: tuple[int, ...] = ()
     number = 0
-    with whole_folder(job) as folder:
+    with whole_job(job) as folder:
         for number, image in enumerate(every_frame(file, not settings.allow_damaged), 1):
             small = limit_size(image, settings.short_side)
             if shape and small.shape != shape:

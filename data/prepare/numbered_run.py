@@ -131,14 +131,14 @@ class Extraction:
                     job = jobs[index]
                     unfinished.remove(job)
                     if isinstance(result, (ProcessDied, ProcessHung)):
-                        discard_unfinished(job.folder, job.folder.parent)
+                        discard_unfinished(job.folder)
                         hangs = " (--step-limit)" if isinstance(result, ProcessHung) else ""
                         what = "it hangs" if hangs else "its process died"
                         result = RuntimeError(f"{job.source}: {what}: {result}{hangs}")
                     yield job, result
         finally:
             for job in unfinished:  # their processes were killed
-                discard_unfinished(job.folder, job.folder.parent)
+                discard_unfinished(job.folder)
 
 
 def _tell(kept: dict[Job, str], kind: str) -> None:

@@ -24,7 +24,7 @@ from data.prepare.numbered import (
     NumberedRecord,
     image_name,
     size_of,
-    whole_folder,
+    whole_job,
     write_numbered_record,
 )
 from data.prepare.numbered_frames import every_frame
@@ -92,7 +92,7 @@ def extract_snippets_whole(job: Job, settings: SnippetSettings) -> NumberedRecor
     file = VideoFile(job.source)
     size = (settings.width, settings.height)
     count = 0
-    with whole_folder(job) as folder:
+    with whole_job(job) as folder:
         images = (stretched(image, size) for image in every_frame(file))
         for count, (image, flow) in enumerate(_pairs(images, method), 1):
             done, jpeg = cv2.imencode(

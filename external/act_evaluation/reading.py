@@ -17,7 +17,7 @@ from typing import NamedTuple
 import numpy as np
 
 from external.act_evaluation.structures import FrameBoxes, Tubes
-from external.files import read_csv
+from external.files import read_table
 from external.matching import group_starts
 from external.names import Names
 
@@ -93,33 +93,21 @@ class _Row(NamedTuple):
 
 def _rows(path: str | Path, columns: Sequence[str]) -> Iterator[_Row]:
     """Yield every line, checked; `columns` are those that the file must have."""
-    lines = read_csv(path)
-    header = [cell.strip().lower() for cell in next(lines, (0, [""]))[1]]
-    if missing := [name for name in columns if name not in header]:
-        raise ValueError(
-            f"{path}, line 1: expected a header with {','.join(columns)}; missing: "
-            f"{', '.join(missing)}"
-        )
-    at = {name: header.index(name) for name in columns}
-    for line, cells in lines:
-        where = f"{path}, line {line}"
-        if len(cells) != len(header):
-            raise ValueError(f"{where}: expected {len(header)} cells, got {len(cells)}")
-        box = [_number(cells[at[name]], name, where) for name in BOX]
+    has_score, has_tube = "score" in columns, "tube" in columns
+    for where, row in read_table(path, columns):
+        box = [_number(row[name], name, where) for name in BOX]
         if box[2] < box[0] or box[3] < box[1]:
             raise ValueError(f"{where}: box ends before it begins: {box}")
-        frame = _number(cells[at["frame"]], "frame", where)
+        frame = _number(row["frame"], "frame", where)
         if not (frame.is_integer() and 1 <= frame <= MOST_FRAMES):
             raise ValueError(f"{where}: frame must be a whole number from 1 on, got {frame:g}")
-        score = _number(cells[at["score"]], "score", where) if "score" in at else 1.0
-        tube = cells[at["tube"]] if "tube" in at else ""
         yield _Row(
-            video=cells[at["video"]],
-            tube=tube,
-            label=cells[at["label"]],
+            video=row["video"],
+            tube=row["tube"] if has_tube else "",
+            label=row["label"],
             frame=int(frame),
             box=box,
-            score=score,
+            score=_number(row["score"], "score", where) if has_score else 1.0,
             where=where,
         )
 

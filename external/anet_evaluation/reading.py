@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from external.anet_evaluation.segments import Segments
-from external.files import read_csv, read_json
+from external.files import read_json, read_table
 from external.names import Names
 
 
@@ -66,22 +66,10 @@ def read_segments(
 
 def _from_csv(path: str | Path, scored: bool) -> Iterator[Row]:
     columns = ["video", "start", "end", "label", *(["score"] if scored else [])]
-    lines = read_csv(path)
-    header = [cell.strip().lower() for cell in next(lines, (0, [""]))[1]]
-    header = ["label" if name == "class" and "label" not in header else name for name in header]
-    if missing := [name for name in columns if name not in header]:
-        raise ValueError(
-            f"{path}, line 1: expected a header with {','.join(columns)}; missing: "
-            f"{', '.join(missing)}"
-        )
-    at = {name: header.index(name) for name in columns}
-    for line, cells in lines:
-        where = f"{path}, line {line}"
-        if len(cells) != len(header):
-            raise ValueError(f"{where}: expected {len(header)} cells, got {len(cells)}")
-        start, end = (_number(cells[at[name]], name, where) for name in ("start", "end"))
-        score = _number(cells[at["score"]], "score", where) if scored else 1.0
-        yield Row(cells[at["video"]], start, end, cells[at["label"]], score, where)
+    for where, row in read_table(path, columns, synonyms={"class": "label"}):
+        start, end = (_number(row[name], name, where) for name in ("start", "end"))
+        score = _number(row["score"], "score", where) if scored else 1.0
+        yield Row(row["video"], start, end, row["label"], score, where)
 
 
 def _from_json(path: str | Path, scored: bool, subsets: Collection[str]) -> Iterator[Row]:

@@ -9,6 +9,7 @@ from external.files import (
     parsing,
     read_csv,
     read_json,
+    read_table,
     read_text,
     read_yaml,
 )
@@ -20,6 +21,7 @@ __all__ = [
     "parsing",
     "read_csv",
     "read_json",
+    "read_table",
     "read_text",
     "read_yaml",
 ]
