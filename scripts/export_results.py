@@ -62,7 +62,9 @@ def main() -> None:
     output, by_ending = arguments.output, writers(arguments.video)
     ending = next((e for e in by_ending if output.name.lower().endswith(e)), None)
     if ending is None:
-        raise ValueError(f"{output}: expected a name that ends with {', '.join(by_ending)}")
+        raise ValueError(
+            f"--output {output}: expected a name that ends with {', '.join(by_ending)}"
+        )
     results = read_results(arguments.results)
     check_new_file(output, arguments.force)
     by_ending[ending](results, output)

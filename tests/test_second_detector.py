@@ -85,6 +85,13 @@ def test_options_of_another_detector_are_refused(
     assert message in str(caught.value)
 
 
+def test_an_override_for_another_detector_says_for_which(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match=r"an option of other; the configuration is for step"):
+        loaded(tmp_path, "", "train.margin=0.1")
+    with pytest.raises(ValueError, match=r"unknown option epoks; did you mean train.epochs\?$"):
+        loaded(tmp_path, "", "epoks=1")
+
+
 def test_a_detector_is_taken_from_the_base_and_its_options_checked(tmp_path: Path) -> None:
     (tmp_path / "base.yaml").write_text("detector: other\ntrain: {margin: 0.75}\n")
     assert loaded(tmp_path, "base: base.yaml\n").train.margin == 0.75

@@ -79,10 +79,13 @@ def read_segment_set(
     annotation = root / data.annotation
     classes = read_segment_classes(data, num_classes)
     path = root / (data.train_list if split == "train" else data.val_list)
-    listed = read_proposal_list(path)
+    with named_option(f"data.{split}_list"):
+        listed = read_proposal_list(path)
     check_labels(listed, len(classes), path)
     youtube = is_youtube(annotation)
-    found = find_media(root / data.frames, [media_key(v.video, youtube) for v in listed], youtube)
+    with named_option("data.frames"):
+        keys = [media_key(video.video, youtube) for video in listed]
+        found = find_media(root / data.frames, keys, youtube)
     sources = {key: open_source(place, data, modality) for key, place in found.places.items()}
     videos = _usable(listed, sources, youtube, path, keep_unannotated)
     kept = [sources[media_key(video.video, youtube)] for video in videos]

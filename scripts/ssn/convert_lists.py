@@ -52,7 +52,8 @@ def main() -> None:
         raise ValueError(f"{arguments.list}: video {concrete[0]} is listed in frames already")
     with named_option("--image"):
         names = FrameNames(image=arguments.image)
-    found = find_media(arguments.frames, [v.video for v in listed], arguments.youtube)
+    with named_option("--frames"):
+        found = find_media(arguments.frames, [v.video for v in listed], arguments.youtube)
     if found.missing and arguments.strict:
         raise ValueError(found.note(arguments.frames))
     frames = {video: len(open_frames(p, "RGB", names)) for video, p in found.places.items()}

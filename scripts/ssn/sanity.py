@@ -25,6 +25,7 @@ from data.check.segments import check_frames, check_list
 from data.datasets.segment_lists import find_media
 from data.datasets.segment_proposals import ACTIVITYNET, THUMOS14
 from data.datasets.segment_sources import is_youtube, open_annotations
+from utils.config.options import named_option
 from utils.formats.proposal_lists import read_proposal_list
 from utils.system.cli import run_main
 
@@ -55,7 +56,8 @@ def main() -> None:
         if arguments.annotation is not None:
             durations = open_annotations(arguments.annotation, arguments.split).durations
             youtube = is_youtube(arguments.annotation)
-        found = find_media(arguments.frames, [video.video for video in listed], youtube)
+        with named_option("--frames"):
+            found = find_media(arguments.frames, [video.video for video in listed], youtube)
         if found.missing:
             report.warnings.append(found.note(arguments.frames))
         report += check_frames(found.places, durations, arguments.flow, arguments.videos)

@@ -35,6 +35,7 @@ from models.weights.checkpoint import open_checkpoint
 from recipes.ssn_scoring import score_actionness
 from utils.config.actionness import ActionnessConfig
 from utils.config.loading import load
+from utils.config.options import named_option
 from utils.engine.precision import autocast
 from utils.engine.progress import progress_bar
 from utils.formats.segment_scores import Floats, write_actionness
@@ -93,9 +94,9 @@ def run(arguments: argparse.Namespace, device: torch.device) -> None:
     checkpoint = open_checkpoint(arguments.checkpoint, {"actionness": ACTIONNESS})
     config = resolve_config(checkpoint.config, arguments.overrides)
     annotations = open_annotations(arguments.annotation, arguments.split)
-    found = find_media(
-        arguments.frames, list(annotations.segments), is_youtube(arguments.annotation)
-    )
+    with named_option("--frames"):
+        youtube = is_youtube(arguments.annotation)
+        found = find_media(arguments.frames, list(annotations.segments), youtube)
     if found.missing:
         print(found.note(arguments.frames))
     model = prepare_for_inference(checkpoint.build(device))

@@ -176,7 +176,8 @@ def _spoil_option(scenario: Scenario, arguments: list[str], random_: random.Rand
     told = value if re.search(r"[^\s\d.,+_-]", value) or len(value) > 9 else name
     # As `run_main` shows it: on one line, control characters as escapes.
     said = printable(" ".join(told.split()))
-    names = (name, name.replace("-", "_"), told, said, name.replace("-", " "))
+    # A short path at the beginning, `error: 1: no such file`, tells as well.
+    names = (name, name.replace("-", "_"), told, said, name.replace("-", " "), f"error: {value}:")
     return Spoiled(f"{option} {value[:40]!r}", Meaning.ANY, names, arguments, option=True)
 
 

@@ -67,7 +67,10 @@ def load(
     for file in files:
         _merge_file(config, values, file)
     for override in overrides:
-        _merge_override(config, values, override)
+        try:
+            _merge_override(config, values, override)
+        except ValueError as error:
+            raise ValueError(f"{error}{_of_others(kinds, config, override)}") from None
     resolved = from_dict(config, values, source=str(path or "the configuration"))
     if not resolved.train.name and path is not None:
         resolved.train.name = Path(path).stem
@@ -246,6 +249,15 @@ def _known(config: type[BaseConfig], key: Any, section: str, source: str) -> Opt
     name = shown(key).strip("'")
     prefix = f"{section}." if section else ""
     raise ValueError(f"{source}: unknown option {prefix}{name}; {_meant(config, name)}")
+
+
+def _of_others(kinds: Mapping[str, type[BaseConfig]], config: type[BaseConfig], text: str) -> str:
+    """Return which other detectors have the option of the override `text`, which `config` lacks."""
+    key = text.partition("=")[0].rpartition(".")[2]
+    others = [name for name, kind in kinds.items() if key in options_of(kind)]
+    if key in options_of(config) or not others:
+        return ""
+    return f" (an option of {', '.join(others)}; the configuration is for {config.detector})"
 
 
 def _meant(config: type[BaseConfig], key: str) -> str:
