@@ -33,7 +33,7 @@ import yaml
 from utils.system.locks import LOCK
 
 UNSTABLE = re.compile(
-    r"^(seconds|time|samples_per_second|peak_memory_bytes|memory|commit|versions|output|root|init|hardware|"
+    r"^(seconds|time|(clips|samples)_per_second|peak_memory_bytes|memory|commit|versions|output|root|init|hardware|"
     r"speed|usage|made|version)$"
 )
 """Keys whose values differ between two runs of one version, or name a place."""

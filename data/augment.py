@@ -5,6 +5,7 @@ Everything random comes from the `numpy.random.Generator` that is passed in.
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -69,15 +70,39 @@ def draw_crop(boxes: np.ndarray, height: int, width: int, rng: np.random.Generat
     it is the entire image.
     """
     whole = Crop(0, 0, width, height)
-    while len(boxes):
-        overlap = CROP_OVERLAPS[rng.integers(len(CROP_OVERLAPS))]
-        if overlap is None:
-            return whole
+    if not len(boxes):
+        return whole
+    crop = draw_fitting(
+        CROP_OVERLAPS,
+        lambda: _draw_patch(height, width, rng),
+        lambda crop, overlap: _accepts(crop, boxes, overlap),
+        rng,
+    )
+    return crop or whole
+
+
+def draw_fitting(
+    overlaps: Sequence[float | None],
+    draw: Callable[[], Crop | None],
+    fits: Callable[[Crop, float], bool],
+    rng: np.random.Generator,
+) -> Crop | None:
+    """Draw one of `overlaps`, and up to `CROP_TRIALS` crops for it; if none fits, another one.
+
+    Args:
+        overlaps: Least overlap of each sampler; `None` is the whole image, which always fits.
+        draw: Returns a crop, or `None` where what it has drawn is no crop.
+        fits: Whether a crop has an overlap.
+
+    Returns:
+        `None` for the whole image.
+    """
+    while (overlap := overlaps[int(rng.integers(len(overlaps)))]) is not None:
         for _ in range(CROP_TRIALS):
-            crop = _draw_patch(height, width, rng)
-            if crop is not None and _accepts(crop, boxes, overlap):
+            crop = draw()
+            if crop is not None and fits(crop, overlap):
                 return crop
-    return whole
+    return None
 
 
 def _draw_patch(height: int, width: int, rng: np.random.Generator) -> Crop | None:

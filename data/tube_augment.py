@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from data.augment import draw_fitting
 from data.transforms import Crop, View, crop_boxes
 
 PROBABILITY = 0.5
@@ -19,7 +20,6 @@ OVERLAPS = (None, 0.1, 0.3, 0.5, 0.7, 0.9)
 
 SCALE = (0.3, 1.0)
 ASPECT = (0.5, 2.0)
-TRIALS = 50
 
 
 def draw_tube_view(
@@ -40,21 +40,21 @@ def draw_tube_view(
 
 
 def draw_tube_crop(tubes: np.ndarray, height: int, width: int, rng: np.random.Generator) -> Crop:
-    """Draw one of the samplers, and up to `TRIALS` crops for it; if none fits, another one.
+    """Draw one of the samplers, and a crop for it (`draw_fitting`).
 
     A crop fits if its overlap with a tube, the mean IoU over the K frames, is large enough, and if
     it keeps a tube. Without tubes it is the whole image.
     """
     whole = Crop(0, 0, width, height)
-    while len(tubes):
-        overlap = OVERLAPS[rng.integers(len(OVERLAPS))]
-        if overlap is None:
-            return whole
-        for _ in range(TRIALS):
-            crop = _draw_rectangle(height, width, rng)
-            if crop is not None and _fits(crop, tubes, overlap):
-                return crop
-    return whole
+    if not len(tubes):
+        return whole
+    crop = draw_fitting(
+        OVERLAPS,
+        lambda: _draw_rectangle(height, width, rng),
+        lambda crop, overlap: _fits(crop, tubes, overlap),
+        rng,
+    )
+    return crop or whole
 
 
 def _draw_rectangle(height: int, width: int, rng: np.random.Generator) -> Crop | None:
