@@ -33,8 +33,8 @@ from external.ava_evaluation import PROTOCOLS, Boxes, read_boxes, read_exclusion
 from external.ava_evaluation.protocol import find_protocol
 from external.files import check_regular
 from utils.analysis import StepAnalysis, analyze, make_tables, write_tables
+from utils.analysis.error_pictures import PICTURES, draw_pictures, has_matplotlib
 from utils.analysis.persons import has_person_column
-from utils.analysis.pictures import PICTURES, draw_pictures, has_matplotlib
 from utils.analysis.report import TABLES
 from utils.analysis.results import (
     METRICS,

@@ -28,7 +28,7 @@ from models import open_checkpoint
 from models.step.frame_detector import FrameDetector
 from recipes.testing import TestRequest, resolve_config
 from recipes.tube_quality import annotated_clips, format_quality, measure_quality
-from utils.analysis.pictures import DPI, draw_proposals, has_matplotlib
+from utils.analysis.error_pictures import DPI, draw_proposals, has_matplotlib
 from utils.runs.settings import with_run_data
 from utils.system.cli import default_output, run_main
 from utils.system.outputs import check_replaceable, note_made, write_whole

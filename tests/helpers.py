@@ -160,3 +160,10 @@ def _seeded_weight(key: str, name: str, shape: list[int]) -> Tensor:
         gain = 0.01 if "local_reg" in name or "neighbor_reg" in name else 1.0
         value = gain * np.sqrt(2 / np.prod(shape[1:])) * z
     return torch.from_numpy(np.asarray(value, dtype=np.float32))
+
+
+def written(folder: Path, text: str | bytes, name: str = "rows.csv") -> Path:
+    """Write a file into `folder`; return its path."""
+    path = folder / name
+    path.write_bytes(text if isinstance(text, bytes) else text.encode())
+    return path

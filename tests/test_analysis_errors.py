@@ -8,7 +8,7 @@ import pytest
 from tests.analysis_helpers import LABELS, TWO, table
 from utils.analysis import analyze, make_tables
 from utils.analysis.errors import GAIN_NAMES
-from utils.analysis.matching import FATE_NAMES, KIND_NAMES
+from utils.analysis.fates import FATE_NAMES, KIND_NAMES
 
 
 @pytest.mark.parametrize(

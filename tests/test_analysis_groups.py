@@ -11,8 +11,8 @@ from external.ava_evaluation import Boxes, evaluate
 from external.ava_evaluation.protocol import PROTOCOLS
 from external.ava_evaluation.selection import select
 from tests.analysis_helpers import LABELS, TWO, random_tables, table
+from utils.analysis.fates import Matches, match_all
 from utils.analysis.groups import group, normalized_ap
-from utils.analysis.matching import Matches, match_all
 from utils.analysis.persons import displacements, find_persons
 
 

@@ -10,7 +10,7 @@ import torch
 from tests.analysis_helpers import random_tables
 from utils.analysis import analyze
 from utils.analysis.errors import best_f1
-from utils.analysis.matching import ClassMatches, Kind
+from utils.analysis.fates import ClassMatches, Kind
 from utils.evaluation.postprocess import Detections
 from utils.reporting.label_choice import LabelChoice, choose_labels, find_class
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from external.ava_evaluation.matching import average_precision
-from utils.analysis.matching import KIND_NAMES, ClassMatches, Fate, Kind, Matches
+from utils.analysis.fates import KIND_NAMES, ClassMatches, Fate, Kind, Matches
 
 GAIN_NAMES = (*KIND_NAMES[1:], "missed")
 

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from utils.analysis.matching import ClassMatches, Fate, Matches
+from utils.analysis.fates import ClassMatches, Fate, Matches
 
 # Hoiem's five sizes: the smallest tenth of the persons, the next two tenths, ...
 SIZE_NAMES = ("extra small", "small", "medium", "large", "extra large")

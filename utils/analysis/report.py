@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 
 from utils.analysis.errors import GAIN_NAMES
+from utils.analysis.fates import FATE_NAMES, KIND_NAMES
 from utils.analysis.groups import Groups
-from utils.analysis.matching import FATE_NAMES, KIND_NAMES
 from utils.analysis.step import StepAnalysis
 from utils.analysis.tables import Cell, Column, Table
 

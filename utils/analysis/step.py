@@ -12,6 +12,7 @@ from external.ava_evaluation.labels import check_label_map
 from external.ava_evaluation.protocol import find_protocol
 from external.ava_evaluation.selection import select
 from utils.analysis.errors import best_f1, class_ap, confusion, count_fates, count_kinds, gains
+from utils.analysis.fates import match_all
 from utils.analysis.groups import (
     MOTION_NAMES,
     MOTION_SHARES,
@@ -20,7 +21,6 @@ from utils.analysis.groups import (
     Groups,
     group,
 )
-from utils.analysis.matching import match_all
 from utils.analysis.persons import displacements, sizes
 
 

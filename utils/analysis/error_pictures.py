@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from utils.analysis.errors import GAIN_NAMES
+from utils.analysis.fates import FATE_NAMES, KIND_NAMES
 from utils.analysis.groups import Groups
-from utils.analysis.matching import FATE_NAMES, KIND_NAMES
 from utils.analysis.report import ALL, curve
 from utils.analysis.step import StepAnalysis
 from utils.reporting.drawing import short_names
