@@ -134,3 +134,30 @@ def test_citations_in_the_source_lead_somewhere():
             title = re.sub(r"\s*\n[\s#]*", " ", wrapped)
             titles = re.findall(r"^#+ (.*)$", (ROOT / name).read_text(), re.M)
             assert title in titles, f"{where}: {name} has no heading {title!r}"
+
+
+def unnamed_and_absent(room: Path, listed: set[str]) -> tuple[set[str], set[str]]:
+    """Files and folders of `room` that no pattern of `listed` names; patterns that name nothing."""
+    there = {path.name for path in room.iterdir() if path.suffix == ".py" or path.is_dir()}
+    there -= {"__init__.py", "__pycache__"}
+    named = {pattern: {*room.glob(pattern.rstrip("/"))} for pattern in listed}
+    found = {path.name for paths in named.values() for path in paths}
+    return there - found, {pattern for pattern, paths in named.items() if not paths}
+
+
+@pytest.mark.parametrize("room", ["models", "data", "utils", "recipes"])
+def test_the_architecture_names_all_that_is_in_a_room(room):
+    page = (ROOT / "docs/architecture.md").read_text()
+    table = re.search(rf"^\| in `{room}/` .*\n\| --- .*\n((?:\|.*\n)+)", page, re.M)
+    assert table, f"docs/architecture.md has no table of {room}/"
+    cells = [row.split("|")[1] for row in table[1].splitlines()]
+    listed = {name for cell in cells for name in re.findall(r"`([^`]+)`", cell)}
+    unnamed, absent = unnamed_and_absent(ROOT / room, listed)
+    assert not unnamed, f"docs/architecture.md, table of {room}/: add {sorted(unnamed)}"
+    assert not absent, f"docs/architecture.md, table of {room}/: not there: {sorted(absent)}"
+
+
+def test_an_unnamed_file_and_an_absent_one_are_found(tmp_path):
+    (tmp_path / "new.py").touch()
+    (tmp_path / "known").mkdir()
+    assert unnamed_and_absent(tmp_path, {"known/", "gone*.py"}) == ({"new.py"}, {"gone*.py"})
