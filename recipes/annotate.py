@@ -123,6 +123,7 @@ class _Annotation:
         self.cuts, self.number = CutDetector(), PersonNumbers(follow)
         self.video = VideoPersons(name, 0, 0, float(source.fps), start=float(source.times[0]))
         self.sound = open_sound(source, step_limit)
+        self.seen = 0  # key frames that were detected in
         self.last_shown = self.video.start  # time [s] of the last frame that is drawn
 
     def run(self, stride: int | Sequence[Fraction]) -> Annotated:
@@ -135,7 +136,7 @@ class _Annotation:
             total=total, desc=title, unit="key frame", leave=False, disable=hides_bars()
         ) as self.bar:
             try:
-                times = stream.run(self._detect, self._draw)
+                times = stream.run(self._detect, self._draw, self._rest)
             except Interrupted:
                 if not (self.video.partial if self.path is None else self.path.is_file()):
                     raise
@@ -159,19 +160,22 @@ class _Annotation:
         )
 
     def _detect(self, windows: list[Window]) -> list[KeyFrame]:
-        """Detect in a batch of windows, and note what is found."""
-        found = [self._followed(key) for key in self.annotator(windows)]
+        """Detect in a batch of windows; return the key frames whose persons are known by then."""
+        decided = []
+        for key in self.annotator(windows):
+            steps = key.steps if self.steps_every and self.seen % self.steps_every == 0 else None
+            decided += self.number(replace(key, cut=self.cuts.take(key.time), steps=steps))
+            self.seen += 1
         self.video.height, self.video.width = windows[0].key_frame.shape[:2]
-        self.bar.update(len(found))
-        return found
+        self.bar.update(len(windows))
+        self.video.key_frames += decided
+        return decided
 
-    def _followed(self, key: KeyFrame) -> KeyFrame:
-        """The key frame with numbered persons, noted; with its steps if these are to be kept."""
-        has_steps = self.steps_every and len(self.video.key_frames) % self.steps_every == 0
-        steps = key.steps if has_steps else None
-        found = self.number(replace(key, cut=self.cuts.take(key.time), steps=steps))
-        self.video.key_frames.append(found)
-        return found
+    def _rest(self) -> list[KeyFrame]:
+        """The last key frames, now that the video is over."""
+        decided = self.number.finish()
+        self.video.key_frames += decided
+        return decided
 
     def _draw(self, frames: Iterator[TimedFrame], key_frames: Iterator[KeyFrame]) -> None:
         """Write all frames with the source's times, pixel aspect and sound."""

@@ -60,7 +60,7 @@ def parse_demo_options(description: str | None) -> DemoOptions:
         max_side=arguments.max_side,
         resume=arguments.resume,
         jobs=arguments.jobs,
-        follow=FollowRules(patience=arguments.gap),
+        follow=FollowRules(patience=arguments.gap, confirm=arguments.confirm),
         smoothing=arguments.smoothing,
         min_duration=arguments.min_duration,
     )
@@ -195,6 +195,13 @@ def _add_person_options(parser: argparse.ArgumentParser) -> None:
         help=f"seconds for which a person not found keeps the number ({FollowRules.patience:g})",
     )
     add(
+        "--confirm",
+        type=int,
+        default=FollowRules.confirm,
+        metavar="N",
+        help=f"key frames on which a person must be found to count ({FollowRules.confirm})",
+    )
+    add(
         "--smoothing",
         type=float,
         metavar="S",
@@ -220,7 +227,7 @@ def _check_ranges(parser: argparse.ArgumentParser, arguments: argparse.Namespace
         value = getattr(arguments, name)
         if value is not None and not 0 <= value < float("inf"):
             parser.error(f"--{name.replace('_', '-')}: expected 0 or more seconds, got {value}")
-    least = {"stride": 1, "jobs": 1, "max_side": LEAST_SIDE}
+    least = {"stride": 1, "jobs": 1, "confirm": 1, "max_side": LEAST_SIDE}
     for name, lowest in least.items():
         value = getattr(arguments, name)
         if value is not None and value < lowest:

@@ -90,7 +90,7 @@ class DemoOptions:
         """Raise `ValueError` for an option that `what` cannot follow: it numbers no persons."""
         given = {
             "--report": self.report,
-            "--gap": self.follow != FollowRules(),
+            "--gap and --confirm": self.follow != FollowRules(),
             "--smoothing": self.smoothing is not None,
         }
         for option, is_given in given.items():

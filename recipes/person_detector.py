@@ -18,7 +18,7 @@ from utils.geometry.boxes import normalize_boxes, scale_boxes
 from utils.geometry.grid import grid_proposals
 from utils.reporting.label_choice import LabelChoice
 from utils.reporting.person_track import KeyFrame, StepBoxes
-from utils.reporting.persons import PersonFinder
+from utils.reporting.persons import UNSURE, PersonFinder
 from utils.structures import StepOutput
 
 
@@ -135,16 +135,17 @@ def build_person_detector(
         test: NMS and the number of windows in a batch.
         detector: Is changed: prepared for inference.
         device: Where it runs.
-        score_threshold: Scores must be above it.
+        score_threshold: Scores must be above it, unless `choice` says more.
         merge_threshold: IoU above which boxes become one person.
         choice: Of the detections those that count; `None`: all.
     """
-    post_process = PostProcess(score_threshold, test.nms_threshold, test.max_detections)
+    lowest = score_threshold if choice is None else choice.lowest()
+    post_process = PostProcess(UNSURE * lowest, test.nms_threshold, test.max_detections)
     detector.clip_spec.check_side(data.image_size)
     return PersonDetector(
         prepare_for_inference(detector.to(device)),
         grid_proposals(data.proposals),
-        PersonFinder(post_process, merge_threshold, choice),
+        PersonFinder(post_process, merge_threshold, score_threshold, choice),
         data.image_size,
         data.fps,
         test.test_batch_size,

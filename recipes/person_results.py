@@ -190,6 +190,7 @@ def open_person_results(
         **options.described(),
         "merge_threshold": merging(options),
         "gap": options.follow.patience,
+        "confirm": options.follow.confirm,
         "smoothing": spans.smoothing,
         "least_duration": spans.least_duration,
         "renamed": new_names(own, shown),
@@ -202,10 +203,12 @@ def open_finder(
 ) -> PersonDetector:
     """Return what finds persons with a checkpoint, as `options` say."""
     own, shown = class_names(checkpoint), shown_names(checkpoint, options.rename)
-    choice = options.chosen_labels(own, shown)
-    score = options.score_threshold if choice is None else choice.lowest()
     return open_person_detector(
-        checkpoint, options.chosen_device(), score, merging(options), choice
+        checkpoint,
+        options.chosen_device(),
+        options.score_threshold,
+        merging(options),
+        options.chosen_labels(own, shown),
     )
 
 

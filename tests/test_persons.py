@@ -103,11 +103,16 @@ def test_persons_are_found_in_pixels_of_their_own_key_frame() -> None:
     boxes = torch.tensor([[0.0, 40.0, 50.0, 80.0], [1.0, 40.0, 51.0, 80.0], [0.0, 0.0, 50.0, 40.0]])
     scores = torch.tensor([[0.9, 0.0], [0.0, 0.5], [0.0, 0.8]])
     output = StepOutput(scores, boxes[:, None], None, None, boxes)
-    find = PersonFinder(PostProcess(score_threshold=0.6), merge_threshold=0.5)
+    find = PersonFinder(PostProcess(score_threshold=0.3), 0.5, score_threshold=0.6)
     assert find(output, [2, 1], 80, 100, [(40, 50), (160, 100)]) == [
         [Person((0.0, 20.0, 25.0, 40.0), [(0, pytest.approx(0.9))])],
         [Person((0.0, 0.0, 50.0, 80.0), [(1, pytest.approx(0.8))])],
     ]
-    everything = PersonFinder(PostProcess(score_threshold=0.4), merge_threshold=0.5)
+    # A box of 0.5 that shows nobody else may still show somebody who was seen before.
+    apart = StepOutput(scores, boxes[:, None], None, None, boxes + torch.tensor([0.0, 0, 9, 9]))
+    apart.boxes[1] = torch.tensor([60.0, 0.0, 90.0, 30.0])
+    sure, *_, unsure = find(apart, [3], 80, 100, [(80, 100)])[0]
+    assert (sure.labels[0][0], unsure.labels, unsure.unsure) == (0, [], 0.5)
+    everything = PersonFinder(PostProcess(score_threshold=0.2), 0.5, score_threshold=0.4)
     labels = [(0, pytest.approx(0.9)), (1, 0.5)]
     assert everything(output, [2, 1], 80, 100, [(80, 100)] * 2)[0][0].labels == labels

@@ -70,6 +70,7 @@ class VideoStream:
         self,
         detect: Callable[[list[Window]], list[Result]],
         show: Callable[[Iterator[TimedFrame], Iterator[Result]], object],
+        rest: Callable[[], list[Result]] = list,
     ) -> StreamTimes:
         """Detect in this thread, while one thread decodes ahead and another one shows.
 
@@ -79,9 +80,10 @@ class VideoStream:
         (`AHEAD_BYTES`). An error in any of the three ends all three, and is then raised.
 
         Args:
-            detect: One result for each window.
+            detect: One result for each window, in order; it may hold some back for later calls.
             show: Is given all frames and all results, each in order, and should take a result no
                 sooner than a frame needs it, and all frames.
+            rest: Gives the results that are held back when the video is over.
         """
         times = StreamTimes()
         began = time.perf_counter()
@@ -95,6 +97,8 @@ class VideoStream:
             pipeline.start(lambda: self._decode(frames, windows, results), LEAVE_WITHIN)
             pipeline.start(lambda: show(frames, results))
             for result in self._detect(windows, detect, times):
+                results.put(result)
+            for result in rest():
                 results.put(result)
             results.close()
         times.total = time.perf_counter() - began

@@ -34,6 +34,10 @@ class LabelChoice:
         """Return the lowest threshold: the detector must give everything above it."""
         return min(t for t in self.thresholds if t is not None)
 
+    def scaled(self, share: float) -> LabelChoice:
+        """Return the choice with all thresholds times `share`."""
+        return LabelChoice([None if t is None else share * t for t in self.thresholds])
+
     def limits(self) -> np.ndarray:
         """Return the score `[K]` that each class must be above; infinite: it never counts."""
         return np.array([inf if t is None else t for t in self.thresholds])

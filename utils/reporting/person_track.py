@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 
@@ -9,7 +10,7 @@ import torch
 from torch import Tensor
 
 from utils.geometry.boxes import box_iou
-from utils.geometry.following import BoxFollower, FollowRules
+from utils.geometry.following import BoxFollower, Followed, FollowRules
 from utils.reporting.persons import Box, Person
 
 # Persons of two moments are taken for the same one where their boxes overlap by this much.
@@ -51,18 +52,68 @@ class StepBoxes:
 
 
 class PersonNumbers:
-    """Gives the persons of a video's key frames, which come in order, numbers that last."""
+    """Gives the persons of a video's key frames, which come in order, numbers that last.
+
+    Who is a person shows on later key frames, so each key frame comes back `FollowRules.confirm`
+    key frames later, without those who are none.
+    """
 
     def __init__(self, rules: FollowRules | None = None) -> None:
         self._follower = BoxFollower(rules)
+        self._delay = self._follower.rules.confirm
+        self._open: deque[tuple[KeyFrame, list[Followed | None]]] = deque()
+        self._numbers: dict[Followed, int] = {}
+        self._made = 0
 
-    def __call__(self, key: KeyFrame) -> KeyFrame:
-        """Return the key frame with numbered persons; a cut before it ends all earlier ones."""
+    def __call__(self, key: KeyFrame) -> list[KeyFrame]:
+        """Return the key frames, up to this one, that are decided, with numbered persons.
+
+        A cut before the key frame ends all earlier persons.
+        """
+        decided = self.finish() if key.cut is not None else []
+        self._open.append((key, self._follow(key)))
+        while len(self._open) > self._delay:
+            decided.append(self._decide())
+        return decided
+
+    def finish(self) -> list[KeyFrame]:
+        """Return all key frames that are left: the scene or the video ends."""
+        self._follower.cut()
+        decided = [self._decide() for _ in range(len(self._open))]
+        self._numbers = {}
+        return decided
+
+    def at_once(self, key: KeyFrame) -> KeyFrame:
+        """Return the key frame itself; those who may still turn out to be nobody have no number."""
         if key.cut is not None:
             self._follower.cut()
-        numbers = self._follower(key.time, [person.box for person in key.persons])
-        persons = zip(key.persons, numbers, strict=True)
-        return replace(key, persons=[replace(p, number=number) for p, number in persons])
+        seen = self._follow(key)
+        self._numbers = {one: n for one, n in self._numbers.items() if self._follower.has(one)}
+        shown = [(p, o) for p, o in zip(key.persons, seen, strict=True) if o is not None]
+        return replace(key, persons=[replace(p, number=self._number(one)) for p, one in shown])
+
+    def _follow(self, key: KeyFrame) -> list[Followed | None]:
+        boxes = [person.box for person in key.persons]
+        return self._follower(key.time, boxes, [bool(person.labels) for person in key.persons])
+
+    def _decide(self) -> KeyFrame:
+        """The oldest open key frame with the persons who are confirmed by now."""
+        key, seen = self._open.popleft()
+        numbered = [
+            replace(person, number=self._number(one))
+            for person, one in zip(key.persons, seen, strict=True)
+            if one is not None and one.is_confirmed
+        ]
+        return replace(key, persons=numbered)
+
+    def _number(self, one: Followed) -> int | None:
+        """A person's number, counted in the order in which persons are confirmed."""
+        if not one.is_confirmed:
+            return None
+        if one not in self._numbers:
+            self._made += 1
+            self._numbers[one] = self._made
+        return self._numbers[one]
 
 
 class PersonTrack:

@@ -23,11 +23,17 @@ class Person:
         box: In pixels.
         labels: `(class counted from 0, score)`, best score first.
         number: Of the person in the video, from 1; `None` where persons are not followed.
+        unsure: Of one without labels, whose scores are too low: the best of them.
     """
 
     box: Box
     labels: list[tuple[int, float]]
     number: int | None = None
+    unsure: float = 0.0
+
+
+UNSURE = 0.5
+"""Share of an action's threshold from which a box may still show a person who was seen before."""
 
 
 @dataclass(frozen=True)
@@ -35,13 +41,15 @@ class PersonFinder:
     """Finds the persons on key frames in a step's output.
 
     Attributes:
-        post_process: Turns the output into detections.
+        post_process: Turns the output into detections, also those that are `UNSURE`.
         merge_threshold: See `merge_detections`.
-        choice: Of these the detections that count; `None`: all.
+        score_threshold: Scores above it count.
+        choice: Which scores count, in the place of `score_threshold`.
     """
 
     post_process: PostProcess
     merge_threshold: float
+    score_threshold: float
     choice: LabelChoice | None = None
 
     def __call__(
@@ -54,22 +62,39 @@ class PersonFinder:
     ) -> list[list[Person]]:
         """Return the persons of each clip, best score first, boxes in pixels of its key frame.
 
+        Those of whom nothing counts, but nearly, come last and have no labels.
+
         Args:
             counts, height, width: As in `split_clips`.
             frame_sizes: Height and width of each clip's key frame, which was resized to
                 `height x width` for the detector.
         """
         found = self.post_process(output, counts, height, width)
-        if self.choice is not None:
-            found = [self.choice(detections) for detections in found]
         persons = []
         for detections, frame_size in zip(found, frame_sizes, strict=True):
             boxes = normalize_boxes(detections.boxes.cpu(), height, width)
             scaled = Detections(
                 scale_boxes(boxes, *frame_size), detections.classes.cpu(), detections.scores.cpu()
             )
-            persons.append(merge_detections(scaled, self.merge_threshold))
+            persons.append(self._merged(scaled))
         return persons
+
+    def _merged(self, found: Detections) -> list[Person]:
+        """The persons of detections that count, then others who are none of these."""
+        sure = merge_detections(self._counting(found, 1), self.merge_threshold)
+        rest = self._counting(found, UNSURE)
+        boxes = torch.tensor([person.box for person in sure]).reshape(-1, 4)
+        apart = (box_iou(rest.boxes, boxes) <= self.merge_threshold).all(dim=1)
+        left = Detections(rest.boxes[apart], rest.classes[apart], rest.scores[apart])
+        unsure = merge_detections(left, self.merge_threshold)
+        return sure + [Person(p.box, [], unsure=p.labels[0][1]) for p in unsure]
+
+    def _counting(self, found: Detections, share: float) -> Detections:
+        """The detections whose scores are above a share of their threshold."""
+        if self.choice is not None:
+            return self.choice.scaled(share)(found)
+        kept = found.scores > share * self.score_threshold
+        return Detections(found.boxes[kept], found.classes[kept], found.scores[kept])
 
 
 def merge_detections(detections: Detections, merge_threshold: float) -> list[Person]:
