@@ -115,9 +115,15 @@ class FrameFolder:
         if flow:
             x, y = (_count(folder, present, n) for n in (self.names.flow_x, self.names.flow_y))
             if x != y:
-                raise ValueError(f"{folder}: {x} x images of flow and {y} y images")
+                raise ValueError(
+                    f"{folder}: expected equally many flow images of x and y, got {x} and {y}"
+                )
             if x < self._count - 1:
-                raise ValueError(f"{folder}: {x} images of flow for {self._count} frames")
+                least = self._count - 1
+                raise ValueError(
+                    f"{folder}: expected {least} or more pairs of flow images for {self._count} "
+                    f"frames, got {x}"
+                )
             self._flows = x
 
     def __len__(self) -> int:
@@ -179,7 +185,7 @@ def _count(folder: Path, present: Sequence[str], pattern: str) -> int:
     numbers = {int(match[1]) for name in present if (match := found.fullmatch(name))}
     numbers.discard(0)
     if not numbers:
-        raise ValueError(f"{folder}: no frames {pattern}, numbered from 1")
+        raise ValueError(f"{folder}: expected files {pattern}, numbered from 1, found none")
     if max(numbers) != len(numbers):
         missing = next(i for i in range(1, len(numbers) + 2) if i not in numbers)
         raise ValueError(f"{folder / (pattern % missing)}: is missing among {len(numbers)} frames")
@@ -221,7 +227,7 @@ def read_snippets(source: FrameSource, first: Ints, modality: str, view: View) -
     read = source.flow if modality == "Flow" else source.images
     images = read(unique.tolist())
     if len({image.shape for image in images}) > 1:
-        raise ValueError(f"{source.name}: its frames have several sizes")
+        raise ValueError(f"{source.name}: expected frames of one size, found several sizes")
     channels = torch.from_numpy(np.stack(images)).permute(0, 3, 1, 2)  # [U, c, H, W]
     seen = view(channels, modality == "Flow")  # [crops, U, c, side, side]
     picked = seen[:, torch.from_numpy(places.reshape(frames.shape))]  # [crops, n, length, c, ...]

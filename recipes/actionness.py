@@ -50,8 +50,8 @@ def build_validator(
 
 def _not_here(*arguments: object) -> NoReturn:
     raise ValueError(
-        "the actionness classifier has no detections of its own: scripts/ssn/score_actionness.py "
-        "scores videos with it"
+        "an actionness classifier finds no segments by itself: score videos with "
+        "scripts/ssn/score_actionness.py, or add it to a bundle of SSN (scripts/ssn/bundle.py)"
     )
 
 

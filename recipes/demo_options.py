@@ -95,12 +95,16 @@ class DemoOptions:
         }
         for option, is_given in given.items():
             if is_given:
-                raise ValueError(f"{option}: for detectors of persons; {what} numbers none")
+                raise ValueError(
+                    f"{option}: only for detectors that number persons, and {what} does not"
+                )
 
     def check_files(self) -> None:
         """Raise `ValueError` for an option that no file of the results would show."""
         if self.max_side is not None and not (self.video or self.report):
-            raise ValueError("--max-side: is the size of videos, and --no-video writes none")
+            raise ValueError(
+                "--max-side: sets the size of written videos, but --no-video writes none"
+            )
 
     def check_live(self, address: str) -> None:
         """Raise `ValueError` for an option that means nothing for the live stream `address`."""
@@ -118,7 +122,7 @@ class DemoOptions:
         }
         for option, is_given in given.items():
             if is_given:
-                raise ValueError(f"{option}: is for files; {address} is a live stream")
+                raise ValueError(f"{option}: only for files, and {address} is a live stream")
 
     def span_rules(self) -> SpanRules:
         """Return what makes a person's actions on key frames spans of time."""

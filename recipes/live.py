@@ -193,7 +193,7 @@ def _open_lines(path: Path | None) -> Iterator[IO[str]]:
         with path.open("x", encoding="utf-8") as file:
             yield file
     except FileExistsError:
-        raise ValueError(f"--lines: {path} is there already") from None
+        raise ValueError(f"--lines: {path} is there already; give another name") from None
 
 
 def live_address(options: DemoOptions) -> str:

@@ -110,8 +110,8 @@ def open_person_detector(
     config = checkpoint.config
     if not config.model.local_branch:
         raise ValueError(
-            f"{checkpoint.path}: a checkpoint of the cls stage, which finds no boxes; expected one "
-            "of STEP's"
+            f"{checkpoint.path}: expected a checkpoint of the step stage, got one of the cls "
+            "stage, which finds no boxes"
         )
     detector = checkpoint.build()
     return build_person_detector(

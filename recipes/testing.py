@@ -96,9 +96,14 @@ def build_test(request: TestRequest, paths: Sequence[Path]) -> DetectorTest:
                 f"{configs[0].detector}, got one of {config.detector}"
             )
     if recipe.build_fused_test is None:
-        raise ValueError(f"{paths[0]}: {configs[0].detector}: test.py fuses no such checkpoints")
+        raise ValueError(
+            f"{paths[0]}: test.py cannot fuse checkpoints of {configs[0].detector}: give one "
+            "checkpoint"
+        )
     if not request.fusion or len(paths) < 2:
-        raise ValueError("fusion takes --fusion KIND and two checkpoints or more")
+        raise ValueError(
+            "several checkpoints need --fusion KIND, and --fusion needs two checkpoints or more"
+        )
     weights = list(request.weights) or [1.0] * len(paths)
     members = list(zip(checkpoints, configs, strict=True))
     return recipe.build_fused_test(members, FusionRequest(request.fusion, weights))
@@ -108,7 +113,9 @@ def resolve_config(saved: Any, request: TestRequest) -> Any:
     """The checkpoint's settings with the user's for data and test; the model is what it is."""
     kinds = {saved.detector: type(saved)}
     if load(kinds, None, request.overrides, saved).train != saved.train:
-        raise ValueError("test.py takes options of the sections data and test, got one of train")
+        raise ValueError(
+            "test.py takes options of the sections data and test only, got one of the section train"
+        )
     config = load(kinds, request.config, request.overrides, saved)
     if request.data_root:
         config.data.root = request.data_root

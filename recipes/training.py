@@ -137,7 +137,10 @@ def check_resumes(
     check_fits(content["model"], detector.state_dict(), path)
     check_optimizer_fits(content["optimizer"], optimizer, path)
     if content["scaler"].keys() != precision.state_dict().keys():
-        raise ValueError(f"{path}: its scaler is not that of train.precision={precision.precision}")
+        raise ValueError(
+            f"{path}: its loss scaler does not fit train.precision={precision.precision}; resume "
+            "with the options of the run"
+        )
 
 
 def open_run(config: BaseConfig, resume: bool = True, fits: Any = None) -> RunFolder:

@@ -38,7 +38,8 @@ def read_annotations(config: TubesConfig, split: str) -> TubeAnnotations:
     if not data.test_list:
         if cache is None:
             raise ValueError(
-                f"{path}: has no lists of training and test videos: data.test_list has to name one"
+                f"{path}: does not say which videos are for testing: set data.test_list, which "
+                "lists them"
             )
         return cache.split("train" if split == "train" else "test", data.split)
     test_path = root / data.test_list

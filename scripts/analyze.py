@@ -217,9 +217,9 @@ def _required(given: Path | None, known: str | None, folder: Path | None, option
     source = "" if folder is None else f"{folder / METRICS}: "
     path = given or _as_path(known)
     if path is None:
-        raise ValueError(f"{source}say {option}: the results do not name this file")
+        raise ValueError(f"{source}give {option}: the results do not name this file")
     if not path.exists():
-        raise ValueError(f"{'' if given else source}{path}: no such file (say {option})")
+        raise ValueError(f"{'' if given else source}{path}: no such file (give {option})")
     return check_regular(path)
 
 

@@ -142,7 +142,9 @@ def read_input(arguments: argparse.Namespace) -> tuple[TubeAnnotations, ActCache
 def read_rows(arguments: argparse.Namespace) -> AvaTubes:
     """AVA's rows as tubes. Raises `ValueError` naming the option that is missing."""
     if arguments.label_map is None:
-        raise ValueError(f"{arguments.input}: AVA's rows have ids of classes: give --label-map")
+        raise ValueError(
+            f"{arguments.input}: AVA's rows name classes by their ids: give --label-map"
+        )
     media = Media(arguments.fps, arguments.size, arguments.media)
 
     def clock(video: str) -> VideoClock:
@@ -184,7 +186,8 @@ def with_splits(
         return splits_from_lists(annotations, lists, names)
     if cache is None:
         raise ValueError(
-            f"{arguments.output}: ACT's cache holds the lists of its splits: give --test-list"
+            f"{arguments.output}: ACT's cache needs a list of test videos for each split: give "
+            "--test-list"
         )
     return cache
 

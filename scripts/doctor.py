@@ -112,7 +112,7 @@ def summary(findings: Sequence[Finding]) -> str:
 def main() -> None:
     arguments = parse_arguments()
     if arguments.report and arguments.report.exists():
-        raise ValueError(f"--report: {arguments.report} is there already")
+        raise ValueError(f"--report: {arguments.report} is there already; give another name")
     sections = examine()
     findings = [finding for found in sections.values() for finding in found]
     print(f"{as_text(sections)}\n\n{summary(findings)}")

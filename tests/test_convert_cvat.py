@@ -96,7 +96,9 @@ def test_cvat_files_of_another_kind_are_refused(tmp_path: Path) -> None:
 
 def test_cvat_needs_a_rate(tmp_path: Path) -> None:
     path = cvat(tmp_path, f'<track id="3" label="wave">{box(30, (0, 0, 20, 90))}</track>')
-    with pytest.raises(ValueError, match=r"track 3, frame 30: when is frame 30\? Say --fps"):
+    with pytest.raises(
+        ValueError, match=r"track 3, frame 30: the time of frame 30 is not known: give --fps"
+    ):
         convert(path, Media())
 
 

@@ -83,7 +83,7 @@ def test_frames_past_the_end_of_a_real_video_are_named(tmp_path: Path) -> None:
     meta = "<meta><task><id>1</id><source>basketball.mp4</source></task></meta>"
     track = f'<track id="1" label="run">{box(3000, (0, 0, 9, 9))}</track>'
     path = cvat(tmp_path, track, meta=meta)
-    with pytest.raises(ValueError, match=r"track 1, frame 3000: frame 3000, .*mp4 has \d+"):
+    with pytest.raises(ValueError, match=r"track 1, frame 3000: frame 3000, .*mp4 has only \d+"):
         convert(path, Media(folder=SHARED / "data/real"))
 
 
@@ -151,6 +151,6 @@ def test_a_picture_named_outside_of_the_folder_is_not_opened(tmp_path: Path) -> 
     (tmp_path / "media").mkdir()
     entry = {"x": {"filename": "../a_10.png", "regions": [region]}}
     path = written(tmp_path, "v.json", json.dumps(entry))
-    with pytest.raises(ValueError, match="of a picture of which size"):
+    with pytest.raises(ValueError, match="the size of its picture is not known: give --size"):
         convert(path, Media(fps=Fraction(10), folder=tmp_path / "media"))
     assert convert(path, Media(fps=Fraction(10), folder=tmp_path)).rows[0][2] == (0, 0, 0.1, 0.1)

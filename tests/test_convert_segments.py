@@ -69,7 +69,7 @@ def test_via3(videos: Path, tmp_path: Path) -> None:
     assert rows(path, videos, "action") == [("a", 1.0, 2.5, "jump"), ("a", 3.0, 5.0, "wave")]
     reading = read_tool_segments(path, Media(folder=videos), "action")
     assert reading.left_out == {"regions that are no segments in time": 1}
-    with pytest.raises(ValueError, match=r"via\.json: say --attribute, .*action, note"):
+    with pytest.raises(ValueError, match=r"via\.json: give --attribute, .*action, note"):
         rows(path, videos)
 
 
@@ -128,4 +128,4 @@ def test_the_command_joins_files_that_ssn_reads(
     refused = convert.refuses(
         tmp_path / "far.xml", "--media", videos, "--fps", "10", "-o", tmp_path / "x.csv"
     )
-    assert "how long is video 'c'" in refused
+    assert "the duration of video 'c' is not known: give --media" in refused

@@ -28,7 +28,7 @@ def test_a_table_in_pixels(tmp_path: Path) -> None:
     path = written(tmp_path, "t.csv", "v,1,192,108,384,540,run\n")
     reading = read_marks(path, FULL_HD, Choice(), pixels=True)
     assert to_ava(reading, FULL_HD).rows[0][2] == (0.1, 0.1, 0.2, 0.5)
-    with pytest.raises(ValueError, match=r"t\.csv, line 1: box .* is in pixels, .* say --pixels"):
+    with pytest.raises(ValueError, match=r"t\.csv, line 1: box .* is in pixels, .* give --pixels"):
         read_marks(path, FULL_HD, Choice())
 
 
@@ -56,7 +56,10 @@ def test_a_table_in_pixels(tmp_path: Path) -> None:
         ("v,1,0,0,1,1," + "x" * 2_000_000, "line 1: not a table: field larger than"),
         ("", "t.csv: the file is empty"),
         ("v,1,0,0,1e-9,1,run\n", "line 1: box too small"),
-        ("v,1,0,0,1,1,run,A\nv,1,0,0,1,1,run,\n", r"line 2: no person, .* as .*t\.csv, line 1"),
+        (
+            "v,1,0,0,1,1,run,A\nv,1,0,0,1,1,run,\n",
+            r"line 2: expected a person .* none, .*t\.csv, line 1 has one",
+        ),
     ],
 )
 def test_table_mistakes_name_the_line(tmp_path: Path, text: str, message: str) -> None:

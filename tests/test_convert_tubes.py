@@ -165,7 +165,7 @@ def test_a_gap_ends_a_tube(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("v,0000,0,0,1,1,4\n", "has no person ids"),
+        ("v,0000,0,0,1,1,4\n", "expected person ids in column 8"),
         ("v,0000,0,0,1,1,5,1\n", r"line 1: unknown label id 5"),
         ("v,0,0,0,1,1,4,1\nv,0,0,0,1,0.5,4,1\n", "second 0: person 1 has two boxes"),
     ],

@@ -62,11 +62,13 @@ def test_via2_mistakes_name_picture_and_region(tmp_path: Path) -> None:
         entry = {"x": {"filename": filename, "regions": [region]}}
         return written(tmp_path, "v.json", json.dumps(entry))
 
-    with pytest.raises(ValueError, match=r"v\.json, img\.jpg, region 0: which video and frame"):
+    with pytest.raises(
+        ValueError, match=r"v\.json, img\.jpg, region 0: cannot tell video and frame"
+    ):
         convert(told("img.jpg"))
     with pytest.raises(ValueError, match=r"v\.json, a_030\.jpg, region 0: width is not a number"):
         convert(told("a_030.jpg", width=None))
-    with pytest.raises(ValueError, match="of a picture of which size"):
+    with pytest.raises(ValueError, match="the size of its picture is not known: give --size"):
         convert(told("a_030.jpg"), Media(fps=Fraction(30)))
     with pytest.raises(ValueError, match=r"v\.json: not a JSON file"):
         convert(written(tmp_path, "v.json", "{"))

@@ -90,7 +90,7 @@ def test_max_side_is_of_the_video_and_boxes_stay_the_source_s(
     assert (drawn.width, drawn.height) == (40, 24)
     assert next(iter(drawn.frames())).image.std() > 10  # the boxes are drawn
     said = script.refuses(*named, "--output", tmp_path, "--max-side", 40, "--no-video")
-    assert "--max-side: is the size of videos, and --no-video writes none" in said
+    assert "--max-side: sets the size of written videos, but --no-video writes none" in said
 
 
 @pytest.mark.parametrize(
@@ -123,7 +123,7 @@ def test_what_is_for_files_is_refused_with_a_live_stream(
     script: Script, checkpoint: Path, option: str
 ) -> None:
     said = script.refuses("--checkpoint", checkpoint, "http://127.0.0.1:9/x", *option.split())
-    assert f"{option.split()[0]}: is for files; http://127.0.0.1:9/x is a live stream" in said
+    assert f"{option.split()[0]}: only for files, and http://127.0.0.1:9/x is a live stream" in said
 
 
 def test_classes_are_shown_in_the_user_s_words(

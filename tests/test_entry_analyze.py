@@ -98,7 +98,7 @@ def test_a_pickle_of_the_annotation_gives_what_its_csv_gives(
 def test_other_files_need_their_ground_truth(script: Script, tmp_path: Path) -> None:
     files = write_results(tmp_path / "test", persons=False)
     found = tmp_path / "test/detections_step1.csv"
-    assert "say -g GROUNDTRUTH" in script.refuses(found)
+    assert "give -g GROUNDTRUTH" in script.refuses(found)
     named = ("-g", files["groundtruth"], "-l", files["label_map"], "--no-pictures")
     outcome = script(found, *named, "--output", tmp_path / "out", "--iou-threshold", "0.7")
     assert outcome.code == 0, outcome.err
@@ -135,7 +135,7 @@ def test_2020_leaves_the_exclusions_of_a_folder_alone(script: Script, tmp_path: 
             "pipe: expected a file, this is a pipe or a device",
         ),
         (["test", "test"], "expected one folder of results"),
-        (["test", "-g", "none.csv"], "none.csv: no such file (say -g GROUNDTRUTH)"),
+        (["test", "-g", "none.csv"], "none.csv: no such file (give -g GROUNDTRUTH)"),
         (["test", "--iou-threshold", "2"], "--iou-threshold is 2.0, expected a number in (0, 1]"),
     ],
 )
@@ -195,7 +195,7 @@ def test_damaged_results_are_named(script: Script, tmp_path: Path, name: str, co
 def test_results_that_name_no_files_are_named(script: Script, tmp_path: Path) -> None:
     write_results(tmp_path)
     (tmp_path / "metrics.json").write_text("{}")
-    said = f"{tmp_path / 'metrics.json'}: say -g GROUNDTRUTH: the results do not name this file"
+    said = f"{tmp_path / 'metrics.json'}: give -g GROUNDTRUTH: the results do not name this file"
     assert said in script.refuses(tmp_path)
 
 

@@ -201,9 +201,7 @@ def test_options_that_do_not_fit_are_refused(script: Script, root: Path, tmp_pat
         *base, "alpha=[1, 2]"
     )
     assert "test.link_step: expected at most 2, got 3" in script.refuses(*base, "link_step=3")
-    assert "fusion takes --fusion KIND and two checkpoints" in script.refuses(
-        *base, "--fusion", "union"
-    )
+    assert "several checkpoints need --fusion KIND" in script.refuses(*base, "--fusion", "union")
     assert "--weights: expected one for each of 2 checkpoints, got 3" in script.refuses(
         "--checkpoint", path, path, *base[2:], "--fusion", "union", "--weights", 1, 1, 1
     )
@@ -245,7 +243,7 @@ def test_another_detector_is_not_fused(script: Script, root: Path, tmp_path: Pat
     said = script.refuses("--checkpoint", tubes, other, "--fusion", "union")
     assert f"{other}: cannot be fused with {tubes}" in said
     said = script.refuses("--checkpoint", other, other, "--fusion", "union")
-    assert "test.py fuses no such checkpoints" in said
+    assert "test.py cannot fuse checkpoints of" in said
 
 
 # The demo.
@@ -312,7 +310,7 @@ def test_the_demo_of_a_part_keeps_the_video_s_times_and_frames(
     again = ["--resume", "--conf-thresh", 0.01, "--stride", 2, *choose, *rename]
     assert "v_Jump_g01_c01: done before" in demo(*named, *again).out
     said = demo.refuses(*named, "--smoothing", 1)
-    assert "--smoothing: for detectors of persons" in said
+    assert "--smoothing: only for detectors that number persons" in said
 
 
 def test_a_stride_longer_than_a_clip_is_refused(demo: Script, root: Path, tmp_path: Path) -> None:

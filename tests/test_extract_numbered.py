@@ -200,8 +200,8 @@ def test_what_tvl1_needs_is_said_before_any_work(tmp_path: Path, flow_script: Sc
         ({"preset": "slow"}, "preset: expected one of ultrafast"),
         ({"storage": "png"}, "storage: expected one of brox"),
         ({"quality": 0}, "quality: expected 1 to 100, got 0"),
-        ({"weights": "w.pth"}, "weights: RAFT needs them and no other"),
-        ({"method": "raft"}, "weights: RAFT needs them"),
+        ({"weights": "w.pth"}, "weights: expected a file for raft"),
+        ({"method": "raft"}, "weights: expected a file for raft"),
     ],
 )
 def test_settings_that_make_no_sense_are_refused(wrong: dict, message: str) -> None:

@@ -112,7 +112,7 @@ def test_a_name_that_no_result_can_have_is_refused_before_any_work(tmp_path: Pat
     assert list(found.opened) == ["caf\udce9"]  # Latin-1: its letter is replaced
     assert "without control characters" in found.failed["a\nb"]
     assert "must not lead out" in found.failed["c:d"]
-    assert "241 bytes of name, expected at most 240" in found.failed["x" * 241]
+    assert "its name has 241 bytes, expected at most 240" in found.failed["x" * 241]
 
 
 def test_a_video_named_twice_is_taken_once(tmp_path: Path) -> None:

@@ -149,7 +149,7 @@ def test_a_frame_does_not_depend_on_its_neighbours():
 
 
 def test_widths_that_a_backbone_cannot_have_are_refused():
-    with pytest.raises(ValueError, match=r"model\.width: vgg16 has 64, got 32"):
+    with pytest.raises(ValueError, match=r"model\.width: expected 64, .* vgg16, got 32"):
         VGG16(32)
     with pytest.raises(ValueError, match=r"model\.width: tiny2d has a multiple of 4, got 6"):
         Tiny2D(6)

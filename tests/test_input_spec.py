@@ -140,7 +140,7 @@ def test_a_name_that_is_not_in_the_table_is_refused() -> None:
 
 
 def test_a_width_that_the_backbone_cannot_have_is_refused() -> None:
-    with pytest.raises(ValueError, match=r"model\.width: i3d has 64 channels .* got 8"):
+    with pytest.raises(ValueError, match=r"model\.width: expected 64, .* i3d, got 8"):
         clips_of(ModelConfig(width=8))
 
 
@@ -192,7 +192,7 @@ def test_other_channels_sides_and_lengths_are_refused() -> None:
 
 def test_a_backbone_without_public_weights_says_so() -> None:
     content: Mapping[str, object] = {}
-    with pytest.raises(ValueError, match="starts an I3D backbone, this one is a Flow3D"):
+    with pytest.raises(ValueError, match="has weights of I3D, the backbone is a Flow3D"):
         Flow3D().read_pretrained(content, Path("weights.pth"))
     assert I3D.input_spec.pixels == UNIT_RANGE
 

@@ -73,7 +73,7 @@ def test_a_dataset_of_one_video_is_read_back(tmp_path: Path):
 def test_persons_without_ids_are_refused(tmp_path: Path):
     video = make_video(tmp_path / "v.mp4", seconds=3)
     csv = write_csv(tmp_path / "v.csv", "v,1,0.1,0.1,0.5,0.5,14\n")
-    with pytest.raises(ValueError, match=r"v\.csv: has no person ids"):
+    with pytest.raises(ValueError, match=r"v\.csv: expected person ids in column 8"):
         prepare_tube_video(video, csv, CLASSES, tmp_path / "set")
 
 

@@ -155,10 +155,10 @@ def _no_background(data: Path) -> None:
 @pytest.mark.parametrize(
     ("damage", "message"),
     [
-        (_no_flow, r"a3: no frames flow_x_%05d\.jpg"),
-        (_fewer_y, "a3: 119 x images of flow and 118 y images"),
+        (_no_flow, r"a3: expected files flow_x_%05d\.jpg"),
+        (_fewer_y, "a3: expected equally many flow images of x and y, got 119 and 118"),
         (_other_class, r"proposals_train\.txt: video a1: label 7, expected 1 to 2"),
-        (_other_frames, r"video a1: made for 99 frames, \S+a1 has 120: make the list anew"),
+        (_other_frames, r"video a1: made for 99 frames, but \S+a1 has 120: convert the normalised"),
         (_truncated, r"proposals_train\.txt.*(ends|expected)"),
         (_no_background, r"proposals_train\.txt: no video has a proposal that is incomplete"),
         (lambda data: (data / "proposals_train.txt").unlink(), r"proposals_train\.txt"),

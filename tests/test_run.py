@@ -271,7 +271,7 @@ def test_an_optimizer_s_state_must_fit_its_parameters() -> None:
     check_optimizer_fits(content, torch.optim.Adam([nn.Parameter(torch.ones(2))]), "a.pt")
     for shapes in ([3], [2, 2]):
         other = torch.optim.Adam([nn.Parameter(torch.ones(n)) for n in shapes])
-        with pytest.raises(ValueError, match=r"a\.pt: its optimizer (has other|is that of other)"):
+        with pytest.raises(ValueError, match=r"a\.pt: its optimizer (has groups|is that of)"):
             check_optimizer_fits(content, other, "a.pt")
 
 
@@ -300,9 +300,9 @@ def test_gradient_descent_goes_on_from_its_own_state_only() -> None:
     content, weight = descent_state()["optimizer"], nn.Parameter(torch.ones(2))
     descent = torch.optim.SGD([weight], lr=0.1, momentum=0.9)
     check_optimizer_fits(content, descent, "a.pt")
-    with pytest.raises(ValueError, match=r"a\.pt: .* is another one, expected the state of Adam"):
+    with pytest.raises(ValueError, match=r"a\.pt: .* another optimizer, expected that of Adam"):
         check_optimizer_fits(content, torch.optim.Adam([weight]), "a.pt")
-    with pytest.raises(ValueError, match=r"a\.pt: .* is another one, expected the state of SGD"):
+    with pytest.raises(ValueError, match=r"a\.pt: .* another optimizer, expected that of SGD"):
         check_optimizer_fits(state()["optimizer"], descent, "a.pt")
     longer = torch.optim.SGD([nn.Parameter(torch.ones(3))], lr=0.1, momentum=0.9)
     with pytest.raises(

@@ -224,7 +224,7 @@ def test_a_truncated_file_is_named(tmp_path, kind: str):
         ({"/a/v": as_tuple(scores()), "/b/v": as_tuple(scores())}, "video v is there twice"),
         (
             {"v": as_tuple(scores()), "w": as_tuple(scores(classes=3))},
-            r"several numbers of classes: \[2, 3\]",
+            r"expected the same number of classes for every video, got \[2, 3\]",
         ),
     ],
 )

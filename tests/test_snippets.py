@@ -152,7 +152,7 @@ def test_names_of_frames_can_be_set(tmp_path):
     source = FrameFolder(folder, names, flow=True)
     assert len(source) == 3
     assert source.flow([3])[0][0, 0].tolist() == [10, 198]
-    with pytest.raises(ValueError, match=r"v: no frames img_%05d\.jpg, numbered from 1"):
+    with pytest.raises(ValueError, match=r"v: expected files img_%05d\.jpg, numbered from 1"):
         FrameFolder(folder)
     for bad in ("img.jpg", "%05d_%05d.jpg", "a/%05d.jpg", "%s%05d.jpg"):
         with pytest.raises(ValueError, match="expected one number such as %05d"):
@@ -162,7 +162,9 @@ def test_names_of_frames_can_be_set(tmp_path):
 def test_a_bad_folder_is_named(tmp_path):
     folder = make_folder(tmp_path / "v", 5, 5)
     (folder / "flow_y_00005.jpg").unlink()
-    with pytest.raises(ValueError, match="v: 5 x images of flow and 4 y images"):
+    with pytest.raises(
+        ValueError, match="v: expected equally many flow images of x and y, got 5 and 4"
+    ):
         open_frames(folder, "Flow")
     (folder / "flow_y_00003.jpg").unlink()
     with pytest.raises(ValueError, match=r"flow_y_00003\.jpg: is missing among 3 frames"):
@@ -173,7 +175,9 @@ def test_a_bad_folder_is_named(tmp_path):
     with pytest.raises(ValueError, match="no such folder of frames"):
         FrameFolder(tmp_path / "x")
     short = make_folder(tmp_path / "w", 5, 2)
-    with pytest.raises(ValueError, match="w: 2 images of flow for 5 frames"):
+    with pytest.raises(
+        ValueError, match="w: expected 4 or more pairs of flow images for 5 frames, got 2"
+    ):
         open_frames(short, "Flow")
 
 

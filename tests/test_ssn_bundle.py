@@ -46,11 +46,11 @@ def test_a_bundle_gives_what_its_parts_give(parts: dict[str, Path], tmp_path: Pa
 
 def test_what_does_not_go_together_is_refused(parts: dict[str, Path], tmp_path: Path) -> None:
     output = tmp_path / "all.pt"
-    with pytest.raises(ValueError, match=r"rgb\.pt: a second checkpoint of ssn_rgb"):
+    with pytest.raises(ValueError, match=r"rgb\.pt: expected one checkpoint of ssn_rgb"):
         write_bundle([parts["rgb"], parts["rgb"]], output)
-    with pytest.raises(ValueError, match="streams of 6 and of 3 classes"):
+    with pytest.raises(ValueError, match="streams with the same number of classes, got 6 and 3"):
         write_bundle([parts["rgb"], parts["few"]], output)
-    with pytest.raises(ValueError, match="a bundle without a checkpoint of SSN"):
+    with pytest.raises(ValueError, match="expected a bundle with a checkpoint of SSN"):
         write_bundle([parts["actionness"]], output)
     assert not output.exists()
 
@@ -58,10 +58,10 @@ def test_what_does_not_go_together_is_refused(parts: dict[str, Path], tmp_path: 
 def test_damaged_bundles_name_the_part(parts: dict[str, Path], tmp_path: Path) -> None:
     content = read_checkpoint(parts["rgb"])
     for damaged, message in (
-        ({}, "a bundle without parts"),
+        ({}, "expected a bundle of checkpoints, found none"),
         ({"x": 5}, r"part 'x'\): expected a checkpoint, got 5"),
         ({"x": {"model": {}}}, "part 'x'"),
-        ({"x": content, "y": content}, "part 'y'.*a second ssn for RGB"),
+        ({"x": content, "y": content}, "part 'y'.*expected one ssn checkpoint for RGB"),
     ):
         save_checkpoint({"parts": damaged}, tmp_path / "bad.pt")
         with pytest.raises(ValueError, match=message):

@@ -145,14 +145,14 @@ def test_a_training_list_leaves_out_what_is_not_annotated(data: Path):
     ("options", "message"),
     [
         (["annotation=none.csv"], r"none\.csv: no such file \(data\.annotation\)"),
-        (["test_list="], r"tubes\.csv: has no lists .* data\.test_list has to name one"),
+        (["test_list="], r"tubes\.csv: does not say .* set data\.test_list"),
         (["test_list=unknown.txt"], r"unknown\.txt: not annotated: red/x"),
         (["frames=nowhere"], r"nowhere.*0 frames, the annotation has 14"),
         (["inputs=flow", "flow=nowhere"], "nowhere"),
         (["image_size=40"], r"data\.image_size: expected a multiple of 16, got 40"),
         (["num_classes=5"], r"has 2 classes, expected model\.num_classes=5"),
         (["backbone=vgg17", "width=64"], r"expected one of vgg16, tiny2d, got 'vgg17'"),
-        (["backbone=vgg16"], r"model\.width: vgg16 has 64, got 4"),
+        (["backbone=vgg16"], r"model\.width: expected 64, .* vgg16, got 4"),
     ],
 )
 def test_what_cannot_be_trained_on_is_refused(data: Path, options: list[str], message: str):

@@ -219,7 +219,10 @@ def _person_ids(marks: Sequence[Mark]) -> list[int | None]:
         return [None] * len(marks)
     if len(named) < len(marks):
         bare = next(mark for mark in marks if mark.person is None)
-        raise ValueError(f"{bare.where}: no person, others have one, such as {named[0].where}")
+        raise ValueError(
+            f"{bare.where}: expected a person for all boxes or for none: this one has none, "
+            f"{named[0].where} has one"
+        )
     texts = [str(mark.person) for mark in marks]
     if all(map(_is_id, texts)):
         return [int(text) for text in texts]

@@ -59,17 +59,19 @@ class Media:
         """Seconds from the first frame of `video` to frame `number`."""
         index = number - self.first_frame
         if index < 0:
-            raise ValueError(f"{where}: frame {number}, the first one is {self.first_frame}")
+            raise ValueError(f"{where}: frame {number}, expected {self.first_frame} or more")
         file = self.video_file(video)
         if file is not None:
             past = index - len(file.times) + 1
             if past > file.fps * SLIP:
-                raise ValueError(f"{where}: frame {number}, {file.path} has {len(file.times)}")
+                raise ValueError(
+                    f"{where}: frame {number}, but {file.path} has only {len(file.times)} frames"
+                )
             return file.times[index] if past <= 0 else file.times[-1] + past / file.fps
         if self.fps is None:
             raise ValueError(
-                f"{where}: when is frame {number}? Say --fps, or --media with the folder of "
-                f"{video!r}{self._nearest(video)}"
+                f"{where}: the time of frame {number} is not known: give --fps, or --media with "
+                f"the folder of {video!r}{self._nearest(video)}"
             )
         return index / self.fps
 
@@ -92,8 +94,8 @@ class Media:
                 return found
         if self.size is None:
             raise ValueError(
-                f"{where}: the box is in pixels, of a picture of which size? Say --size "
-                f"WIDTHxHEIGHT, or --media with the folder of {picture or video!r}"
+                f"{where}: the box is in pixels, and the size of its picture is not known: give "
+                f"--size WIDTHxHEIGHT, or --media with the folder of {picture or video!r}"
                 f"{self._nearest(video)}"
             )
         return self.size
@@ -116,7 +118,8 @@ class Media:
         end = file.times[-1] + 1 / (2 * file.fps)
         if time > end + SLIP:
             raise ValueError(
-                f"{where}: {float(time):.3f} s, {file.path} ends at {float(file.times[-1]):.3f} s"
+                f"{where}: {float(time):.3f} s, but {file.path} ends at "
+                f"{float(file.times[-1]):.3f} s"
             )
         return time > end
 

@@ -105,7 +105,7 @@ def _mark(
     if not pixels and max(x1, y1, x2, y2) > 2:
         raise ValueError(
             f"{where}: box {x1:g},{y1:g},{x2:g},{y2:g} is in pixels, expected fractions of width "
-            "and height: say --pixels"
+            "and height: give --pixels"
         )
     size = media.frame_size(video, where) if pixels else None
     person = clean_name(row.get(PERSON, "")) or None

@@ -61,8 +61,8 @@ class PictureNames:
         found = self._search(name, where)
         if found is None:
             raise ValueError(
-                f"{where}: which video and frame is {shown(name)}? Expected a name like "
-                f"{self.pattern!r} (--picture-name)"
+                f"{where}: cannot tell video and frame from the name {shown(name)}: expected a "
+                f"match of {self.pattern!r} (--picture-name)"
             )
         groups = found.groupdict()
         return PictureMoment(groups["video"] or "", groups.get("frame"), groups.get("second"))

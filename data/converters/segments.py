@@ -101,7 +101,8 @@ def find_durations(segments: Iterable[NamedSegment], media: Media) -> dict[str, 
         file = media.video_file(segment.video)
         if file is None:
             raise ValueError(
-                f"{segment.where}: how long is video {segment.video!r}? Say --media with its folder"
+                f"{segment.where}: the duration of video {segment.video!r} is not known: give "
+                "--media with its folder"
             )
         found[segment.video] = duration_of(file)
     return found
@@ -142,7 +143,7 @@ def _chosen(names: Sequence[str], wanted: str, path: Path) -> str:
     if not wanted and len(names) == 1:
         return names[0]
     known = ", ".join(names) or "none"
-    raise ValueError(f"{path}: say --attribute, the one that names the class, of: {known}")
+    raise ValueError(f"{path}: give --attribute, which names the class; there are {known}")
 
 
 def _read_cvat(path: Path, media: Media) -> SegmentReading:

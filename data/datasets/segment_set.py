@@ -142,7 +142,7 @@ def _usable(
         if keep_unannotated or len(usable.truth):
             videos.append(usable)
     if not videos:
-        raise ValueError(f"{path}: no video that has frames has ground truth")
+        raise ValueError(f"{path}: none of the videos that have frames has ground truth")
     return videos
 
 
@@ -153,7 +153,7 @@ def _in_frames(video: ListedVideo, source: FrameSource, path: Path) -> ListedVid
         return concrete(video, media_key(video.video), count)
     if video.frames != count:
         raise ValueError(
-            f"{path}: video {video.video}: made for {video.frames} frames, {source.name} has "
-            f"{count}: make the list anew of the normalised one"
+            f"{path}: video {video.video}: made for {video.frames} frames, but {source.name} has "
+            f"{count}: convert the normalised list again (scripts/ssn/convert_lists.py)"
         )
     return video

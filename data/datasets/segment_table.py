@@ -52,7 +52,9 @@ def _check(
     if end <= start:
         raise ValueError(f"{where}: expected an end after the start, got {start:g} to {end:g}")
     if video not in durations:
-        raise ValueError(f"{where}: video {video} has no duration")
+        raise ValueError(
+            f"{where}: video {video} has no duration: expected it in a column duration"
+        )
     if start >= durations[video]:
         raise ValueError(
             f"{where}: starts at {start:g} s, video {video} lasts {durations[video]:g} s"

@@ -64,7 +64,9 @@ def all_clips(annotations: TubeAnnotations, length: int = CLIP, stride: int = 1)
     counts = annotations.frame_counts
     if (counts < 1).any():
         name = annotations.videos[int(np.argmax(counts < 1))]
-        raise ValueError(f"video {name}: its number of frames is not known")
+        raise ValueError(
+            f"video {name}: its number of frames is not known; a CSV's NAME.videos.csv gives it"
+        )
     starts = np.maximum(counts - length + 1, 0)
     first = np.concatenate([[0], np.cumsum(starts)])
     inside, touching = _covered(annotations, length, first)
@@ -158,7 +160,9 @@ class TubeTargets:
         unknown = (annotations.sizes < 1).any(axis=1)
         if unknown.any():
             video = annotations.videos[int(np.argmax(unknown))]
-            raise ValueError(f"video {video}: its size is not known")
+            raise ValueError(
+                f"video {video}: its size is not known; a CSV's NAME.videos.csv gives it"
+            )
         self.annotations = annotations
         self.tubes = clip_tubes(annotations.tubes, annotations.sizes)
         self._bounds = np.searchsorted(self.tubes.video, np.arange(len(annotations.videos) + 1))

@@ -211,7 +211,7 @@ class TubeClips(Dataset[TubeClipSample]):
 
 def _named(folder: str | Path | None, name: str, inputs: str) -> str | Path:
     if folder is None:
-        raise ValueError(f"inputs {inputs!r}: no folder of {name} is named")
+        raise ValueError(f"inputs {inputs!r}: expected a folder of {name}, got none (data.{name})")
     return folder
 
 

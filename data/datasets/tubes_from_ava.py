@@ -79,7 +79,7 @@ def read_ava_tubes(
     records = read_records(path)
     if not records.has_persons:
         raise ValueError(
-            f"{path}: has no person ids (a column 8): which boxes belong to one tube is not known"
+            f"{path}: expected person ids in column 8, to know the boxes of one tube; found none"
         )
     for action, where in records.first_seen.items():
         if action not in classes:

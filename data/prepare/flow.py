@@ -68,7 +68,10 @@ class FlowSettings:
         if not 1 <= self.quality <= 100:
             raise ValueError(f"quality: expected 1 to 100, got {self.quality}")
         if (self.weights is not None) != self.method.startswith("raft"):
-            raise ValueError(f"weights: RAFT needs them and no other method, got {self.weights}")
+            raise ValueError(
+                f"weights: expected a file for raft and raft-small, none for other methods; got "
+                f"{self.weights} for {self.method}"
+            )
 
 
 @dataclass(frozen=True)

@@ -60,7 +60,7 @@ def _key_frames(records: Records, path: Path) -> Keys:
     """Every person's key frames, each with its lowest action."""
     if not records.has_persons:
         raise ValueError(
-            f"{path}: has no person ids (a column 8): which boxes belong to one tube is not known"
+            f"{path}: expected person ids in column 8, to know the boxes of one tube; found none"
         )
     found: Keys = {}
     for key, persons in records.images.items():

@@ -112,8 +112,8 @@ def _check_name(name: str, path: Path) -> None:
     check_video_name(as_text(name), f"{str(path)!r}: rename it")
     if len(os.fsencode(name)) > LONGEST_NAME:
         raise ValueError(
-            f"{path}: rename it: {len(os.fsencode(name))} bytes of name, expected at most "
-            f"{LONGEST_NAME}, for its results have longer ones"
+            f"{path}: its name has {len(os.fsencode(name))} bytes, expected at most "
+            f"{LONGEST_NAME}, since the names of its results are longer: rename it"
         )
 
 

@@ -161,7 +161,7 @@ class Backbone(nn.Sequential):
             ValueError: For a file of something else, and where there is no such file.
         """
         name = type(self).__name__
-        raise ValueError(f"{path}: train.kinetics starts an I3D backbone, this one is a {name}")
+        raise ValueError(f"{path}: train.kinetics has weights of I3D, the backbone is a {name}")
 
 
 def recomputed(stage: nn.Module, x: Tensor) -> Tensor:

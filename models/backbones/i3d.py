@@ -71,7 +71,7 @@ class I3D(Backbone):
     def __init__(self, width: int = 64, freeze: Freeze = Freeze()):
         """Raises `ValueError` for another `width`, channels of the first stage, than 64."""
         if width != 64:
-            raise ValueError(f"model.width: i3d has 64 channels in its first stage, got {width}")
+            raise ValueError(f"model.width: expected 64, the only width of i3d, got {width}")
         space = ((1, 3, 3), (1, 2, 2))
         layers: OrderedDict[str, nn.Module] = OrderedDict(
             conv3d_1a_7x7=ConvUnit(3, 64, (7, 7, 7), (2, 2, 2), freeze=freeze),

@@ -37,7 +37,7 @@ class VGG16(Backbone):
 
     def __init__(self, width: int = 64, inputs: ImageInput = RGB) -> None:
         if width != 64:
-            raise ValueError(f"model.width: vgg16 has 64, got {width}")
+            raise ValueError(f"model.width: expected 64, the only width of vgg16, got {width}")
         stages: list[tuple[str, nn.Module]] = []
         before = inputs.channels
         for number, channels in enumerate(_STAGES, start=1):
@@ -90,7 +90,7 @@ class VGG16(Backbone):
             found = "imagenet" if torch.isfinite(classifier[0]).all() else "caffe"
         if found and found != self.inputs.pixels:
             raise ValueError(
-                f"{path}: was trained on pixels of the form {found}, expected "
+                f"{path}: its weights want pixels of the form {found}: expected "
                 f"model.pixels={found}, got {self.inputs.pixels}"
             )
 

@@ -59,7 +59,7 @@ class BundleCheckpoint(LoadedCheckpoint[Any, Any]):
         self.path, self._content, self.is_released = Path(path), content, False
         parts = content.get(PARTS)
         if not isinstance(parts, Mapping) or not parts:
-            raise ValueError(f"{path}: a bundle without parts")
+            raise ValueError(f"{path}: expected a bundle of checkpoints, found none in it")
         self.streams: dict[str, AnyPart] = {}
         self.actionness: dict[str, AnyPart] = {}
         for name, part in parts.items():
@@ -76,7 +76,10 @@ class BundleCheckpoint(LoadedCheckpoint[Any, Any]):
         place = self.streams if opened.config.detector == "ssn" else self.actionness
         modality = opened.config.model.modality
         if modality in place:
-            raise ValueError(f"{where}: a second {opened.config.detector} for {modality}")
+            raise ValueError(
+                f"{where}: expected one {opened.config.detector} checkpoint for {modality}, got a "
+                "second"
+            )
         place[modality] = opened
 
     @property
@@ -94,12 +97,15 @@ class BundleCheckpoint(LoadedCheckpoint[Any, Any]):
 def check_streams(streams: Mapping[str, AnyPart], path: str | Path) -> None:
     """Raise `ValueError` naming `path` unless there is a stream, and all have the same classes."""
     if not streams:
-        raise ValueError(f"{path}: a bundle without a checkpoint of SSN")
+        raise ValueError(f"{path}: expected a bundle with a checkpoint of SSN, found none in it")
     first, *others = streams.values()
     for other in others:
         counts = (first.config.model.num_classes, other.config.model.num_classes)
         if counts[0] != counts[1]:
-            raise ValueError(f"{path}: streams of {counts[0]} and of {counts[1]} classes")
+            raise ValueError(
+                f"{path}: expected streams with the same number of classes, got {counts[0]} and "
+                f"{counts[1]}"
+            )
         if None not in (first.classes, other.classes) and first.classes != other.classes:
             raise ValueError(f"{path}: its streams name their classes differently")
 
@@ -122,7 +128,7 @@ def write_bundle(paths: list[Path], output: Path) -> BundleCheckpoint:
         opened: AnyPart = LoadedCheckpoint(content, path, KINDS)
         name = f"{opened.config.detector}_{opened.config.model.modality.lower()}"
         if name in parts:
-            raise ValueError(f"{path}: a second checkpoint of {name}")
+            raise ValueError(f"{path}: expected one checkpoint of {name}, got a second")
         opened.build()  # weights that do not fit are refused now, not in the demo
         parts[name] = {key: content[key] for key in NEEDED if key in content}
     bundle = {PARTS: parts}

@@ -175,7 +175,8 @@ def initialize_from(detector: StepDetector, path: str | Path) -> set[str]:
             f"expected {list(own[wrong[0]].shape)} (and {len(wrong) - 1} more)"
         )
     if not any(name.startswith("backbone.") for name in taken):
-        raise ValueError(f"{path}: has no layer of a {type(detector.backbone).__name__} backbone")
+        kind = type(detector.backbone).__name__
+        raise ValueError(f"{path}: expected layers of the backbone {kind}, found none")
     detector.load_state_dict(taken, strict=False)
     return set(taken)
 

@@ -138,6 +138,7 @@ def _initialize(detector: FrameDetector, path: str) -> set[str]:
     own = detector.state_dict()
     taken = {n: v for n, v in source.items() if n in own and v.shape == own[n].shape}
     if not any(name.startswith("backbone.") for name in taken):
-        raise ValueError(f"{path}: has no layer of a {type(detector.backbone).__name__} backbone")
+        kind = type(detector.backbone).__name__
+        raise ValueError(f"{path}: expected layers of the backbone {kind}, found none")
     detector.load_state_dict(taken, strict=False)
     return set(taken)

@@ -85,7 +85,9 @@ def read_scores(path: str | Path) -> dict[str, SegmentScores]:
         raise ValueError(f"{path}: holds no video")
     counts = {s.classes: name for name, s in scores.items()}
     if len(counts) > 1:
-        raise ValueError(f"{path}: videos have several numbers of classes: {sorted(counts)}")
+        raise ValueError(
+            f"{path}: expected the same number of classes for every video, got {sorted(counts)}"
+        )
     return scores
 
 

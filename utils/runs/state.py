@@ -166,11 +166,14 @@ def check_optimizer_fits(state: dict[str, Any], optimizer: Optimizer, path: str 
     """Raise `ValueError` unless `optimizer` can take `state`, the shape of which is right."""
     if _kind_of(state) is not _kind_of(optimizer.state_dict()):
         name = type(optimizer).__name__
-        raise ValueError(f"{path}: its optimizer is another one, expected the state of {name}")
+        raise ValueError(f"{path}: holds the state of another optimizer, expected that of {name}")
     own = [group["params"] for group in optimizer.param_groups]
     sizes = [len(group.get("params", ())) for group in state["param_groups"]]
     if sizes != [len(parameters) for parameters in own]:
-        raise ValueError(f"{path}: its optimizer has other groups of parameters: {sizes}")
+        wanted = [len(parameters) for parameters in own]
+        raise ValueError(
+            f"{path}: its optimizer has groups of {sizes} parameters, expected {wanted}"
+        )
     parameters = [parameter for group in own for parameter in group]
     for number, entry in state["state"].items():
         shapes = {tuple(value.shape) for name, value in entry.items() if name != "step"}
