@@ -1,6 +1,7 @@
-"""Train a STEP detector, or pre-train its classifier: `python train.py --config FILE [key=value]`.
+"""Train a detector: `python train.py --config FILE [key=value]`.
 
-One entry for both stages; the configuration's `train.task` says which. Under `torchrun` it trains
+The configuration's `detector` says which (STEP on AVA without it); STEP on AVA has two stages,
+chosen by `train.task`. Under `torchrun` it trains
 on all processes. It resumes by itself from the run's newest checkpoint.
 """
 

@@ -1,7 +1,7 @@
-"""What a network of frames sees of a video as it is decoded: RGB, stacks of flow, or both.
+"""The input of a network of frames, made while a video is decoded: RGB, stacks of flow, or both.
 
-The same as `data/datasets/tube_dataset.py` reads from folders, made in passing; flow is computed
-from the frames.
+It equals what `data/datasets/tube_dataset.py` reads from folders; the flow is computed from the
+decoded frames.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""The images and the flow of a video file, decoded as they are asked for.
+"""The images and the flow of a video file, decoded on demand.
 
 Numbers are those of TSN's extraction (`data/prepare/snippet_frames.py`): image k is frame k + 1 of
 the file, and flow k the motion from frame k to it.

@@ -1,10 +1,10 @@
 """What is drawn for a clip of tubes: one crop and one mirroring for all its frames, RGB and flow.
 
 ACT's crop samplers, of which six act: the whole image, and crops whose overlap with a tube is at
-least 0.1, 0.3, 0.5, 0.7 or 0.9. Where ACT's code does what it cannot mean, this does not: a crop
-larger than the image is drawn again, and images and boxes are cut by the same whole pixels. The
-seventh sampler (overlap at most 1) never acts there and is left out. The paper says "flip and crop
-of the sequence" only; that they are these is ours.
+least 0.1, 0.3, 0.5, 0.7 or 0.9. We differ where ACT's code seems to be wrong: a crop larger than
+the image is drawn again, images and boxes are cut by the same whole pixels, and the seventh sampler
+(overlap at most 1), which never acts in ACT's code, is left out. The paper says only "flip and crop
+of the sequence"; the choice of these samplers is ours.
 """
 
 from __future__ import annotations

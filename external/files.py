@@ -1,8 +1,8 @@
 """Files of a user, opened and parsed so that every fault is one `ValueError` that names the file.
 
-What stands in a file is a user's business, and whatever a parser throws at it is no fault of ours:
-`read_json`, `read_yaml`, `read_csv` and `read_table` turn all of it into one message. They check
-no content beyond that; what a file must hold is checked by whoever asked for it.
+Parsers raise many kinds of errors for a damaged file. `read_json`, `read_yaml`, `read_csv` and
+`read_table` turn all of them into one `ValueError`. They check nothing else; the caller checks what
+the file must hold.
 """
 
 from __future__ import annotations

@@ -17,9 +17,9 @@ Triple = tuple[int, int, int]
 
 @dataclass(frozen=True)
 class Freeze:
-    """What of batch norm stays as loaded: running statistics, and scale and shift.
+    """Which values of batch norm stay as loaded: running statistics; scale and shift.
 
-    With few clips a batch, statistics of its own are noise: the release trains with both frozen.
+    With few clips in a batch, the batch's own statistics are noise; the release freezes both.
     """
 
     stats: bool = True
@@ -93,10 +93,11 @@ class MaxPool(nn.Module):
 
 
 class MaxPoolAfterReLU(MaxPool):
-    """The same for inputs that are nowhere below 0, the value of the padding; faster on a CPU.
+    """`MaxPool` for inputs of 0 or more, such as a ReLU gives; faster on a CPU.
 
-    Takes the maximum over space first and over time afterwards. The values are equal; of two equal
-    inputs another one may get the gradient, so that only inference uses it.
+    Takes the maximum over space first and over time afterwards. The values equal those of
+    `MaxPool`. Where two inputs are equal, the gradient may go to the other one, so only inference
+    uses it.
     """
 
     def forward(self, x: Tensor) -> Tensor:

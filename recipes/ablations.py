@@ -18,7 +18,7 @@ class Variant:
     Attributes:
         label: Of the row.
         members: The runs that make it, each as its options; several are fused.
-        fusion: How.
+        fusion: How they are fused; empty: one run.
     """
 
     label: str
@@ -31,9 +31,10 @@ class Ablation:
     """A table, and the picture that goes with it.
 
     Attributes:
-        title: Says what of the paper it is.
-        plot: "steps" draws each row's frame-mAP by step, "bars" the last step's, "speed" that
-            against frames a second, "overlaps" how well each step's boxes cover the annotated ones.
+        title: Names the table, figure or section of the paper.
+        plot: "steps" draws each row's frame-mAP by step; "bars" draws the last step's frame-mAP;
+            "speed" draws it against frames per second; "overlaps" draws how well each step's boxes
+            cover the annotated ones.
     """
 
     title: str

@@ -43,12 +43,12 @@ class Annotator(Protocol):
 
 
 class Annotated(NamedTuple):
-    """What came of a video.
+    """The result of annotating a video.
 
     Attributes:
         video: What was detected.
         times: How fast it went, `None` if a signal stopped it.
-        note: What is to be said of its sound, mostly nothing.
+        note: A remark on its sound; usually empty.
     """
 
     video: VideoPersons

@@ -16,9 +16,9 @@ from utils.system.terminal import printable
 
 
 def annotate_all(results: VideoResults, found: Sources, options: DemoOptions) -> bool:
-    """Annotate all videos; print what came of each, and return whether all went well.
+    """Annotate all videos; print the outcome of each, and return whether all succeeded.
 
-    One that fails does not stop the others; the only one is an error.
+    A video that fails does not stop the others. If it is the only video, its error is raised.
 
     Args:
         results: What is made of each video.

@@ -49,7 +49,7 @@ class Job:
 def annotate_at_once(
     options: DemoOptions, videos: Sequence[tuple[str, Source]], stop: StopSignals
 ) -> dict[str, str]:
-    """Annotate videos, `options.jobs` at a time; return what came of each, by name.
+    """Annotate videos, `options.jobs` at a time; return the outcome of each, by name.
 
     Raises:
         Interrupted: A signal came; the message names the videos whose results are there.
@@ -68,7 +68,7 @@ def annotate_at_once(
 
 
 def _told(name: str, outcome: object) -> str:
-    """What came of a video, in a line; an error is printed."""
+    """Return the outcome of a video as a line of text; print it if it is an error."""
     if isinstance(outcome, str):
         return outcome
     why = f"its process ended: {outcome}" if isinstance(outcome, ProcessDied) else str(outcome)

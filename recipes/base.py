@@ -41,7 +41,7 @@ class Validator(Protocol):
 
 @dataclass(frozen=True)
 class Judgement:
-    """What a test came to: the content of each of its `judged_files`, and what is printed."""
+    """The result of a test: the content of each of its `judged_files`, and the text to print."""
 
     files: dict[str, str]
     text: str
@@ -118,7 +118,8 @@ class Recipe(Generic[C]):
         build_scheduler: The learning rates of a run of so many iterations, of which so many make an
             epoch.
         build_update: How a batch becomes an update.
-        adopt: Gives a detector what it must know of its training set, and returns a line on that.
+        adopt: Copies into a detector what it needs from its training set (SSN: the statistics of
+            the regression targets); returns a line about it.
         unit: What a sample of the dataset is called, in the plural.
         open_live: What finds persons in a live stream; `None` for a detector that needs whole
             videos.

@@ -134,7 +134,7 @@ class LiveDetection:
         return self.windows.frames, draw_persons(newest.frame.image, persons, self.names)
 
     def summary(self) -> str:
-        """Return what came of it, in words."""
+        """Return a summary of the run in words."""
         windows, stream = self.windows, self.windows.stream
         return (
             f"{windows.frames} frames, {len(self.latencies.total)} key frames detected in, "

@@ -107,7 +107,7 @@ class SegmentResults:
         return line
 
     def _write(self, name: str, source: Source, timeline: Timeline, folder: Path) -> str:
-        """Write all files of a video; return what is to be said of its sound, mostly nothing."""
+        """Write all files of a video; return a remark on its sound, usually empty."""
         (folder / f"{name}.csv").write_text(as_csv(timeline.segments), encoding="utf-8")
         path, settings = folder / f"{name}.json", self._made_with(source)
         write_segment_json(
@@ -134,7 +134,7 @@ def source_size(source: Source) -> tuple[int, int]:
 def write_with_strip(
     source: Source, timeline: Timeline, path: Path, step_limit: float, longest: int | None = None
 ) -> str:
-    """Write a video with its timeline below; return what is to be said of its sound.
+    """Write a video with its timeline below; return a remark on its sound, usually empty.
 
     Args:
         longest: Pixels of the longer side of its frames, at most; the timeline adds to them.

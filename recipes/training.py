@@ -34,7 +34,7 @@ from utils.system.distributed import distribute, is_main, on_all, on_main, rank,
 
 
 def train(config: BaseConfig, device: torch.device) -> None:
-    """Train to the last iteration, and say what came of it.
+    """Train to the last iteration, and print the results.
 
     In several processes all call this together. It goes on from the run's newest checkpoint. Raises
     `Interrupted` after a signal, with everything saved, `FloatingPointError` at a loss that is not

@@ -176,7 +176,7 @@ class TubeResults:
         return LinkedTubes(tubes[kept], scores)
 
     def _draw(self, path: Path, source: Source, tubes: Tubes) -> str:
-        """Write the video with its tubes; return what is to be said of its sound."""
+        """Write the video with its tubes; return a remark on its sound, usually empty."""
         shown = persons_by_frame(tubes, len(source))
         names = short_names(list(self.classes.values()))
         sound, side = open_sound(source, self.options.step_limit), self.options.max_side

@@ -8,14 +8,14 @@
 Kinds of files, found out by their ending and content:
 
 .pkl  UCF101-24's `pyannot.pkl`, or ACT's cache `*-GT.pkl` (UCF101-24, JHMDB, UCF-Sports)
-.mat  UCF101-24's `finalAnnots.mat` (takes SciPy)
+.mat  UCF101-24's `finalAnnots.mat` (needs SciPy)
 .csv  tubes, with the header video,frame,x1,y1,x2,y2,label,tube; frames are counted from 1, boxes
-      are in pixels. A file NAME.videos.csv beside it (video,frames,height,width) tells the rest.
+      are in pixels. NAME.videos.csv beside it (video,frames,height,width) has the videos' sizes.
 .csv  without a header: AVA's rows with person ids. Boxes between two key frames are interpolated.
-      It takes --label-map, and --media, or --fps and --size. It is read, not written.
+      Needs --label-map, and either --media or --fps and --size. It is read, not written.
 
 A .pkl is written as ACT's cache, or with --to pyannot as UCF101-24's. A cache holds the lists of
-the splits: those of a cache that is read, or --test-list, once for each split.
+its splits. They come from the cache that is read, or from --test-list, given once for each split.
 """
 
 from __future__ import annotations

@@ -5,7 +5,7 @@
     python scripts/extract_flow.py UCF-101 --method farneback --output ...
     python scripts/extract_flow.py FOLDER --method raft-small --weights raft_small.pth --output ...
 
-Given are videos, folders of them, or folders of their frames (`<Class>/<video>/*.jpg`), with or
+Takes videos, folders of videos, or folders of their frames (`<Class>/<video>/*.jpg`), with or
 without a folder for each class. Flow i is the motion from frame i to frame i + 1, both counted from
 1; the last one repeats the one before, so that there are as many as frames.
 
@@ -17,10 +17,10 @@ Storage: brox (three channels of a JPEG: u, v and the magnitude as 16 x + 128), 
 and flow_y_*.jpg), npy and flo (floats, 8 bytes a pixel). All of them are read alike.
 
 --dedupe-motionless replaces the flow of a duplicated frame, which shows no motion between two that
-do, by a neighbour's; the published flow of UCF101-24 was treated so.
+do, by a neighbour's; the published flow of UCF101-24 was made this way.
 
-Stopped (Ctrl-C, SIGTERM) or killed, the same command goes on; what is there, corrupt or made with
-other settings is treated as by scripts/extract_frames.py.
+After a stop (Ctrl-C, SIGTERM) or a crash, the same command continues. It treats folders that are
+there, corrupt videos and changed settings as scripts/extract_frames.py does.
 """
 
 from __future__ import annotations

@@ -4,13 +4,14 @@
     python scripts/extract_frames.py UCF-101 --output datasets/ucf101_24/rgb-images
     python scripts/extract_frames.py UCF-101 --list splitfiles/testlist01.txt --output ...
 
-Given are videos, or folders of them, with or without a folder for each class. A video's class is
+Takes videos or folders of videos, with or without a folder for each class. A video's class is
 the one in its name (`v_<Class>_g01_c01`), else the name of its folder. Frames are counted from 1.
 
-Stopped (Ctrl-C, SIGTERM) or killed, the same command goes on: a video's folder appears when it is
-complete. One that is there is skipped, but if it was made with other settings or from another file,
-it is named and the exit code is 1; --replace makes it anew. A video that is corrupt or truncated is
-named, the others are extracted, and the exit code is 1. Only what this command made is replaced.
+After a stop (Ctrl-C, SIGTERM) or a crash, the same command continues: a video's folder appears when
+it is complete, and complete folders are skipped. If a complete folder was made with other settings
+or from another file, the command names it and ends with exit code 1; --replace makes it anew. If a
+video is corrupt or truncated, the command names it, extracts the others and ends with exit code 1.
+It replaces only what it made.
 `<output>/manifest.json` tells how each video's frames were made, and how many there are.
 """
 

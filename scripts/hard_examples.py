@@ -3,8 +3,8 @@
 
     python scripts/hard_examples.py demo/*.json [--count 50] [--apart 1] [-o hard.csv]
 
-Reads the JSON files of demo.py. Prints, or writes as CSV, the least sure frame first: video, frame,
-seconds, how unsure in [0, 1], and why.
+Reads the JSON files of demo.py. Prints the frames, or writes them as CSV, the least sure first:
+video, frame, seconds, how unsure in [0, 1], and why.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 #!/usr/bin/env python3
 """Write toy untrimmed videos with segments: `python scripts/make_toy_segments.py [--root DIR] ...`.
 
-An actor beside a wheel does something six times or so in two minutes, with pauses between. Every
-action begins and ends with a greeting; so does nothing, now and then. Two actions are seen in the
+An actor beside a wheel acts about six times in two minutes, with pauses between. Every action
+begins and ends with a greeting; some greetings come without an action. Two actions show in the
 images only, two in the motion only.
 """
 

@@ -1,6 +1,6 @@
 """Write the toy videos of tubes: `python scripts/make_toy_tubes.py [--root DIR] [--seed N] ...`.
 
-Untrimmed videos in UCF101-24's layout, of figures that walk and, for a part of the time, act.
+Writes untrimmed videos in UCF101-24's layout: figures walk, and act for a part of the time.
 `scripts/extract_frames.py` and `scripts/extract_flow.py` then make frames and flow of them.
 """
 

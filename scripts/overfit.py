@@ -5,11 +5,11 @@
 
 If a detector cannot learn these few key frames by heart, boxes, seconds or labels are wrong. The
 video becomes a dataset in AVA's layout (`<output>/dataset`), on which `configs/step/overfit.yaml`
-is trained; the result is the frame-mAP on those same key frames, and the video with what was
-learned drawn on it. With --tubes the persons are followed from key frame to key frame, each with
+is trained; the result is the frame-mAP on those same key frames, and the video with the detections
+drawn on it. With --tubes the persons are followed from key frame to key frame, each with
 one action at a time, a detector of tubes is trained (`configs/step/overfit_tubes.yaml`), and the
 result is frame-mAP and video-mAP. An earlier result of this script in the output folder is replaced
-once the new dataset is whole; anything else that is in its way there is refused.
+once the new dataset is complete; the script refuses to replace anything else there.
 """
 
 from __future__ import annotations

@@ -2,8 +2,8 @@
 
     python scripts/run_processes.py --standalone --nproc-per-node 2 train.py --config FILE
 
-Takes torchrun's arguments. The processes have said themselves why they ended; torchrun would put
-two screens of its own traceback after that.
+Takes torchrun's arguments. Each process prints itself why it ended; torchrun would add two screens
+of its own traceback.
 """
 
 from __future__ import annotations

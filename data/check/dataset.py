@@ -194,7 +194,7 @@ def _read_exclusions(split: CheckedSplit, path: Path, problems: Problems) -> fro
 
 
 def _check_shared(train: CheckedSplit, val: CheckedSplit, problems: Problems) -> None:
-    """Videos of both splits: with them the result says how well was learned by heart."""
+    """Warn of videos in both splits: on these, a result measures memory, not detection."""
     place: dict[str, str] = {}
     for key, where in val.labels.images.items():
         place.setdefault(key.video, where)

@@ -241,7 +241,7 @@ def _explain_missing(
 
 
 def check_decoders(videos: Mapping[str, VideoFrames], problems: Problems) -> None:
-    """Frames of one dataset should be made alike, or its parts differ by how they were made."""
+    """Warn if parts of the dataset were extracted by different decoders or settings."""
     for name, of_record in {
         "decoders": lambda r: r.decoder,
         "settings": lambda r: str(

@@ -1,4 +1,4 @@
-"""Opening images: whether they can be read, and are of one size within a video."""
+"""Checks that images can be read and that all images of a video have one size."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""An annotation file, read row by row whatever is wrong with some of them.
+"""Reads an annotation file row by row, and continues after a row that is wrong.
 
 The cells are parsed by the same functions as for training (`utils/formats/ava_csv.py`), so that
 what is accepted here is accepted there.

@@ -1,4 +1,4 @@
-"""What to know of an SSN dataset before training: coverage, samples, flow, frame rates."""
+"""Checks an SSN dataset before training: coverage, samples, flow, frame rates."""
 
 from __future__ import annotations
 

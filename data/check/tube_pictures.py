@@ -1,4 +1,4 @@
-"""Pictures of tubes on the frames of their videos: what is a box off, or a frame, shows at once."""
+"""Pictures of tubes on the frames of their videos, which show boxes that are in the wrong place."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What of the annotation is wanted: which attributes are actions, which labels count."""
+"""Selects from an annotation: which attributes are actions, and which labels are kept."""
 
 from __future__ import annotations
 

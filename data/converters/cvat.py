@@ -8,7 +8,7 @@
 A track is a person. Its actions are the values of its attributes; a checkbox that is set is an
 action of the attribute's name; where a box has no attributes, the track's label is its action.
 Frames are numbers in the source video, whatever frame step the task has; see `cvat_meta` for
-projects. Of a box that is turned the upright box around it counts.
+projects. A rotated box becomes the upright box around it.
 """
 
 from __future__ import annotations

@@ -1,10 +1,11 @@
 """The head of CVAT's XML, `<meta>`: the videos of a task, a job or a project, and the attributes.
 
-Where things stand has changed over the years and differs by what was exported: `<original_size>`
-and `<source>` are in `<task>` or beside it (jobs, tasks of 2021), a job has no name.
+The layout has changed over the years and depends on what was exported: `<original_size>` and
+`<source>` are in `<task>` or beside it (jobs, tasks of 2021), and a job has no name.
 
-In a project's export the frames of a task follow on those of the tasks before it in its subset, by
-id: each shifts the next by start frame + step * size. Start frame and step are counted in already.
+A project's export numbers the frames of all tasks of a subset in one row, in the order of the
+tasks' ids: each task shifts the next by start frame + step * size. The frame numbers of a task
+already include its start frame and step.
 """
 
 from __future__ import annotations

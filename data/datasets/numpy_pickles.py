@@ -1,8 +1,8 @@
 """Pickles of annotations made with NumPy, read as data: nothing in them is executed.
 
-Four names occur in the published files, and two more in what Python 3 writes by other protocols;
-each is answered by a function of ours that makes what it must and nothing else. Any other name is
-refused before it is looked up.
+The published files refer to four names of NumPy; Python 3 writes two more by other protocols. For
+each of these names a function of ours makes the array or the number, and does nothing else. Any
+other name is refused before it is looked up.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Proposals as training samples of SSN: what a video has to offer, and which of it are drawn.
+"""Proposals as training samples of SSN: the kinds of a video's proposals, and which are drawn.
 
 A list of proposals (`utils/formats/proposal_lists.py`) becomes one `SegmentVideo` a video, of which
 each proposal is foreground, incomplete, background, or of no use (SSN, section 3.4).

@@ -1,7 +1,7 @@
 """Flow of a video's frames, by one of several methods, as one of the kinds of `data/flow.py`.
 
-The paper's flow is Brox's, which OpenCV computes on NVIDIA's GPUs only. What is here is other flow:
-figures that depend on it may differ from the paper's.
+The paper's flow is Brox's, which OpenCV computes on NVIDIA's GPUs only. The methods here give other
+flow, so figures that depend on flow may differ from the paper's.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Where extraction puts a video's frames, and what of that it may replace or remove.
+"""Where extraction puts a video's frames, and which files it may replace or remove.
 
 Nothing of a user's is touched: a folder of frames is ours if it holds our record
 (`data/prepare/manifest.py`) and nothing that the record does not claim; a hidden folder that was
@@ -128,12 +128,12 @@ def is_leftover(hidden: Path) -> bool:
 
 
 def discard_unfinished(folder: Path) -> None:
-    """Remove what is not whole of a folder's extraction, which has ended, wherever that was."""
+    """Remove the unfinished files of `folder` after its extraction has ended or was killed."""
     _discard(folder.name, folder.parent)
 
 
 def discard_leftovers(output: Path) -> None:
-    """Remove what killed extractions left of any video; call it with the folder locked."""
+    """Remove the unfinished files of all killed extractions; the caller has locked the folder."""
     for prefix in (UNFINISHED, REPLACED):
         for path in sorted(output.glob(f"{prefix}*")):
             _discard(path.name.removeprefix(prefix), output)

@@ -70,7 +70,7 @@ class LiveStream:
 
         Args:
             address: For which `is_stream` holds.
-            say: Is told of interruptions, a line each.
+            say: Called with a line for each interruption.
         """
         self.address, self.say = address, say
         self.interruptions = 0

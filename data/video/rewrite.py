@@ -1,4 +1,4 @@
-"""Writing a video anew: its frames, changed, with its times, its pixels' shape and its sound."""
+"""Writes a video with changed frames and the source's times, pixel shape and sound."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
 """Rows of AVA's CSV files, one on each line: the one reader of all of them.
 
 `read_rows` gives cells as text; `parse_rows` is the evaluation's checked parser, one row at a time.
-It accepts whatever is legal and names file and line of whatever is not. `fast_rows` handles the
+It accepts every legal row, and names file and line of any other. `fast_rows` handles the
 plain files that are the rule; what it does not recognise comes here.
 """
 

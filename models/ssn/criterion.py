@@ -1,8 +1,8 @@
 """SSN's three losses (section 3.4): activity, completeness with hard examples, location.
 
-A loss is a sum over proposals divided by a count. The sums are of the proposals at hand; the counts
-are of the whole batch, over all of its parts and all processes. Gradients that are added over the
-parts and averaged over the processes are then those of one process with the whole batch.
+A loss is a sum over proposals divided by a count. Each call sums over its own proposals; the counts
+are those of the whole batch, over all its parts and all processes. Gradients that are added over
+the parts and averaged over the processes then equal those of one process with the whole batch.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ class SegmentSamples:
     Attributes:
         kinds: `[P]`, each a `ProposalKind`; the proposals of a video side by side.
         labels: `[P]`, 1 to K, and 0 for background.
-        targets: `[P, 2]`, normalised location and size; those of foreground alone are looked at.
+        targets: `[P, 2]`, normalised location and size; used for foreground only.
         counts: `[3]`, proposals of each kind in the whole batch of this process.
     """
 
@@ -75,7 +75,7 @@ def activity_sum(scores: Tensor, labels: Tensor) -> Tensor:
 def completeness_sum(
     complete: Tensor, incomplete: Tensor, group: int, kept_share: float = 0.17
 ) -> Tensor:
-    """Hinge loss of own-class scores, of which only the hardest incomplete ones count.
+    """Hinge loss on own-class scores; only the hardest incomplete proposals count.
 
     Args:
         complete: `[N]`, scores of complete proposals for their own class.
@@ -124,7 +124,7 @@ class SegmentCriterion(nn.Module):
         return self.named(self.sums(samples) * world_size(), counts.tolist())
 
     def losses(self, samples: SegmentSamples) -> SegmentLosses:
-        """Return the losses of proposals that are the whole batch."""
+        """Return the losses where `samples` is the whole batch."""
         named = self.named(self.sums(samples), samples.counts.tolist())
         return SegmentLosses(named["activity"], named["completeness"], named["regression"])
 
@@ -154,7 +154,7 @@ class SegmentCriterion(nn.Module):
         )
 
     def named(self, sums: Tensor, counts: Sequence[int]) -> dict[str, Tensor]:
-        """Return what `forward` does, of `sums` and the proposals of each kind they are of.
+        """Return the dictionary of `forward` from `sums` and the number of proposals of each kind.
 
         The completeness loss is divided by the foreground and `kept_share` of all incomplete
         proposals, rounded down. The regression loss is twice the mean over both numbers.
@@ -189,7 +189,7 @@ class ActionnessCriterion(nn.Module):
         return torch.stack([loss, (right & action).sum().float(), (right & ~action).sum().float()])
 
     def named(self, sums: Tensor, counts: Sequence[int]) -> dict[str, Tensor]:
-        """Return what `forward` does, of `sums` and the windows of each kind they are of."""
+        """Return the dictionary of `forward` from `sums` and the number of windows of each kind."""
         foreground, _, background = counts
         return {
             "foreground accuracy": sums[1] / max(foreground, 1),

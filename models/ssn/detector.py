@@ -127,6 +127,6 @@ class SegmentDetector(nn.Module):
         return SegmentOutput(activity, completeness, regression.reshape(-1, self.classes, 2))
 
     def denormalise(self, regression: Tensor) -> Tensor:
-        """Location and log size `[..., 2]` as they are, from those that the network gives."""
+        """Undo the normalisation of the network's location and log size `[..., 2]`."""
         mean, std = self.reg_stats.to(regression)
         return regression * std + mean

@@ -29,12 +29,12 @@ class Pyramid:
 
     @classmethod
     def of(cls, entries: Sequence[int | Sequence[int]]) -> Pyramid:
-        """Return that of a configuration such as `[1, (1, 2), 1]`.
+        """Return the pyramid of a configuration such as `[1, (1, 2), 1]`.
 
-        An entry without parts leaves its stage out, the course excepted.
+        An empty entry leaves its stage out; the course must have a part.
 
         Raises:
-            ValueError: Unless it is three entries, each a number of parts, or several.
+            ValueError: Unless there are three entries, each one or several numbers of parts.
         """
         levels = [(e,) if isinstance(e, int) else tuple(e) for e in entries]
         if len(levels) != 3 or not levels[1] or any(part < 1 for e in levels for part in e):
@@ -85,10 +85,10 @@ def stack_heads(
     pyramid: Pyramid,
     release: bool = False,
 ) -> tuple[Tensor, Tensor]:
-    """Return the one linear layer that scores ticks as well as the three score pooled features.
+    """Join the three heads into one linear layer, which scores ticks.
 
-    Each is a weight and a bias: `[K+1, D]`, `[K, M * D]`, `[2K, M * D]`. Linear layers commute with
-    averaging, so the layer is applied to every tick once, and proposals pool scores.
+    Each head is a weight and a bias: `[K+1, D]`, `[K, M * D]`, `[2K, M * D]`. Linear layers commute
+    with averaging, so the layer is applied to every tick once, and proposals pool scores.
 
     Args:
         release: Leave out the division by the number of a stage's parts, as the public release

@@ -1,9 +1,9 @@
 """TAG: temporal actionness grouping, from a curve of actionness to proposals (SSN, section 5).
 
-A tick is one scored snippet. Where the curve exceeds a level g, ticks form regions; from every
-region, forward and backward, further regions are absorbed while the share of ticks below the level
-stays at most q. All levels and tolerances give proposals, of which greedy suppression keeps the
-best.
+A tick is one scored snippet. Consecutive ticks above a level g form a region. A group starts from
+each region, once forward and once backward, and absorbs further regions while at most the share q
+of its ticks (the tolerance) lies below the level. The groups of all levels and tolerances are the
+proposals; greedy suppression keeps the best.
 """
 
 from __future__ import annotations

@@ -123,7 +123,7 @@ def build_for_training(
         kinetics: A Kinetics I3D state dict for the backbone and the tails; empty: none.
         init: A checkpoint to start from, after `kinetics`; empty: none.
         recompute: Whether training computes the backbone's inner layers twice, to save memory.
-        say: Is told, in a line each, what came from where and what did not.
+        say: Called with a line for each file: which weights came from it, and which did not.
 
     Raises:
         ValueError: For sizes of which no machine could train the detector, and naming a file that

@@ -111,7 +111,7 @@ def build_for_training(
         pretrained: A file of the backbone's public weights; empty: none.
         init: A checkpoint of the same detector to start from; empty: none.
         recompute: Whether training computes the backbone's inner layers twice, to save memory.
-        say: Is told, in a line each, what came from where and what did not.
+        say: Called with a line for each file: which weights came from it, and which did not.
 
     Raises:
         ValueError: Naming a file that does not fit, and the option that gives it.
@@ -133,7 +133,7 @@ def _load_pretrained(detector: FrameDetector, path: str) -> set[str]:
 
 
 def _initialize(detector: FrameDetector, path: str) -> set[str]:
-    """Take over what a checkpoint has by the same names; a classifier of other classes is left."""
+    """Load the weights whose names and shapes match; a classifier of other classes stays fresh."""
     source = open_checkpoint(path, {"step_tubes": STEP_TUBES}).build().state_dict()
     own = detector.state_dict()
     taken = {n: v for n, v in source.items() if n in own and v.shape == own[n].shape}

@@ -9,7 +9,7 @@
     the last step's output is the detection
 
 The loop is the same for AVA and UCF101. What differs is passed in: the context, the heads, and what
-makes probabilities and boxes of a head's numbers (`outcome.py`).
+turns a head's numbers into probabilities and boxes (`outcome.py`).
 
 The schedule is an entry of `SCHEDULES` (`utils/geometry/tubes.py`), chosen by `model.schedule`. The
 facts that the code relies on: docs/method.md, "Tubes and steps".
@@ -200,7 +200,7 @@ class StepDetector(nn.Module):
         return StepOutput(scores, decoded, before, after, decoded[:, key], every)
 
     def _check_input(self, images: Tensor, proposals: list[Tensor]) -> None:
-        """Refuse what would fail deep inside with a message about something else."""
+        """Raise `ValueError` for input that would fail later with a misleading message."""
         spec = self.clip_spec
         stride, pixels = (
             spec.side_multiple,

@@ -1,4 +1,4 @@
-"""Which tubes a step trains on, and what each of them is taught (paper, network training).
+"""Which tubes a step trains on, and the targets of each (paper, network training).
 
 docs/method.md, "Sampling and targets", has the rules. Pure functions on the overlaps of one clip's
 boxes on the key frame. They use NumPy: for a few dozen boxes the overhead of PyTorch's calls is

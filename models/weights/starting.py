@@ -1,4 +1,4 @@
-"""The weights that a training starts from: files in their order, each one said in a line."""
+"""Loads the weights that a training starts from, file after file, and reports a line on each."""
 
 from __future__ import annotations
 
@@ -32,10 +32,10 @@ class Source(Generic[Detector]):
 def start_from(
     detector: Detector, sources: Sequence[Source[Detector]], say: Callable[[str], object]
 ) -> None:
-    """Load what there is, the later over the earlier.
+    """Load the given files in order; a later file replaces the weights of an earlier one.
 
     Args:
-        say: Is told, in a line each, what came from where and what did not.
+        say: Called with a line for each file: which weights came from it, and which did not.
 
     Raises:
         ValueError: Naming a file that does not fit, and the option that gives it.

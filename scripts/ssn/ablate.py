@@ -7,9 +7,10 @@
 The dataset has frames, flow, sliding windows (windows_*.txt) and TAG's proposals (proposals_*.txt),
 as `make quickstart-segments` leaves it. For each seed, RGB and flow are trained with TAG's
 proposals, with sliding windows, and without the context (the plain average over a proposal in the
-place of the pyramid). Tested are these, and the first without completeness and without regression.
-What is there already is not done again: stopped, the same command goes on. Written are
-ablation.md, ablation.json and ablation.png: mAP, mean and standard deviation over the seeds.
+place of the pyramid). All of these are tested; the first is also tested without completeness and
+without regression.
+After a stop the same command continues; finished runs are not repeated. Writes ablation.md,
+ablation.json and ablation.png: mAP, mean and standard deviation over the seeds.
 """
 
 from __future__ import annotations

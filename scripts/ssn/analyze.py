@@ -5,9 +5,9 @@
         --output runs/toy_segments/errors
 
 Ground truth is ActivityNet's JSON (its subset with --subset) or a table `video,start,end,label`;
-detections are the JSON that test.py, scripts/ssn/evaluate.py and demo.py write. Written are
-errors.json and errors.png: the kinds of the best detections, what mAP would gain without each kind
-of error, and which segments are missed, by length. The table is printed.
+detections are the JSON that test.py, scripts/ssn/evaluate.py and demo.py write. Writes errors.json
+and errors.png: the kinds of the best detections, what mAP would gain without each kind of error,
+and which segments are missed, by length. Prints the table.
 """
 
 from __future__ import annotations

@@ -4,9 +4,9 @@
     python scripts/ssn/bundle.py runs/toy_ssn_rgb/best.pt runs/toy_ssn_flow/best.pt \\
         runs/toy_actionness_rgb/best.pt runs/toy_actionness_flow/best.pt -o SSN.pt
 
-`demo.py`, `test.py` and `models.open_checkpoint` take the file. Ours and the release's checkpoints
-are taken; at least one is of SSN, and of each detector there is at most one for each modality.
-What only training needs is left out.
+`demo.py`, `test.py` and `models.open_checkpoint` read the file. The checkpoints may be ours or the
+release's. There must be one of SSN at least, and at most one of each detector and modality. What
+only training needs is left out.
 """
 
 from __future__ import annotations

@@ -4,8 +4,8 @@
     python scripts/ssn/convert_lists.py thumos14_tag_test_normalized_proposal_list.txt \\
         datasets/thumos14/frames -o thumos14_tag_test_proposal_list.txt
 
-Videos are found in the folder by their names, wherever that lies; those that are not there are
-left out, counted and named. A video is a folder of frames, or a video file.
+Videos are found in the folder by their names; the paths in the list do not count. Videos that are
+not there are left out, counted and named. A video is a folder of frames, or a video file.
 """
 
 from __future__ import annotations

@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Fuse score files of SSN, and measure the detections that come of them.
+"""Fuse score files of SSN, and evaluate the detections made from them.
 
     python scripts/ssn/evaluate.py rgb.pkl flow.pkl
     python scripts/ssn/evaluate.py rgb.pkl flow.pkl --dataset activitynet1.2 --list LIST \\

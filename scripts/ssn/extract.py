@@ -5,13 +5,13 @@
     python scripts/ssn/extract.py videos --output frames --size 80x64 --method farneback
     python scripts/ssn/extract.py videos --output frames --method none        (no flow)
 
-Every frame is first stretched to one size, as TSN's extraction does, whose networks have seen it
-so. Image k is frame k + 1 of the video, and flow k the motion from frame k to it. Methods are those
-of scripts/extract_flow.py. `extraction.json` in each folder holds frame rate, number of images and
-duration, `<output>/manifest.json` those of all.
+Every frame is first stretched to one size, as TSN's extraction does; its networks were trained on
+such frames. Image k is frame k + 1 of the video, and flow k the motion from frame k to it. Methods
+are those of scripts/extract_flow.py. `extraction.json` in each folder holds frame rate, number of
+images and duration, `<output>/manifest.json` those of all.
 
-Stopped (Ctrl-C, SIGTERM) or killed, the same command goes on; what is there, damaged or made with
-other settings is treated as by scripts/extract_frames.py.
+After a stop (Ctrl-C, SIGTERM) or a crash, the same command continues. It treats folders that are
+there, damaged videos and changed settings as scripts/extract_frames.py does.
 """
 
 from __future__ import annotations

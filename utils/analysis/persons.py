@@ -1,6 +1,6 @@
 """The annotated persons behind the rows of the ground truth, how large they are and how they move.
 
-A row says one action of one person; an error asks about the person.
+A row holds one action of one person; errors are counted by person.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""A loss that is not finite: what is said, and the file from which it can be computed again."""
+"""A loss that is not finite: the message, and the file from which it can be computed again."""
 
 from __future__ import annotations
 

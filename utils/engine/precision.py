@@ -1,7 +1,7 @@
 """Mixed precision: `torch.amp`, or NVIDIA apex where it is asked for and installed.
 
 Only the network's arithmetic is reduced. Box coding, RoI align's coordinates, losses and NMS stay
-in float32: they are written so, wherever they stand.
+in float32: their code casts to float32 itself.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""The detection loop: a detector over a loader, its outputs to whoever wants them.
+"""The detection loop: runs a detector over a loader and yields its outputs, batch by batch.
 
 Everything arrives as an argument; neither `models` nor `data` is imported.
 """

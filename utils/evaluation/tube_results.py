@@ -1,6 +1,6 @@
 """What a detector of tubes finds in one video: boxes on frames at every step, and linked tubes.
 
-A video's clips come a few at a time; what is kept of them is what metrics and linking read.
+A video's clips come a few at a time; only what metrics and linking read is kept.
 """
 
 from __future__ import annotations

@@ -1,9 +1,9 @@
 """Cells of AVA's CSV files, checked: annotations, proposals and exclusions share these rules.
 
 No header; `video,timestamp` comes first; timestamps are whole seconds; boxes are fractions of the
-image's width and height. Every error is a `ValueError` that starts with file and line. What rows,
-numbers and names may look like is the evaluation's (`external.ava_evaluation`), which reads the
-same files.
+image's width and height. Every error is a `ValueError` that starts with file and line. The
+evaluation (`external.ava_evaluation`) reads the same files; its rules for rows, numbers and names
+apply here, too.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """What a PyTorch file claims, checked before PyTorch reads it.
 
-PyTorch's `weights_only` runs no code of a file, but believes its numbers: a tensor that claims more
+PyTorch's `weights_only` runs no code of a file, but trusts its numbers: a tensor that claims more
 values than the file holds makes it ask for that much memory, or read beyond its own. Here the
 pickles inside a file are read with stand-ins for tensors, which only count.
 """

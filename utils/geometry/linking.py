@@ -2,8 +2,8 @@
 
 A tubelet of clip f covers the frames f .. f + K - 1. For each video and class, clip after clip,
 each live tube takes the best-scoring tubelet that overlaps its last one, in descending order of the
-tubes' mean scores; what is left begins tubes of its own. All videos and classes of one call go
-through their clips together.
+tubes' mean scores; tubelets that no tube took begin new tubes. All videos and classes of one call
+advance clip by clip together.
 """
 
 from __future__ import annotations

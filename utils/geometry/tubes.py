@@ -8,8 +8,9 @@ chunks with T = 3, and what its head anticipates (`extension="predict"`):
     before          0  1  2   3  4  5   6  7  8        after
     .  m  .         .  m  .   . KEY .   .  m  .      .  m  .
 
-`m` is the middle box of a chunk. `before` is regressed from chunk 0 and taught by the box of the
-same person (c + 1) / 2 = 2 clips before the key frame; `after` from the last chunk, 2 clips after.
+`m` is the middle box of a chunk. `before` is regressed from chunk 0; its target is the box of the
+same person (c + 1) / 2 = 2 clips before the key frame. `after` is regressed from the last chunk;
+its target is 2 clips after.
 
 Letters: N tubes, M other tubes, T feature steps of a clip, L = c T of a tube.
 """
