@@ -12,7 +12,6 @@ repeated, one that was stopped goes on, and tables share their runs. Writes
 from __future__ import annotations
 
 import argparse
-import subprocess
 import sys
 from pathlib import Path
 from typing import Any
@@ -26,6 +25,7 @@ import utils.system.early_signals  # noqa: E402, F401, before what takes long to
 from external.files import read_json  # noqa: E402, ROOT must be on the path first
 from recipes.ablations import ABLATIONS, Variant, run_name  # noqa: E402
 from utils.evaluation.ablation_table import draw, markdown  # noqa: E402
+from utils.runs.entries import run_entry  # noqa: E402
 from utils.runs.results import has_results  # noqa: E402
 from utils.system.cli import run_main  # noqa: E402
 from utils.system.outputs import write_whole  # noqa: E402
@@ -76,7 +76,7 @@ class Runner:
         if not has_results(folder) and not self.table_only:
             command = ["train.py", "--config", str(self.config), f"name={folder.name}"]
             command += [f"output={self.output}", f"seed={seed}", *self.overrides, *options]
-            run(command + self.device)
+            run_entry(*command, *self.device)
         return folder / "best.pt"
 
     def _test(self, variant: Variant, seed: int) -> Path:
@@ -88,16 +88,9 @@ class Runner:
             folder = self.output / f"{variant.fusion}_{names}_seed{seed}"
         if not (folder / "metrics.json").is_file() and not self.table_only:
             command = ["test.py", "--checkpoint", *map(str, checkpoints), "--output", str(folder)]
-            run([*command, *(["--fusion", variant.fusion] if variant.fusion else []), *self.device])
+            fusion = ["--fusion", variant.fusion] if variant.fusion else []
+            run_entry(*command, *fusion, *self.device)
         return folder / "metrics.json"
-
-
-def run(command: list[str]) -> None:
-    """Run one of our entries; its failure ends this program."""
-    print("$ python " + " ".join(command), flush=True)
-    done = subprocess.run([sys.executable, str(ROOT / command[0]), *command[1:]], cwd=ROOT)
-    if done.returncode:
-        sys.exit(done.returncode)
 
 
 def main() -> None:

@@ -109,7 +109,8 @@ def test_a_run_that_fails_ends_the_command(
         return subprocess.CompletedProcess(command, 3)
 
     monkeypatch.setattr(subprocess, "run", fail)
-    assert script("context", "--output", tmp_path).code == 3
+    said = script.refuses("context", "--output", tmp_path)
+    assert "failed with exit status 3: train.py --config" in said
 
 
 def test_a_table_of_nothing_is_refused(script: Script, tmp_path: Path) -> None:

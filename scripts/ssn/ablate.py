@@ -17,7 +17,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import subprocess
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -32,10 +31,11 @@ import utils.system.early_signals  # noqa: F401, before what takes long to impor
 
 # isort: split
 from external.files import read_json, read_yaml
+from utils.evaluation.ablation_table import spread
+from utils.runs.entries import run_entry
 from utils.system.cli import run_main
 from utils.system.outputs import check_replaceable, note_made, write_whole
 
-ROOT = Path(__file__).resolve().parents[2]
 STREAMS = ("RGB", "Flow")
 FILES = ("ablation.md", "ablation.json", "ablation.png")
 WINDOWS = ("train_list=windows_train.txt", "val_list=windows_test.txt")
@@ -84,13 +84,6 @@ def parse_arguments() -> argparse.Namespace:
     return parser.parse_intermixed_args()
 
 
-def run(*command: object) -> None:
-    """Run a command of ours; raises `ValueError` naming it where it fails."""
-    words = [sys.executable, *map(str, command)]
-    if subprocess.run(words, cwd=ROOT).returncode:
-        raise ValueError(f"failed: {' '.join(words[1:])}")
-
-
 def train(variant: Variant, seed: int, arguments: argparse.Namespace) -> Path:
     """Train both streams of a variant, unless they are there; return their bundle."""
     folder = arguments.output / f"{variant.trained}_{seed}"
@@ -98,13 +91,13 @@ def train(variant: Variant, seed: int, arguments: argparse.Namespace) -> Path:
     if bundle.is_file():
         return bundle
     for stream in STREAMS:
-        run(
+        run_entry(
             "train.py", "--config", arguments.config, f"root={arguments.root}", f"output={folder}",
             f"name={stream.lower()}", f"modality={stream}", f"seed={seed}", *variant.training,
             *arguments.overrides,
         )  # fmt: skip
     best = [folder / stream.lower() / "best.pt" for stream in STREAMS]
-    run("scripts/ssn/bundle.py", *best, "-o", bundle)
+    run_entry("scripts/ssn/bundle.py", *best, "-o", bundle)
     return bundle
 
 
@@ -115,7 +108,7 @@ def test(variant: Variant, seed: int, bundle: Path, arguments: argparse.Namespac
     folder = bundle.parent / name
     if not (folder / "metrics.json").is_file():
         data = read_run(bundle.parent / STREAMS[0].lower() / "config.yaml")
-        run(
+        run_entry(
             "test.py", "--checkpoint", bundle, "--output", folder, f"root={arguments.root}",
             *data, *options,
         )  # fmt: skip
@@ -134,18 +127,13 @@ def table(results: dict[str, np.ndarray], thresholds: Sequence[str]) -> str:
     """Return a Markdown table of mean and deviation over the seeds, in percent."""
     seeds = len(next(iter(results.values())))
     lines = [
-        f"mAP [%], mean and standard deviation over {seeds} seeds, by overlap.",
+        f"mAP [%] by overlap, mean and standard deviation; seeds: {seeds}.",
         "",
         "| | " + " | ".join(thresholds) + " |",
         "| --- |" + " ---: |" * len(thresholds),
     ]
     for title, values in results.items():
-        cells = [
-            f"{mean:.1f} ± {deviation:.1f}" if seeds > 1 else f"{mean:.1f}"
-            for mean, deviation in zip(
-                100 * values.mean(axis=0), 100 * values.std(axis=0), strict=True
-            )
-        ]
+        cells = [spread(column) for column in (100 * values).T.tolist()]
         lines.append(f"| {title} | " + " | ".join(cells) + " |")
     return "\n".join(lines) + "\n"
 

@@ -30,8 +30,8 @@ def markdown(title: str, rows: Mapping[str, Sequence[Figures]], setting: str) ->
     lines = [f"# {title}", "", f"{setting} Protocol {', '.join(protocols)}; mAP in percent.", ""]
     lines += [_row(["", *heads]), "| --- |" + " ---: |" * len(heads)]
     for label, seeds in rows.items():
-        cells = [_spread([_step(f, step) for f in seeds]) for step in range(steps)]
-        cells += [_spread([_video(f, name) for f in seeds]) for name in ("0.2", "0.5")]
+        cells = [spread([_step(f, step) for f in seeds]) for step in range(steps)]
+        cells += [spread([_video(f, name) for f in seeds]) for name in ("0.2", "0.5")]
         speeds = [figures["frames_per_second"] for figures in seeds]
         lines.append(_row([label, *cells, f"{statistics.median(speeds):.1f}", str(len(seeds))]))
     return "\n".join(lines) + "\n"
@@ -72,8 +72,8 @@ def _video(figures: Figures, threshold: str) -> float:
     return 100 * (list(figures["video"].values())[-1][threshold] or 0.0)
 
 
-def _spread(values: Sequence[float | None]) -> str:
-    """Mean and, of several, the standard deviation."""
+def spread(values: Sequence[float | None]) -> str:
+    """Return the mean and, of several values, the standard deviation as text; None is left out."""
     known = [value for value in values if value is not None]
     if not known:
         return "-"

@@ -1,0 +1,25 @@
+"""Our own entries and scripts, run one after the other by a script that makes a table of them."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+def run_entry(*command: object) -> None:
+    """Run a file of this repository, such as `train.py`, in a process of its own; print how.
+
+    Args:
+        command: The file's path from the repository's folder, then its arguments.
+
+    Raises:
+        ValueError: Naming the command and its exit status where that is not 0.
+    """
+    words = [str(word) for word in command]
+    print("$ python " + " ".join(words), flush=True)
+    status = subprocess.run([sys.executable, *words], cwd=ROOT, check=False).returncode
+    if status:
+        raise ValueError(f"failed with exit status {status}: {' '.join(words)}")
