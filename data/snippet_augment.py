@@ -97,15 +97,20 @@ class TrainingView:
     Attributes:
         modality: Decides on the scales.
         flip: Mirror half.
+        multi_scale: False: the centre, as `CropView` sees it.
     """
 
     side: int
     modality: str
     rng: np.random.Generator
     flip: bool = True
+    multi_scale: bool = True
 
     def __call__(self, images: Tensor, flow: bool) -> Tensor:
         """One draw for all images `[U, c, H, W]`: `[1, U, c, side, side]`."""
+        if not self.multi_scale:
+            seen = CropView(self.side)(images, flow)
+            return mirrored(seen, flow) if self.flip and self.rng.random() < 0.5 else seen
         height, width = images.shape[-2:]
         draw = draw_crop(width, height, self.side, SCALES[self.modality], self.rng)
         crop = images[..., draw.top : draw.top + draw.height, draw.left : draw.left + draw.width]

@@ -71,7 +71,12 @@ def snippet_options(
     training = split == "train"
     # A validation with other frames than the dataset's would give a number nobody can compare.
     return SnippetOptions(
-        model.modality, input_side(model), training, config.data.flip, replace_unreadable=training
+        model.modality,
+        input_side(model),
+        training,
+        config.data.flip,
+        config.data.multi_scale,
+        replace_unreadable=training,
     )
 
 

@@ -87,6 +87,18 @@ def test_ten_crops_are_five_places_each_with_its_mirror():
         CropView(224, 3)
 
 
+def test_one_scale_is_the_centre_or_its_mirror():
+    ramp = torch.arange(64).to(torch.uint8).expand(1, 3, 64, 64)
+    centre = CropView(56)(ramp, False)
+    rng = np.random.default_rng(0)
+    flipping = TrainingView(56, "RGB", rng, multi_scale=False)
+    seen = [flipping(ramp, False) for _ in range(20)]
+    assert {torch.equal(one, centre) for one in seen} == {True, False}
+    assert all(torch.equal(one, centre) or torch.equal(one, centre.flip(-1)) for one in seen)
+    still = TrainingView(56, "RGB", rng, flip=False, multi_scale=False)
+    assert all(torch.equal(still(ramp, False), centre) for _ in range(20))
+
+
 def test_shrinking_averages_what_a_pixel_covers():
     stripes = torch.zeros(1, 3, 64, 64, dtype=torch.uint8)
     stripes[..., ::2] = 200

@@ -197,7 +197,7 @@ def test_a_loss_that_is_not_finite_can_be_repeated(
 
 @pytest.fixture
 def with_norms() -> nn.Module:
-    """An actionness classifier of which three layers are batch norm."""
+    """An actionness classifier of which four layers are batch norm: three, and its last one."""
     torch.manual_seed(0)
     model = build_actionness("tiny2d", width=4)
     for name in ("conv1", "conv2", "conv3"):
@@ -206,14 +206,14 @@ def with_norms() -> nn.Module:
     return model
 
 
-@pytest.mark.parametrize(("mode", "moving"), [("frozen", 0), ("partial", 1), ("full", 3)])
+@pytest.mark.parametrize(("mode", "moving"), [("frozen", 0), ("partial", 1), ("full", 4)])
 def test_batch_norm_moves_as_its_mode_says(with_norms, mode: str, moving: int):
     training_pass = ActionnessPass(with_norms, mode).train()
     norms = batch_norms(with_norms)
     before = [norm.running_mean.clone() for norm in norms]
     with_norms.score_segments(torch.rand(2, 5, 3, 32, 32)).sum().backward()
     moved = [not torch.equal(a, n.running_mean) for a, n in zip(before, norms, strict=True)]
-    assert moved == [i < moving for i in range(3)]
+    assert moved == [i < moving for i in range(4)]
     assert all(norm.training is (i < moving) for i, norm in enumerate(norms))
     training_pass.eval()
     assert not any(norm.training for norm in norms)
@@ -235,6 +235,19 @@ def test_biases_learn_twice_as_fast_and_batch_norm_not_at_all(with_norms):
     assert rates == [(0.5, 0.1), (1.0, 0.0), (0.5, 0.0)]
     started(with_norms, SegmentTrain(train_batch_norm=True), str)
     assert "base_model.maps.conv1.1.weight" in grouped()[2]
+
+
+def test_features_of_fresh_weights_tell_snippets_apart():
+    torch.manual_seed(0)
+    detector = build_segment_detector("tiny2d", "RGB", 3, dropout=0.0, width=4)
+    snippets = torch.full((16, 3, 64, 64), 128, dtype=torch.uint8)
+    snippets += torch.randint(0, 20, snippets.shape, dtype=torch.uint8)
+    SegmentPass(detector, "full").train()
+    features = detector.features(snippets)
+    # What all share is gone, and what differs has the size that the heads want.
+    assert features.mean(dim=0).abs().max() < 1e-5
+    varied = features.std(dim=0, unbiased=False)
+    assert ((varied > 0.9) & (varied < 1.001)).sum() >= 8
 
 
 def test_gradients_reach_all_that_learns():

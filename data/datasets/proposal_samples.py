@@ -35,7 +35,8 @@ class SnippetOptions:
         side: Of the images [pixels].
         training: Augmented, and drawn anew in each epoch; False: the centre, and the same draws in
             every epoch.
-        flip: Mirror half of the proposals.
+        flip: Mirror half of the proposals in training.
+        multi_scale: Crops of several sizes and places in training, not the centre alone.
         replace_unreadable: Let neighbours stand for frames that cannot be read.
     """
 
@@ -43,12 +44,13 @@ class SnippetOptions:
     side: int
     training: bool
     flip: bool = True
+    multi_scale: bool = True
     replace_unreadable: bool = False
 
     def view(self, rng: np.random.Generator) -> View:
         """What is seen of the images of a proposal."""
         if self.training:
-            return TrainingView(self.side, self.modality, rng, self.flip)
+            return TrainingView(self.side, self.modality, rng, self.flip, self.multi_scale)
         return CropView(self.side)
 
 

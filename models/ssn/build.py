@@ -51,8 +51,13 @@ class Architecture:
     first: str
 
 
-class MapMean(nn.Module):
-    """Features of images by a backbone of maps: the mean over the map, `[n, C, H, W]` to `[n, D]`.
+class MapPeaks(nn.Module):
+    """Features of images by a backbone of maps: peaks of the map, normalised over the batch.
+
+    `[n, C, H, W]` to `[n, D]`. What happens covers a small part of the image, which a mean over
+    the map would dilute. Without the batch norm, features of fresh weights have a large part that
+    all snippets share: the first gradients, which say no more than that background is frequent,
+    then let what differs between snippets vanish.
 
     Args:
         maps: Sees clips of one frame.
@@ -61,18 +66,20 @@ class MapMean(nn.Module):
     def __init__(self, maps: Tiny2D) -> None:
         super().__init__()
         self.maps, self.channels = maps, maps.channels
+        self.norm = nn.BatchNorm1d(maps.channels)
         spec = maps.input_spec
         pixels = FLOW_PIXELS if spec.channels == FLOW_CHANNELS else spec.pixels
         self.input_spec = replace(spec, side=TINY_SIDE, pixels=pixels)
 
     def forward(self, x: Tensor) -> Tensor:
-        return cast(Tensor, self.maps(x[:, :, None]).mean(dim=(2, 3, 4)))  # from [n, D, 1, h, w]
+        peaks = self.maps(x[:, :, None]).amax(dim=(2, 3, 4))  # [n, D], from [n, D, 1, h, w]
+        return cast(Tensor, self.norm(peaks))
 
 
 def _tiny2d(channels: int, width: int) -> nn.Module:
     """Tiny2D for snippets; differences of images have the three channels of flow's pictures."""
     kinds = {3: ImageInput("rgb"), 10: ImageInput("flow", 2), 15: ImageInput("flow", 3)}
-    return MapMean(Tiny2D(width, kinds[channels]))
+    return MapPeaks(Tiny2D(width, kinds[channels]))
 
 
 def _fixed(make: Callable[[int], nn.Module], channels: int, width: int) -> nn.Module:

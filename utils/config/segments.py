@@ -58,6 +58,9 @@ class SegmentData(CommonData):
     frame_size: list[int] = option(
         [340, 256], "width and height to which frames are stretched; []: as they are", 1, 8192, 1
     )
+    multi_scale: bool = option(
+        True, "augment: crops of several sizes and places; false: the centre, as in tests"
+    )
     flip: bool = option(True, "augment: mirror half of the proposals' snippets")
 
     def check(self) -> None:
