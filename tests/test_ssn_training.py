@@ -172,6 +172,22 @@ def test_other_modalities_train(data: Path, tmp_path: Path, modality: str):
     assert detector.base_model.maps[0][0].in_channels == {"Flow": 10, "RGBDiff": 15}[modality]
 
 
+@pytest.mark.parametrize(("detector", "precision"), [("ssn", "bf16"), ("actionness", "fp16")])
+def test_mixed_precision_trains_as_full_does(
+    data: Path, tmp_path: Path, detector: str, precision: str
+):
+    options = [*WHOLE, "batch_norm=full", "train_batch_norm=true"]
+    full = trained(detector, data, tmp_path / "full", *options)
+    mixed = trained(detector, data, tmp_path / "mixed", *options, f"precision={precision}")
+    # Eight bits of mantissa: the losses are near, and not the same.
+    for a, b in zip(losses_of(full), losses_of(mixed), strict=True):
+        assert a == pytest.approx(b, rel=0.05)
+    assert losses_of(mixed) != losses_of(full)
+    one, two = weights_of(full), weights_of(mixed)
+    assert all(two[name].dtype == one[name].dtype for name in one)
+    assert all(torch.isfinite(value).all() for value in two.values())
+
+
 def test_the_best_may_be_chosen_by_detections(data: Path, tmp_path: Path):
     run = trained("ssn", data, tmp_path, "detect=true", "epochs=2", "passes=1", "interval=3")
     lines = [json.loads(line) for line in (run / "log.jsonl").read_text().splitlines()]
