@@ -49,7 +49,7 @@ def parse_arguments() -> argparse.Namespace:
         nargs="+",
         default=[],
         metavar="W",
-        help="of the checkpoints that are fused, in their order; default: equal ones",
+        help="weights of the fused checkpoints, in their order; default: equal",
     )
     add(
         "--data-root",

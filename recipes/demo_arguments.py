@@ -96,7 +96,7 @@ def _add_options(parser: argparse.ArgumentParser) -> None:
         type=float,
         default=STEP_LIMIT,
         metavar="S",
-        help=f"seconds after which a decoder that stands still is given up ({STEP_LIMIT:g})",
+        help=f"seconds after which a decoder without progress is given up ({STEP_LIMIT:g})",
     )
     add(
         "--conf-thresh",
@@ -155,7 +155,7 @@ def _add_choice_options(parser: argparse.ArgumentParser) -> None:
     add(
         "--resume",
         action="store_true",
-        help="leave alone videos whose results are there, whole, and made with the same settings, "
+        help="skip videos whose results are complete and were made with the same settings, "
         "checkpoint and video",
     )
     add(
@@ -205,14 +205,13 @@ def _add_person_options(parser: argparse.ArgumentParser) -> None:
         "--smoothing",
         type=float,
         metavar="S",
-        help="seconds for which an action not seen goes on, if it is seen again "
-        f"({SpanRules.smoothing:g})",
+        help=f"seconds of the gaps over which an action continues ({SpanRules.smoothing:g})",
     )
     add(
         "--min-duration",
         type=float,
         metavar="S",
-        help="seconds below which an action is flicker and does not count; default: "
+        help="actions shorter than this many seconds are left out; default: "
         f"{SpanRules.least_duration:g} for persons, 0 for tubes and segments",
     )
 

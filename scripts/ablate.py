@@ -42,9 +42,18 @@ def parse_arguments() -> argparse.Namespace:
     add("name", choices=[*ABLATIONS, "all"], metavar="NAME", help="see below")
     add("--seeds", type=int, default=1, help="runs of each variant, with seeds 0, 1, ... (1)")
     add("--config", type=Path, default=ROOT / "configs" / "toy" / "toy_tubes_rgb.yaml")
-    add("--output", type=Path, default=ROOT / "runs" / "ablations", help="folder of runs, tables")
-    add("--table-only", action="store_true", help="train nothing: of what is there")
-    add("--device", default="", help="as of train.py and test.py")
+    add(
+        "--output",
+        type=Path,
+        default=ROOT / "runs" / "ablations",
+        help="folder of the runs and the tables",
+    )
+    add(
+        "--table-only",
+        action="store_true",
+        help="train nothing; make the tables from finished runs",
+    )
+    add("--device", default="", help="device, as for train.py and test.py")
     add("overrides", nargs="*", metavar="key=value", help="options of every run")
     arguments = parser.parse_intermixed_args()
     if arguments.seeds < 1:

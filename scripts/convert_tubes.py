@@ -63,7 +63,12 @@ def parse_arguments() -> argparse.Namespace:
     add("input", type=Path, metavar="IN", help=".pkl, .mat or .csv")
     add("output", type=Path, metavar="OUT", help="the file to write: .pkl, .mat or .csv")
     add("--force", action="store_true", help="replace the output, and the file beside it")
-    add("--to", choices=("cache", "pyannot"), default="cache", help="what a .pkl is written as")
+    add(
+        "--to",
+        choices=("cache", "pyannot"),
+        default="cache",
+        help="layout of a .pkl that is written",
+    )
     add(
         "--test-list",
         type=Path,
@@ -76,11 +81,16 @@ def parse_arguments() -> argparse.Namespace:
     add(
         "--videos", type=Path, metavar="CSV", help="frames and sizes; default: IN's NAME.videos.csv"
     )
-    add("--fps", type=rate, help="of AVA's rows: frames per second, as 25 or 30000/1001")
-    add("--size", type=size, metavar="WxH", help="of AVA's rows: size of the videos, as 320x240")
-    add("--media", type=Path, metavar="D", help="of AVA's rows: the folder of the videos")
-    add("--start", type=int, default=0, help="of AVA's rows: second of a video's first frame (0)")
-    add("--step", type=step, default=1, help="of AVA's rows: seconds between key frames (1)")
+    add("--fps", type=rate, help="for AVA's rows: frames per second, such as 25 or 30000/1001")
+    add(
+        "--size",
+        type=size,
+        metavar="WxH",
+        help="for AVA's rows: size of the videos, such as 320x240",
+    )
+    add("--media", type=Path, metavar="D", help="for AVA's rows: the folder of the videos")
+    add("--start", type=int, default=0, help="for AVA's rows: second of a video's first frame (0)")
+    add("--step", type=step, default=1, help="for AVA's rows: seconds between key frames (1)")
     return parser.parse_args()
 
 

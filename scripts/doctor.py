@@ -42,7 +42,7 @@ def parse_arguments() -> argparse.Namespace:
         "--report",
         type=Path,
         metavar="FILE",
-        help="write it as Markdown, without names of your folders, to go into an issue",
+        help="write the report as Markdown for an issue, without names of your folders",
     )
     return parser.parse_args()
 

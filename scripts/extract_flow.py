@@ -56,10 +56,17 @@ def parse_arguments() -> argparse.Namespace:
     add_options(parser, ROOT / "datasets" / "ucf101_24" / "flow")
     add, default = parser.add_argument, FlowSettings()
     add("--method", choices=METHODS, default=default.method, help="default: %(default)s")
-    add("--preset", choices=PRESETS, default=default.preset, help="of dis; default: %(default)s")
-    add("--weights", metavar="FILE", help="of raft and raft-small: torchvision's weights")
+    add(
+        "--preset",
+        choices=PRESETS,
+        default=default.preset,
+        help="preset of dis; default: %(default)s",
+    )
+    add(
+        "--weights", metavar="FILE", help="for raft and raft-small: a file of torchvision's weights"
+    )
     add("--storage", choices=KINDS, default=default.storage, help="default: %(default)s")
-    add("--dedupe-motionless", action="store_true", help="treat the flow of duplicated frames")
+    add("--dedupe-motionless", action="store_true", help="replace the flow of duplicated frames")
     return parser.parse_args()
 
 

@@ -47,7 +47,11 @@ def parse_arguments() -> argparse.Namespace:
         default=default.short_side,
         help="pixels that the shorter side is made smaller to; 0 (default): its own size",
     )
-    add("--allow-damaged", action="store_true", help="take what a decoder makes of damaged frames")
+    add(
+        "--allow-damaged",
+        action="store_true",
+        help="accept damaged frames as the decoder shows them",
+    )
     return parser.parse_args()
 
 

@@ -26,7 +26,7 @@ def add_options(parser: argparse.ArgumentParser, output: Path) -> None:
     add("--list", type=Path, metavar="FILE", help="extract these only: <Class>/<video>, one a line")
     add("--flat", action="store_true", help="without folders of classes: <output>/<video>")
     add("--quality", type=int, default=95, help="of the JPEGs, 1 to 100 (95)")
-    add("--replace", action="store_true", help="make anew what was made with other settings")
+    add("--replace", action="store_true", help="replace what was made with other settings")
     add(
         "--workers",
         type=at_least_one,

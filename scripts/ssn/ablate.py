@@ -75,10 +75,17 @@ def parse_arguments() -> argparse.Namespace:
     )
     add = parser.add_argument
     toy = Path("configs") / "toy" / "toy_ssn.yaml"
-    add("--config", type=Path, default=toy, help="of the training (%(default)s)")
+    add("--config", type=Path, default=toy, help="configuration of the training (%(default)s)")
     add("--root", type=Path, required=True, help="the dataset's folder")
     add("--output", type=Path, required=True, metavar="D", help="folder of all runs and results")
-    add("--seeds", type=int, nargs="+", default=[0, 1, 2], metavar="N", help="(0 1 2)")
+    add(
+        "--seeds",
+        type=int,
+        nargs="+",
+        default=[0, 1, 2],
+        metavar="N",
+        help="seeds of the runs (0 1 2)",
+    )
     add("--threshold", default="0.5", help="overlap whose mAP is drawn (%(default)s)")
     add("overrides", nargs="*", metavar="key=value", help="options of all trainings")
     return parser.parse_intermixed_args()

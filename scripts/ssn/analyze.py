@@ -39,7 +39,7 @@ def parse_arguments() -> argparse.Namespace:
     add = parser.add_argument
     add("groundtruth", type=Path)
     add("detections", type=Path)
-    add("--subset", action="append", default=[], help="of ActivityNet's JSON; default: all")
+    add("--subset", action="append", default=[], help="subset of ActivityNet's JSON; default: all")
     add("--threshold", type=float, default=0.5, help="overlap of a correct detection (%(default)s)")
     add("--output", type=Path, required=True, metavar="D", help="folder for the results")
     arguments = parser.parse_args()

@@ -30,7 +30,12 @@ def parse_arguments() -> argparse.Namespace:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     add = parser.add_argument
-    add("checkpoints", type=Path, nargs="+", help="of SSN and of the actionness classifier")
+    add(
+        "checkpoints",
+        type=Path,
+        nargs="+",
+        help="checkpoints of SSN and of the actionness classifier",
+    )
     add("-o", "--output", type=Path, required=True, metavar="FILE")
     add("--force", action="store_true", help="replace the output")
     return parser.parse_args()

@@ -33,12 +33,29 @@ def parse_arguments() -> argparse.Namespace:
     )
     add = parser.add_argument
     add("list", type=Path, help="normalised list")
-    add("frames", type=Path, help="folder with a folder of frames, or a file, of each video")
+    add(
+        "frames",
+        type=Path,
+        help="folder that holds a folder of frames, or a video file, for each video",
+    )
     add("-o", "--output", type=Path, required=True, metavar="LIST")
-    add("--image", default=FrameNames.image, metavar="PATTERN", help="of frames: img_%%05d.jpg")
-    add("--youtube", action="store_true", help="know videos by the last 11 characters of the name")
+    add(
+        "--image",
+        default=FrameNames.image,
+        metavar="PATTERN",
+        help="names of the frames: img_%%05d.jpg",
+    )
+    add(
+        "--youtube",
+        action="store_true",
+        help="identify videos by the last 11 characters of their names",
+    )
     add("--strict", action="store_true", help="a missing video is an error")
-    add("--paths", action="store_true", help="list the places of the videos, as the release does")
+    add(
+        "--paths",
+        action="store_true",
+        help="write the paths of the videos into the list, as the release does",
+    )
     add("--force", action="store_true", help="replace the output")
     return parser.parse_args()
 

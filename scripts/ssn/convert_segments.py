@@ -46,7 +46,11 @@ def parse_arguments() -> argparse.Namespace:
     add("-o", "--output", type=Path, required=True, metavar="FILE", help=".csv or .json")
     add("--media", type=Path, metavar="D", required=True, help="folder of the videos")
     add("--fps", metavar="N", help="frames a second, for tools that number frames")
-    add("--attribute", default="", help="of VIA, the one that names the class; default: the only")
+    add(
+        "--attribute",
+        default="",
+        help="VIA's attribute that names the class; needed if there are several",
+    )
     add("--subset", choices=("training", "validation", "testing"), default="training")
     add("--force", action="store_true", help="replace the output")
     arguments = parser.parse_args()

@@ -56,13 +56,29 @@ def parse_arguments() -> argparse.Namespace:
     add("--dataset", choices=sorted(PROTOCOLS), default="thumos14", help="%(default)s")
     add("--list", type=Path, metavar="LIST", help="default: datasets/DATASET/proposals_test.txt")
     add("--annotation", type=Path, help="for class names, and to write detections in seconds")
-    add("--score-weights", type=float, nargs="+", metavar="W", help="of the streams; default equal")
+    add(
+        "--score-weights",
+        type=float,
+        nargs="+",
+        metavar="W",
+        help="weights of the streams; default: equal",
+    )
     add("--top-k", type=int, metavar="N", help="pairs of proposal and class that a video keeps")
     add("--nms-threshold", type=float, metavar="IOU")
-    add("--no-regression", action="store_true", help="leave the proposals' ends")
+    add("--no-regression", action="store_true", help="keep the proposals' ends as they are")
     add("--no-completeness", action="store_true", help="score by the activity alone")
-    add("--cls-scores", type=Path, metavar="FILE", help="of videos, by an external classifier")
-    add("--cls-top-k", type=int, metavar="N", help="its best classes that are kept (1)")
+    add(
+        "--cls-scores",
+        type=Path,
+        metavar="FILE",
+        help="scores of whole videos by another classifier",
+    )
+    add(
+        "--cls-top-k",
+        type=int,
+        metavar="N",
+        help="classes of --cls-scores that are kept for a video (1)",
+    )
     add("--output", type=Path, metavar="D", help="folder for the results")
     return parser.parse_args()
 

@@ -55,9 +55,16 @@ def parse_arguments() -> argparse.Namespace:
     parser.set_defaults(flat=True)
     add, default = parser.add_argument, SnippetSettings()
     add("--size", type=size, default=(default.width, default.height), help="default: 340x256")
-    add("--method", choices=FLOW_METHODS, default=default.method, help="of flow (%(default)s)")
-    add("--preset", choices=PRESETS, default=default.preset, help="of dis (%(default)s)")
-    add("--weights", metavar="FILE", help="of raft and raft-small: torchvision's weights")
+    add(
+        "--method",
+        choices=FLOW_METHODS,
+        default=default.method,
+        help="method of the flow (%(default)s)",
+    )
+    add("--preset", choices=PRESETS, default=default.preset, help="preset of dis (%(default)s)")
+    add(
+        "--weights", metavar="FILE", help="for raft and raft-small: a file of torchvision's weights"
+    )
     return parser.parse_args()
 
 

@@ -71,11 +71,11 @@ def parse_arguments() -> argparse.Namespace:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     add = parser.add_argument
-    add("videos", type=Path, nargs="+", help="an action each")
+    add("videos", type=Path, nargs="+", help="videos, each of one action")
     add("--background", type=Path, required=True, help="a video without any of these actions")
     add("--output", type=Path, default=ROOT / "runs" / "ssn_overfit", help="default: %(default)s")
-    add("--joins", type=int, default=6, help="to train with (%(default)s)")
-    add("--test-joins", type=int, default=3, help="to test with (%(default)s)")
+    add("--joins", type=int, default=6, help="joins to train with (%(default)s)")
+    add("--test-joins", type=int, default=3, help="joins to test with (%(default)s)")
     add("--seed", type=int, default=0)
     add("--goal", type=float, default=0.0, help="mAP at 0.5 below which the exit status is 1")
     return parser.parse_args()

@@ -45,13 +45,19 @@ def parse_arguments() -> argparse.Namespace:
         kind.add_argument("annotation", type=Path)
         kind.add_argument("split", choices=("train", "test"))
     windows.add_argument("--levels", type=int, default=8, help="window lengths (%(default)s)")
-    windows.add_argument("--overlap", type=float, default=0.7, help="of windows (%(default)s)")
+    windows.add_argument(
+        "--overlap", type=float, default=0.7, help="overlap of successive windows (%(default)s)"
+    )
     tag.add_argument("scores", type=Path, nargs="+", help="actionness of each stream (.pkl)")
-    tag.add_argument("--weights", type=float, nargs="+", metavar="W", help="of the streams (1)")
+    tag.add_argument(
+        "--weights", type=float, nargs="+", metavar="W", help="weights of the streams (1)"
+    )
     tag.add_argument("--preset", choices=sorted(PRESETS), default="release")
     for kind in (windows, tag):
         kind.add_argument("-o", "--output", type=Path, required=True, metavar="LIST")
-        kind.add_argument("--picture", type=Path, metavar="PNG", help="the AR-AN curve")
+        kind.add_argument(
+            "--picture", type=Path, metavar="PNG", help="draw the AR-AN curve into this file"
+        )
         kind.add_argument("--force", action="store_true", help="replace the output")
     return parser.parse_args()
 

@@ -37,13 +37,24 @@ def parse_arguments() -> argparse.Namespace:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     add = parser.add_argument
-    add("list", type=Path, help="of proposals, normalised or concrete")
-    add("--dataset", choices=sorted(RULES), default="thumos14", help="rules of samples")
+    add("list", type=Path, help="list of proposals, normalised or concrete")
+    add(
+        "--dataset",
+        choices=sorted(RULES),
+        default="thumos14",
+        help="dataset whose sampling rules are used",
+    )
     add("--frames", type=Path, metavar="D", help="folders of frames and flow")
     add("--flow", action="store_true", help="look at the flow images too")
     add("--annotation", type=Path, help="for the videos' durations")
-    add("--split", choices=("train", "test"), default="train", help="of the annotation")
-    add("--videos", type=int, default=20, metavar="N", help="whose flow is read (%(default)s)")
+    add("--split", choices=("train", "test"), default="train", help="split of the annotation")
+    add(
+        "--videos",
+        type=int,
+        default=20,
+        metavar="N",
+        help="number of videos whose flow is read (%(default)s)",
+    )
     return parser.parse_args()
 
 

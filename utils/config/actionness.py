@@ -42,7 +42,7 @@ class ActionnessTrain(SegmentTrain):
 class ActionnessTest(SegmentTest):
     """How a whole video is scored."""
 
-    crops: int = option(10, "of each snippet: 1, the centre, or 10", 1, 10, 9)
+    crops: int = option(10, "crops of each snippet: 1 (the centre) or 10", 1, 10, 9)
     interval: int = option(5, "frames from a scored snippet to the next", 1, 100_000, 1)
 
 

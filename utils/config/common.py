@@ -95,9 +95,15 @@ class CommonTrain:
         1000, "linear warm-up from warmup_factor, then one cosine", 0, MOST, 1
     )
     warmup_factor: float = option(0.1, "first rate as a share of the full one", 0, 1)
-    precision: Literal["fp32", "fp16", "bf16"] = option("fp32", "of the network's arithmetic")
-    amp_backend: Literal["torch", "apex"] = option("torch", "apex: NVIDIA's, for fp16 only")
-    deterministic: bool = option(False, "the same bits each time on a CPU; on a GPU, warnings")
+    precision: Literal["fp32", "fp16", "bf16"] = option(
+        "fp32", "precision of the network's arithmetic"
+    )
+    amp_backend: Literal["torch", "apex"] = option(
+        "torch", "library of mixed precision: PyTorch's, or NVIDIA's apex (fp16 only)"
+    )
+    deterministic: bool = option(
+        False, "compute the same bits each time on a CPU; on a GPU, warn where that is impossible"
+    )
     validate_every: int = option(
         1, "epochs between validations; 0: after the last only", 0, MOST, 1, may_change=True
     )
@@ -149,7 +155,9 @@ class CommonTest:
     """How `test.py` and validation run the network."""
 
     test_batch_size: int = option(4, "clips per forward pass", 1, 4096, 1, may_change=True)
-    test_precision: Literal["fp32", "fp16", "bf16"] = option("fp32", "of test.py's arithmetic")
+    test_precision: Literal["fp32", "fp16", "bf16"] = option(
+        "fp32", "precision of the network's arithmetic in test.py"
+    )
 
 
 MEANT = {

@@ -20,17 +20,15 @@ class SegmentModel:
     """The network of snippets; saved in every checkpoint and obeyed when it is loaded."""
 
     backbone: str = option(
-        "BNInception", "of the snippets: a name of ARCHITECTURES in models/ssn/build.py"
+        "BNInception", "backbone of the snippets: a name of ARCHITECTURES in models/ssn/build.py"
     )
     width: int = option(64, "channels of the first stage of tiny2d; others have 64 only", 1, 512, 1)
-    side: int = option(
-        0, "side of the images in pixels; 0: that which the backbone was made for", 0, 1024, 1
-    )
+    side: int = option(0, "side of the images in pixels; 0: the backbone's own", 0, 1024, 1)
     modality: Literal["RGB", "Flow", "RGBDiff"] = option(
-        "RGB", "what is seen: an image, five pairs of flow images, five differences of images"
+        "RGB", "input: an image, five pairs of flow images, or five differences of images"
     )
     num_classes: int = option(0, "action classes; 0: as many as the dataset has", 0, 10_000, 1)
-    dropout: float = option(0.8, "of the features, in training", 0, 1, open_end=True)
+    dropout: float = option(0.8, "dropout of the features, in training", 0, 1, open_end=True)
 
 
 @dataclass
@@ -44,12 +42,17 @@ class SegmentData(CommonData):
         harmless=is_plain_name,
     )
     frames: str = option(
-        "frames", "folder of a folder of frames, or a file, of each video", path=True, after="root"
+        "frames",
+        "folder that holds a folder of frames, or a video file, for each video",
+        path=True,
+        after="root",
     )
     annotation: str = option(
         ".", "THUMOS14's folder, ActivityNet's .json or a .csv table: names the classes", path=True
     )
-    val_annotation: str = option("", "the same of the test videos; empty: annotation", path=True)
+    val_annotation: str = option(
+        "", "annotation of the test videos; empty: data.annotation", path=True
+    )
     train_list: str = option("proposals_train.txt", "list of training proposals", path=True)
     val_list: str = option("proposals_test.txt", "list of the test videos' proposals", path=True)
     image_pattern: str = option("img_%05d.jpg", "names of the RGB frames, numbered from 1")
@@ -86,8 +89,8 @@ class SegmentTrain(CommonTrain):
     passes: int = option(10, "draws of each video in an epoch", 1, 10_000, 1, after="epochs")
     lr: float = option(1e-3, "rate of weights; biases have twice that", 0)
     lr_steps: list[int] = option([20, 40], "epochs, from 0, at which the rate drops", 0, MOST, 1)
-    lr_factor: float = option(0.1, "of the rate at each of them", 0, 1)
-    momentum: float = option(0.9, "of the gradients", 0, 1, open_end=True)
+    lr_factor: float = option(0.1, "factor of the rate at each of lr_steps", 0, 1)
+    momentum: float = option(0.9, "momentum of the gradients", 0, 1, open_end=True)
     weight_decay: float = option(5e-4, "decay of weights; biases have none", 0)
     clip_norm: float = option(0.0, "largest norm of all gradients; 0: any", 0)
     accumulate: int = option(
@@ -121,7 +124,7 @@ class SegmentTest(CommonTest):
     test_batch_size: int = option(
         32, "snippets per forward pass, crops counted", 1, 65_536, 1, may_change=True
     )
-    crops: int = option(1, "of each snippet: 1, the centre, or 10", 1, 10, 9)
+    crops: int = option(1, "crops of each snippet: 1 (the centre) or 10", 1, 10, 9)
     interval: int = option(6, "frames from a scored snippet to the next", 1, 100_000, 1)
 
 

@@ -52,10 +52,10 @@ class TrainConfig(SegmentTrain):
     """One training run: stochastic gradient descent with rates that drop in steps."""
 
     incomplete_iou: float = option(
-        0.3, "incomplete proposals have a lower overlap", 0, 1, after="foreground_iou"
+        0.3, "incomplete proposals have a lower overlap than this", 0, 1, after="foreground_iou"
     )
     incomplete_overlap: float = option(
-        0.01, "and more than this share inside the instance; ActivityNet: 0.7", 0, 1
+        0.01, "and more than this share of them is inside the instance; ActivityNet: 0.7", 0, 1
     )
     background_coverage: float = option(
         0.02, "background is longer than this share of the video", 0, 1, after="background_iou"
@@ -63,9 +63,11 @@ class TrainConfig(SegmentTrain):
     incomplete: int = option(
         6, "incomplete proposals of a video in a batch", 1, 1000, 1, after="foreground"
     )
-    kept_share: float = option(0.17, "share of these that count, the hardest", 0, 1)
-    completeness_weight: float = option(0.1, "of the completeness loss", 0)
-    regression_weight: float = option(0.1, "of the regression loss", 0)
+    kept_share: float = option(
+        0.17, "share of the incomplete proposals that counts: the hardest", 0, 1
+    )
+    completeness_weight: float = option(0.1, "weight of the completeness loss", 0)
+    regression_weight: float = option(0.1, "weight of the regression loss", 0)
     detect: bool = option(
         False,
         "validate by detections too; their mAP, not the loss, decides what is the best",
@@ -104,7 +106,7 @@ class TestConfig(SegmentTest):
     completeness: bool = option(True, "score by activity and completeness, not activity alone")
     regress: bool = option(True, "move the ends of proposals by the regression")
     score_weights: list[float] = option(
-        [], "of a bundle's streams, in its order; []: equal ones", 0, 1e6
+        [], "weights of a bundle's streams, in the bundle's order; []: equal weights", 0, 1e6
     )
     keep_unannotated: bool = option(False, "detect in videos without ground truth, too")
 

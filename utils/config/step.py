@@ -144,12 +144,12 @@ class TrainConfig(CommonTrain):
     kinetics: str = option(
         "", "Kinetics I3D state dict to start the backbone from", path=True, may_differ=True
     )
-    det_lr: float = option(7.5e-4, "rate of layers that are new", 0, after="iterations")
+    det_lr: float = option(7.5e-4, "learning rate of new layers", 0, after="iterations")
     det_lr0: float = option(1.5e-4, "rate of the backbone's tail (Mixed_5) in heads and context", 0)
     base_lr: float = option(7.5e-5, "rate of the backbone; /2 in mixed_3, /4 in conv 2, /8 in 1", 0)
     base_batch_size: int = option(
         8,
-        "the rates hold for this batch_size and scale with it; 0: they hold for any",
+        "batch_size that the rates are for; they scale with batch_size; 0: no scaling",
         0,
         65_536,
         1,

@@ -28,7 +28,9 @@ class TubesModel:
     inputs: Literal["rgb", "flow", "early"] = option(
         "rgb", "frames, stacks of five fields of flow, or both as channels of one image"
     )
-    flow_channels: int = option(3, "of a field of flow: 3 with its magnitude, 2 without", 2, 3, 1)
+    flow_channels: int = option(
+        3, "channels of a field of flow: 3 with the magnitude, 2 without", 2, 3, 1
+    )
     pixels: Literal["imagenet", "caffe"] = option(
         "imagenet", "how pixels are scaled: as the pre-trained weights want them"
     )
@@ -108,7 +110,9 @@ class TubesData(CommonData):
     )
     proposals: str = option("11", "grid of 11, 34, 59, 84, 109 or 1 boxes")
     train_stride: int = option(3, "frames from one training clip to the next", 1, 10_000, 1)
-    test_stride: int = option(1, "the same in testing", 1, 10_000, 1, may_change=True)
+    test_stride: int = option(
+        1, "frames from one test clip to the next", 1, 10_000, 1, may_change=True
+    )
     crop: bool = option(True, "augment: ACT's crops of the sequence")
     flip: bool = option(True, "augment: horizontal flip of the sequence")
     color: bool = option(False, "augment: brightness, contrast, saturation, hue, of RGB alone")
@@ -132,7 +136,7 @@ class TubesTrain(CommonTrain):
     pretrained: str = option(
         "", "public weights to start the backbone from", path=True, may_differ=True
     )
-    det_lr: float = option(5e-5, "rate of layers that are new", 0, after="iterations")
+    det_lr: float = option(5e-5, "learning rate of new layers", 0, after="iterations")
     base_lr: float = option(
         5e-5,
         "rate of the backbone; /8 in vgg16's conv 1 and 2, /4 in a first layer for flow",
@@ -140,7 +144,7 @@ class TubesTrain(CommonTrain):
     )
     base_batch_size: int = option(
         4,
-        "the rates hold for this batch_size and scale with it; 0: they hold for any",
+        "batch_size that the rates are for; they scale with batch_size; 0: no scaling",
         0,
         65_536,
         1,

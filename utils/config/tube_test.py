@@ -48,7 +48,7 @@ class TubesTestConfig(CommonTest):
         40, "best frames of a trimmed tube whose mean is its score", 1, 1_000_000, 1
     )
     tube_nms: float = option(0.3, "overlap above which the worse of two tubes goes", 0, 1)
-    protocol: Literal["act", "road", "yowo"] = option("act", "how is counted")
+    protocol: Literal["act", "road", "yowo"] = option("act", "rules of the evaluation")
     validation_stride: int = option(
         6, "frames from clip to clip in validation while training", 1, 6, 1, may_change=True
     )
