@@ -22,10 +22,10 @@ import torch
 from benchmarks.report import Row, digits, main, timed
 from benchmarks.throughput import finish, matrix_rate
 from benchmarks.training import timed_parts
-from data.snippet_augment import CropView
-from data.snippet_times import LENGTHS, video_ticks
-from data.snippet_video import VideoFrames
-from data.snippets import STORED_SIZE, FrameSource, Image, read_snippets
+from data.snippets.sources import STORED_SIZE, FrameSource, Image, read_snippets
+from data.snippets.times import LENGTHS, video_ticks
+from data.snippets.video import VideoFrames
+from data.snippets.views import CropView
 from models.ssn.build import CHANNELS, build_segment_detector
 from models.ssn.criterion import SegmentCriterion
 from models.ssn.inference import prepare_for_inference

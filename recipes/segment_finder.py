@@ -9,8 +9,8 @@ import numpy as np
 from torch import Tensor
 
 from data.prepare.snippet_frames import duration_of
-from data.snippet_times import LENGTHS, Ints
-from data.snippet_video import VideoFrames
+from data.snippets.times import LENGTHS, Ints
+from data.snippets.video import VideoFrames
 from data.video.part import Source
 from models.ssn.actionness import ActionnessModel
 from models.ssn.detector import SegmentDetector

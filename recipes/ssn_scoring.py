@@ -9,9 +9,9 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from data.snippet_augment import CropView
-from data.snippet_times import LENGTHS, Ints, pooling_plan, video_ticks
-from data.snippets import FrameSource, read_snippets
+from data.snippets.sources import FrameSource, read_snippets
+from data.snippets.times import LENGTHS, Ints, pooling_plan, video_ticks
+from data.snippets.views import CropView
 from models.ssn.actionness import ActionnessModel
 from models.ssn.detector import SegmentDetector
 from utils.formats.segment_scores import Floats, SegmentScores

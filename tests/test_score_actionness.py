@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from data.snippets import FrameFolder
+from data.snippets.sources import FrameFolder
 from models import load_actionness
 from models.ssn.inference import prepare_for_inference
 from recipes.ssn_scoring import score_actionness

@@ -17,7 +17,7 @@ from data.datasets.segment_proposals import (
     check_labels,
     regression_targets,
 )
-from data.snippet_times import (
+from data.snippets.times import (
     actionness_snippets,
     pooling_plan,
     proposal_snippets,

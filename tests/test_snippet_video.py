@@ -10,8 +10,8 @@ import pytest
 
 from data.prepare.numbered import Job
 from data.prepare.snippet_frames import SnippetSettings, extract_snippets_whole
-from data.snippet_video import VideoFrames
-from data.snippets import FrameFolder, open_frames
+from data.snippets.sources import FrameFolder, open_frames
+from data.snippets.video import VideoFrames
 from data.toy.segment_plays import draw_play
 from data.toy.segment_scenes import StageRenderer, make_stage
 from data.video.writer import write_video

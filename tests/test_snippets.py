@@ -8,7 +8,9 @@ import numpy as np
 import pytest
 import torch
 
-from data.snippet_augment import (
+from data.snippets.sources import FrameFolder, FrameNames, open_frames, read_snippets
+from data.snippets.video import VideoFrames
+from data.snippets.views import (
     SCALES,
     CropView,
     TrainingView,
@@ -20,8 +22,6 @@ from data.snippet_augment import (
     mirrored,
     short_side_resized,
 )
-from data.snippet_video import VideoFrames
-from data.snippets import FrameFolder, FrameNames, open_frames, read_snippets
 from tests.helpers import SHARED
 
 FILE = SHARED / "reference" / "tubes_and_ssn" / "extra_oracles_small.json"

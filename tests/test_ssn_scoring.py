@@ -7,7 +7,7 @@ import pytest
 import torch
 from torch import nn
 
-from data.snippet_times import pooling_plan
+from data.snippets.times import pooling_plan
 from models.backbones.base import InputSpec, PixelScaling
 from models.ssn.actionness import ActionnessModel
 from models.ssn.build import build_actionness

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 import torch
 
-from data.snippet_video import VideoFrames
+from data.snippets.video import VideoFrames
 from data.toy.segment_plays import CLASSES
 from data.video.file import VideoFile
 from models import open_checkpoint

@@ -13,7 +13,7 @@ import pytest
 from data.datasets.segment_sources import open_annotations
 from data.prepare.numbered import Job
 from data.prepare.snippet_frames import SnippetSettings, extract_snippets_whole
-from data.snippets import FrameFolder
+from data.snippets.sources import FrameFolder
 from data.toy.segment_files import generate_toy_segments
 from data.toy.segment_plays import (
     CLASSES,

@@ -10,7 +10,7 @@ import numpy as np
 
 from data.datasets.segment_lists import media_key
 from data.datasets.segment_proposals import ProposalPools, SamplingRules, annotated_videos
-from data.snippets import FrameFolder, open_frames
+from data.snippets.sources import FrameFolder, open_frames
 from utils.evaluation.proposal_recall import measure_proposals
 from utils.formats.proposal_lists import ListedVideo, concrete
 from utils.structures import ProposalKind

@@ -11,14 +11,14 @@ from torch import Tensor
 
 from data.datasets.segment_proposals import Floats, PooledProposal, ProposalPools, SamplingRules
 from data.datasets.segment_set import SegmentSet
-from data.snippet_augment import CropView, TrainingView, View
-from data.snippet_times import (
+from data.snippets.sources import read_snippets
+from data.snippets.times import (
     LENGTHS,
     SnippetPlan,
     actionness_snippets,
     proposal_snippets,
 )
-from data.snippets import read_snippets
+from data.snippets.views import CropView, TrainingView, View
 from utils.segment_structures import ProposalBatch, ProposalSample, collate_proposals
 from utils.structures import ProposalKind
 

@@ -11,7 +11,7 @@ from pathlib import Path
 from data.datasets.segment_lists import find_media, media_key
 from data.datasets.segment_proposals import SegmentVideo, check_labels, usable_video
 from data.datasets.segment_sources import is_youtube, open_annotations
-from data.snippets import FrameNames, FrameSource, check_frame_name, open_frames
+from data.snippets.sources import FrameNames, FrameSource, check_frame_name, open_frames
 from utils.config.options import named_option
 from utils.config.segments import SegmentData
 from utils.formats.proposal_lists import ListedVideo, concrete, read_proposal_list

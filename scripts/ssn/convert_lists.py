@@ -20,7 +20,7 @@ import utils.system.early_signals  # noqa: F401, before what takes long to impor
 
 # isort: split
 from data.datasets.segment_lists import concrete_list, find_media
-from data.snippets import FrameNames, open_frames
+from data.snippets.sources import FrameNames, open_frames
 from utils.config.options import named_option
 from utils.formats.proposal_lists import read_proposal_list, write_proposal_list
 from utils.system.cli import run_main

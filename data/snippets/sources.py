@@ -21,9 +21,9 @@ from torch import Tensor
 from data.images import read_image
 from data.prepare.flow import FlowSettings
 from data.prepare.snippet_frames import stretched
-from data.snippet_augment import View
-from data.snippet_times import LENGTHS, Ints, snippet_frames
-from data.snippet_video import VideoFrames
+from data.snippets.times import LENGTHS, Ints, snippet_frames
+from data.snippets.video import VideoFrames
+from data.snippets.views import View
 
 Image = NDArray[np.uint8]
 

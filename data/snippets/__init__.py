@@ -1,0 +1,1 @@
+"""Snippets of untrimmed videos, as SSN sees them: from which frames, when, cut how."""
