@@ -68,7 +68,7 @@ def _read_image_once(path: str | Path) -> np.ndarray:
 
 
 def _check_header(content: bytes, path: str | Path) -> None:
-    """Refuse what OpenCV would decode as another format, to gigabytes, or with a grey rest.
+    """Refuse files that OpenCV would decode as another format, to gigabytes, or partly grey.
 
     Costs a hundredth of decoding.
     """

@@ -1,4 +1,4 @@
-"""The detectors by name: what it takes to open a checkpoint of each, and the ways in for users."""
+"""The detectors by name, and the functions with which users open their checkpoints."""
 
 from __future__ import annotations
 

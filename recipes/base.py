@@ -30,7 +30,7 @@ Say = Callable[[str], object]
 
 
 class Validator(Protocol):
-    """The validation set, and what judges the detector on it as it stands."""
+    """The validation set, and the evaluation of a detector in training on it."""
 
     def digest(self) -> str:
         """Return a short hash of the validation set, the same on every machine that has it."""

@@ -73,7 +73,7 @@ def build_validator(
 def measure_detector(
     config: SSNConfig, detector: SegmentDetector, found: SegmentSet, device: torch.device
 ) -> dict[str, float]:
-    """Return the mAP that the protocol is known by, of detections of all validation videos."""
+    """Return the protocol's headline mAP of the detections in all validation videos."""
     scores = score_split(detector, found, config.test, device)
     result = measure_split(detect_split(scores, config.test), found, config.test)
     # The published figure: at 0.5 on THUMOS14, the mean over the thresholds on ActivityNet.

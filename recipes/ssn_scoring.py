@@ -78,8 +78,8 @@ def _scorer(network: SegmentDetector | ActionnessModel) -> Callable[[Tensor], Te
 def advance_together(scorings: Sequence[DenseScoring]) -> int | None:
     """Score the next chunk of the network that is furthest behind in its video.
 
-    So a source that keeps what it decoded decodes once for all of them. Returns the frame that the
-    scoring has come to, `None` at the end.
+    A source that keeps its decoded frames then decodes once for all networks. Returns the frame
+    that the scoring has reached, `None` at the end.
     """
     coming = [(frame, s) for s in scorings if (frame := s.next_frame) is not None]
     if not coming:

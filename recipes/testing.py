@@ -137,8 +137,8 @@ def check_output(output: Path, names: Sequence[str]) -> None:
 def write_results(tested: DetectorTest, output: Path) -> None:
     """Write the detections, judge them, write the figures and show them.
 
-    What was detected in hours is on disk before anything is judged. Earlier results of ours go
-    first: figures never stand beside detections that they do not belong to.
+    Detections may have taken hours, so they are on disk before they are judged. Earlier results
+    are removed first: figures never stand beside detections that they do not belong to.
     """
     earlier = [n for n in made_here(output).get("test", []) if fnmatch(n, tested.pattern)]
     for name in (*tested.judged_files, *earlier):

@@ -1,8 +1,8 @@
-"""Folders of numbered files made of videos, `<output>/<Class>/<video>/%05d.jpg`, each whole.
+"""Folders of numbered files made of videos: `<output>/<Class>/<video>/%05d.jpg`.
 
 Frames and flow of UCF101-24 and its kin lie in such folders. As in AVA's layout
-(`data/prepare/frame_folders.py`) a record lies beside the files and appears with them, what a
-killed process leaves is a hidden folder, and only what is ours is replaced.
+(`data/prepare/frame_folders.py`) a folder appears when it is complete, with a record in it; a
+killed process leaves a hidden folder; and only folders that we made are replaced.
 """
 
 from __future__ import annotations

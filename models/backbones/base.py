@@ -158,14 +158,14 @@ class Backbone(nn.Sequential):
             path: Of the file, for errors.
 
         Raises:
-            ValueError: For a file of something else, and where there is no such file.
+            ValueError: For another kind of file, and for a backbone without public weights.
         """
         name = type(self).__name__
         raise ValueError(f"{path}: train.kinetics has weights of I3D, the backbone is a {name}")
 
 
 def recomputed(stage: nn.Module, x: Tensor) -> Tensor:
-    """`stage(x)` without keeping what its gradient needs: that is computed again."""
+    """Return `stage(x)` without keeping activations; the backward pass computes them again."""
     return checkpoint(
         stage, x, use_reentrant=False, context_fn=lambda: (nullcontext(), still_statistics(stage))
     )

@@ -63,7 +63,7 @@ def convolutions(step: Step) -> Iterator[Conv]:
 
 
 def scaling_of(in_channels: int) -> PixelScaling:
-    """How the networks of TSN and SSN want their pixels, by what they see.
+    """Return the scaling of pixels for networks of TSN and SSN, by their input channels.
 
     3 channels are RGB: in the order BGR, less the mean of ImageNet. 10 are five pairs of flow maps,
     less 128. 15 are five differences of RGB frames, as they are.

@@ -31,7 +31,7 @@ class StepSamples:
         neighbor_deltas, neighbor_targets: `[n, 2, 4]` coded boxes of the clip before and after.
         neighbor_mask: `[n, 2]` bool; or `[n, 2, T, 4]` and `[n, 2, T]`. `None` where the step does
             not regress them.
-        statistics: What is logged beside the losses, each a sum and how many it sums.
+        statistics: What is logged beside the losses; each is a sum and the number of its terms.
     """
 
     logits: Tensor
@@ -46,19 +46,19 @@ class StepSamples:
 
 
 def several_labels_loss(logits: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
-    """Binary cross-entropy over all tubes and classes: its sum, and how many it sums."""
+    """Binary cross-entropy over all tubes and classes: the sum, and the number of its terms."""
     loss = F.binary_cross_entropy_with_logits(logits.float(), labels, reduction="sum")
     return loss, loss.new_tensor(labels.numel())
 
 
 def one_action_loss(logits: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
-    """Cross-entropy of a softmax over all tubes: its sum, and how many it sums."""
+    """Cross-entropy of a softmax over all tubes: the sum, and the number of its terms."""
     loss = F.cross_entropy(logits.float(), labels, reduction="sum")
     return loss, loss.new_tensor(labels.numel())
 
 
 ClassLoss = Callable[[Tensor, Tensor], tuple[Tensor, Tensor]]
-"""Of logits and labels: the sum of a loss, and how many values it sums."""
+"""From logits and labels to the sum of a loss, and the number of its terms."""
 
 
 class StepCriterion(nn.Module):
@@ -86,8 +86,8 @@ class StepCriterion(nn.Module):
     def forward(self, samples: list[StepSamples]) -> dict[str, Tensor]:
         """Every step's parts, `step<i>/<part>`, and `total`, their weighted sum (Eq. 2).
 
-        A step's statistics stand beside its parts as `noted/step<i>/<name>`, averaged alike, and
-        count nothing in the sum.
+        A step's statistics are returned as `noted/step<i>/<name>`, averaged in the same way; they
+        are not part of `total`.
         """
         parts: dict[str, tuple[Tensor, Tensor]] = {}
         for i, step in enumerate(samples, start=1):
@@ -112,11 +112,11 @@ class StepCriterion(nn.Module):
         return losses
 
     def classification(self, step: StepSamples) -> tuple[Tensor, Tensor]:
-        """The loss of the classes: its sum, and how many values it sums."""
+        """The loss of the classes: the sum, and the number of its terms."""
         return self.class_loss(step.logits, step.labels)
 
     def location(self, step: StepSamples) -> tuple[Tensor, Tensor]:
-        """Smooth L1 (beta 1) of the key box (Eq. 3): its sum, and how many coordinates it sums."""
+        """Smooth L1 (beta 1) of the coded boxes (Eq. 3): the sum, and the number of coordinates."""
         assert step.deltas is not None
         return _masked_smooth_l1(step.deltas, step.delta_targets, step.delta_mask)
 

@@ -1,7 +1,7 @@
 """A checkpoint as one object: its settings, its classes, its weights and the model of them.
 
-A file is read once, as data and never as code (`read_checkpoint`). Two layouts are known: ours, and
-of each kind of detector the one in which its authors released theirs.
+A file is read once, as data and never as code (`read_checkpoint`). Two layouts are known: ours and,
+for each kind of detector, that of its authors' release.
 """
 
 from __future__ import annotations
@@ -54,7 +54,7 @@ class DetectorKind(Generic[C, M]):
 
 
 class LoadedCheckpoint(Generic[C, M]):
-    """What a checkpoint says, and the model of it once that is asked for.
+    """The settings and classes of a checkpoint, and its model when `build` is called.
 
     Args:
         path: The file.

@@ -82,7 +82,7 @@ def released_classes(num_classes: int) -> dict[int, str] | None:
 def read_released_config(
     checkpoint: Mapping[str, Any], path: str | Path
 ) -> tuple[Config, dict[str, Tensor]]:
-    """As `read_released`, with every setting: those that the release does not say are defaults."""
+    """As `read_released`, with every setting; those that the release lacks have their defaults."""
     model, state = read_released(checkpoint, path)
     task: Literal["cls", "step"] = "step" if model.local_branch else "cls"
     train = TrainConfig(task=task, thresholds=[0.5] * model.steps)

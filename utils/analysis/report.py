@@ -39,7 +39,7 @@ RECALL_AT = (0.3, 0.5, 0.7, 0.9)
 def make_tables(
     steps: Sequence[StepAnalysis], overlaps: Mapping[str, Any] | None = None
 ) -> list[Table]:
-    """All tables; what concerns single classes is said of the last step.
+    """Return all tables; those about single classes are of the last step.
 
     Args:
         overlaps: Content of the `proposals.json` that test.py writes.

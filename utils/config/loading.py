@@ -32,7 +32,7 @@ Values = dict[str, dict[str, Any]]
 
 
 class ConfigFile(NamedTuple):
-    """A file as it was read: what stands at its top, and the rest, which is yet to be checked."""
+    """A file as it was read: the entries at its top, and its sections, not checked yet."""
 
     path: Path
     detector: str | None
@@ -147,7 +147,7 @@ def read_files(path: Path) -> list[ConfigFile]:
 
 
 def _read(path: Path) -> ConfigFile:
-    """Read one file; its sections are as they stand there."""
+    """Read one file; its sections are not checked yet."""
     content = parse_yaml(read_text(path, WHAT, LARGEST_FILE), path, WHAT)
     if not isinstance(content, dict):
         return ConfigFile(path, None, None, content)
@@ -168,7 +168,7 @@ def _text(value: Any, where: str) -> str:
 
 
 def _pick(kinds: Mapping[str, type[C]], files: Sequence[ConfigFile], base: C | None) -> type[C]:
-    """Return the class of the settings: what the last file says that says one, else `base`'s."""
+    """Return the class of the settings: of the last file that names a detector, else of `base`."""
     named = next((file for file in reversed(files) if file.detector is not None), None)
     config = None if named is None else kind_of(kinds, named.detector, named.path)
     if base is None:
@@ -182,7 +182,7 @@ def _pick(kinds: Mapping[str, type[C]], files: Sequence[ConfigFile], base: C | N
 
 @cache
 def new_place(path: Path) -> Path:
-    """Return where a file of ours is now that stood in `configs/` before; others as they are."""
+    """Return the new path of a configuration that has moved within `configs/`; others unchanged."""
     if path.parent.name != "configs" or path.exists():
         return path
     found = sorted(path.parent.glob(f"*/{path.name}"))

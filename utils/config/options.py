@@ -120,7 +120,7 @@ def option(
 def named_option(name: str) -> Iterator[None]:
     """Add `name`, such as "train.init", to the message of a refusal that the block raises.
 
-    The block reads the file that the option gives: whoever gave `.` by a slip knows the option,
+    The block reads the file that the option gives. A user who gave `.` by mistake knows the option,
     not the file.
 
     Raises:

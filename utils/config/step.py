@@ -57,7 +57,7 @@ class ModelConfig:
         return SCHEDULES[self.schedule][: self.steps]
 
     def check(self) -> None:
-        """Refuse what is in range by itself and together makes a layer that no machine holds."""
+        """Raise `ValueError` for sizes that together make a layer too large for any machine."""
         weights = self.fc_dim * self.pool_size**2 * max(self.num_classes, 1)
         if weights > LARGEST_LAYER:
             raise ValueError(

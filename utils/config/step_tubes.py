@@ -66,7 +66,7 @@ class TubesModel:
         return chunks if self.extension != "none" else chunks[:1] * self.steps
 
     def check(self) -> None:
-        """Refuse what is in range by itself and together makes a layer that no machine holds."""
+        """Raise `ValueError` for sizes that together make a layer too large for any machine."""
         weights = self.fc_dim * self.pool_size**2 * 4 * max(self.num_classes, 1)
         if weights > LARGEST_LAYER:
             raise ValueError(

@@ -14,11 +14,11 @@ STAGES = ("training", "validation")
 
 @dataclass
 class RunState:
-    """How far a run is, what it has found, and what it has taken.
+    """The progress of a run, the results of its validations, and the resources it used.
 
     Attributes:
-        iteration: Iterations behind us.
-        validated: How many were when it was last validated.
+        iteration: Iterations that are done.
+        validated: Iterations that were done at the last validation.
         best_score: Of the best validation; below any score where there was none.
         metrics: Of the last.
         seconds: Time [s] by stage.

@@ -228,7 +228,7 @@ class Trainer:
         return losses
 
     def _split(self, batch: Batch) -> Sequence[Batch]:
-        """The parts of this process's batch: as many in every process, none of them empty."""
+        """The parts of this process's batch: equally many in every process, none of them empty."""
         parts = min(self.update.parts, max(self.loader.batch_size // world_size(), 1))
         return [batch] if parts == 1 else cast(DivisibleBatch, batch).split(parts)
 
@@ -269,7 +269,7 @@ class Trainer:
             raise FloatingPointError(text + hint)
 
     def _write_fault(self, losses: Losses, batch: Batch, hint: str) -> str:
-        """Keep what it takes to repeat this iteration; what there is to say, with `hint` in it."""
+        """Write the file that repeats this iteration; return the message, with `hint` in it."""
         text, iteration = describe_fault(losses, batch, self.detector), self.state.iteration
         self.before.restore()
         path = self.run.path / f"nonfinite_{iteration:07d}_{self.place}.pt"
@@ -398,7 +398,7 @@ class Trainer:
         self.is_saved = self.run.save(content, is_best, must or self._is_run_end())
 
     def _check_finite(self) -> None:
-        """Look at what the last update made of the weights: no loss has been computed of them."""
+        """Check the weights of the last update, with which no loss has been computed yet."""
         broken = first_not_finite(self.detector.state_dict()) or first_broken_moment(
             self.optimizer.state_dict()
         )

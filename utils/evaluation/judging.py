@@ -87,7 +87,7 @@ def check_judgeable(
     exclusions: Exclusions = None,
     protocol: str = "2018",
 ) -> None:
-    """Judge as if nothing had been detected, to refuse at once what would fail after hours.
+    """Judge without detections, so that wrong files are refused at once and not after hours.
 
     Arguments as `judge` takes them. Raises `ValueError`.
     """

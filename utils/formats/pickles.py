@@ -180,7 +180,7 @@ _KNOWN: dict[tuple[str, str], Any] = {
 
 
 def check_pytorch_file(path: Path) -> None:
-    """Raise `ValueError` naming `path` unless what it claims is what it holds.
+    """Raise `ValueError` naming `path` unless the file holds what it claims.
 
     A zip file, as PyTorch has written them since 1.6, must hold each entry whole, by its checksum,
     which PyTorch does not look at. The format before has no checksums.
