@@ -174,7 +174,9 @@ def main() -> None:
     metrics: Any = read_json(arguments.output / f"full_{arguments.seeds[0]}/test/metrics.json")
     thresholds = list(metrics["mean_ap"])
     if arguments.threshold not in thresholds:
-        raise ValueError(f"--threshold: expected one of {', '.join(thresholds)}")
+        raise ValueError(
+            f"--threshold: expected one of {', '.join(thresholds)}, got {arguments.threshold}"
+        )
     arrays = {title: np.array(values) for title, values in results.items()}
     note_made(arguments.output, "ablate", FILES)
     text = table(arrays, thresholds)

@@ -129,7 +129,8 @@ def class_names(annotations: SegmentAnnotations | None, dataset: str, count: int
     if annotations is not None:
         if len(annotations.classes) != count:
             raise ValueError(
-                f"the scores have {count} classes, the annotation {len(annotations.classes)}"
+                f"--annotation: has {len(annotations.classes)} classes, the scores have {count}: "
+                "the annotation of another dataset?"
             )
         return annotations.classes
     if dataset == "thumos14" and count == len(THUMOS14_CLASSES):
@@ -147,7 +148,7 @@ def in_seconds(
     durations = {media_key(v, youtube): (v, d) for v, d in annotations.durations.items()}
     for key, detections in found.items():
         if (name := media_key(key, youtube)) not in durations:
-            raise ValueError(f"the annotation has no video {key}")
+            raise ValueError(f"--annotation: has no video {key}, which has scores")
         yield from segments_in_seconds(durations[name][0], detections, durations[name][1], names)
 
 

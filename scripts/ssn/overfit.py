@@ -88,7 +88,9 @@ def make_dataset(arguments: argparse.Namespace, folder: Path) -> dict[str, Segme
     """Joins, frames, annotation and sliding windows of both splits, by the split's name."""
     sources = {path.stem: path for path in arguments.videos}
     if len(sources) < len(arguments.videos) or arguments.background in arguments.videos:
-        raise ValueError("expected videos with names of their own, and another one as background")
+        raise ValueError(
+            "expected videos with different names, and --background with another video"
+        )
     paths = [arguments.background, *arguments.videos]
     durations = {path: float(VideoFile(path).times[-1]) for path in paths}
     rng = np.random.default_rng(arguments.seed)

@@ -84,7 +84,9 @@ def tag_proposals(
         seconds = in_seconds(propose(curve, rules), len(curve), annotations.durations[video])
         found[video] = [(start, end) for start, end, _ in seconds.tolist() if end > start]
     if not found:
-        raise ValueError(f"{arguments.scores[0]}: has none of the annotated videos")
+        raise ValueError(
+            f"{arguments.scores[0]}: has none of the annotated videos: scores of another dataset?"
+        )
     if missing:
         print(f"{len(missing)} annotated videos have no actionness: {', '.join(missing[:5])}, ...")
     return found

@@ -66,7 +66,10 @@ class CheckpointStore:
                 other.rename(other.with_name(f"{other.name}.damaged"))
             return content
         if files:
-            raise ValueError(f"{self.folder}: all {len(files)} checkpoints are damaged")
+            raise ValueError(
+                f"{self.folder}: all {len(files)} checkpoints are damaged; train.resume=false sets "
+                "them aside and begins anew"
+            )
         return None
 
     def remove_unfinished(self) -> None:

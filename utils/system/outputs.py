@@ -87,7 +87,9 @@ def check_apart(outputs: Iterable[Path], inputs: Iterable[Path]) -> None:
         if output.exists():
             for path in known.values():
                 if path.exists() and output.samefile(path):
-                    raise ValueError(f"{output}: is the input {path} by another name")
+                    raise ValueError(
+                        f"{output}: is the input {path} by another name; give another output"
+                    )
 
 
 def note_content(paths: Iterable[Path], kind: str) -> None:
