@@ -1,7 +1,7 @@
 """STEP on tubes judged: frame-mAP of every step, video-mAP of linked tubes, alone or fused.
 
-Each video goes through the network once, is linked as soon as it is done, and leaves boxes and
-tubes behind. Several processes share the videos.
+Each video goes through the network once; a few together are linked as soon as they are done, and
+leave boxes and tubes behind. Several processes share the videos.
 """
 
 from __future__ import annotations
@@ -150,7 +150,7 @@ def collect_tubes(
                     options.test_batch_size,
                 ):
                     results.add(steps)
-        evaluator.add(video, results.finish())
+        evaluator.add(video, results)
     evaluator.merge()
 
 

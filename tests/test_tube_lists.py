@@ -127,8 +127,8 @@ def judged(rules: TubeRules, score: float = 0.9) -> tuple[TubeEvaluator, dict]:
         rows = slice(start, start + 7)
         part = ClipTubelets(clips.starts[rows], clips.scores[rows], clips.boxes[rows])
         results.add([part, part])
-    judge.add(0, results.finish())
-    judge.add(1, judge.collector(1).finish())
+    judge.add(0, results)
+    judge.add(1, judge.collector(1))
     judge.merge()
     return judge, judge.evaluate()
 
@@ -156,7 +156,7 @@ def test_a_video_shorter_than_a_clip_has_no_tubes_and_its_boxes_are_missed() -> 
         if video == 0:
             clips = perfect_clips(moving(30), 1, 2, 0.9)
             results.add([clips, clips])
-        judge.add(video, results.finish())
+        judge.add(video, results)
     metrics = judge.evaluate()
     assert metrics["steps"][1]["mabo"] == pytest.approx(30 / 34, abs=1e-3)
     assert metrics["steps"][1]["accuracy"] == pytest.approx(30 / 34)
@@ -189,7 +189,7 @@ def test_the_files_give_the_same_figures(tmp_path) -> None:
         joined = np.concatenate([clips.boxes, near.boxes], axis=1)
         scores = np.concatenate([clips.scores, near.scores], axis=1)
         results.add([ClipTubelets(clips.starts, scores, joined)])
-        judge.add(video, results.finish())
+        judge.add(video, results)
     metrics = judge.evaluate()
     judge.write_detections(tmp_path)
     notes = TubeAnnotations(
@@ -201,6 +201,48 @@ def test_the_files_give_the_same_figures(tmp_path) -> None:
     assert found.frame["b"] == pytest.approx(metrics["steps"][0]["per_class"]["b"], abs=1e-12)
     assert found.video == pytest.approx(metrics["video"]["trimmed"], abs=1e-12)
     assert 0 < found.frame["b"] < 1
+
+
+@pytest.mark.parametrize("all_labels", [False, True])
+def test_videos_that_are_linked_together_are_as_each_alone(all_labels: bool) -> None:
+    rules = TubeRules(trim=TrimRules(alpha=0.1, all_labels=all_labels))
+    together = evaluator(rules, (30, 24), 1)
+    alone = evaluator(rules, (30, 24), 1)
+    for video, frames in enumerate((30, 24)):
+        for judge in (together, alone):
+            results = judge.collector(video)
+            near = perfect_clips(moving(frames), 1 - video, 2, 0.8)
+            random = random_clips(frames - 5, 9, 2, seed=video)
+            boxes = np.concatenate([random.boxes, near.boxes], axis=1)
+            scores = np.concatenate([random.scores, near.scores], axis=1)
+            results.add([ClipTubelets(random.starts, scores, boxes)])
+            judge.add(video, results)
+            if judge is alone:
+                judge.finish()
+    assert len(together) == 0, "both wait"
+    together.finish()
+    for video in (0, 1):
+        for name in ("linked", "trimmed"):
+            one, other = (getattr(j.results[video], name) for j in (together, alone))
+            assert len(one.tubes) > 0
+            assert one.tubes.video.tolist() == [0] * len(one.tubes)
+            for field in ("label", "score", "start", "ends", "boxes"):
+                np.testing.assert_array_equal(
+                    getattr(one.tubes, field), getattr(other.tubes, field), field
+                )
+            np.testing.assert_array_equal(one.row_scores, other.row_scores)
+
+
+def test_only_so_many_videos_wait_to_be_linked(monkeypatch: pytest.MonkeyPatch) -> None:
+    from utils.evaluation import tube_evaluator
+
+    for videos, clips, left in ((2, 999, 0), (3, 999, 2), (3, 20, 1)):
+        monkeypatch.setattr(tube_evaluator, "LINKED_VIDEOS", videos)
+        monkeypatch.setattr(tube_evaluator, "LINKED_CLIPS", clips)
+        judge = evaluator(TubeRules(), (30, 24), 1)
+        for video in (0, 1):
+            judge.add(video, judge.collector(video))
+        assert len(judge) == 2 - left
 
 
 def test_ground_truth_pieces_cover_their_tubes() -> None:

@@ -24,11 +24,21 @@ from external.act_evaluation import (
 from external.figures import known
 from external.matching import Floats
 from utils.evaluation.tube_files import write_frames, write_tubes
-from utils.evaluation.tube_results import DECIMALS, TubeRules, VideoResult, VideoResults
+from utils.evaluation.tube_results import (
+    DECIMALS,
+    TubeRules,
+    VideoResult,
+    VideoResults,
+    finish_videos,
+)
 from utils.geometry.linking import LinkedTubes, link_tubelets
 from utils.system.distributed import gather_objects, is_main
 
 FRAME_THRESHOLD = 0.5
+
+LINKED_VIDEOS, LINKED_CLIPS = 16, 4000
+"""At most so many videos, and not many more clips, are linked together: memory (a clip of 24
+classes is 50 kB) against time (a video alone takes three times as long)."""
 
 BINS = 10
 """Of the histogram of each annotated box's best overlap (the paper's Figure 4)."""
@@ -61,6 +71,7 @@ class TubeEvaluator:
         self.truth = truth[np.argsort(truth.video, kind="stable")]
         self.length, self.steps, self.rules = length, steps, rules
         self.results: dict[int, VideoResult] = {}
+        self._waiting: dict[int, VideoResults] = {}
         boxes = self.truth.frame_boxes()
         # ACT looks for best overlaps on frames that the video has.
         self._seen = boxes[boxes.frame <= frame_counts[boxes.video]]
@@ -69,7 +80,7 @@ class TubeEvaluator:
         return len(self.results)
 
     def collector(self, video: int) -> VideoResults:
-        """Return what collects the clips of `video`; `add` wants what it makes in the end."""
+        """Return what collects the clips of `video`; `add` wants it when it has them all."""
         truth = self._seen[self._seen.video == video]
         truth = FrameBoxes(
             np.zeros_like(truth.video), truth.frame, truth.label, truth.score, truth.boxes
@@ -77,12 +88,23 @@ class TubeEvaluator:
         frames, classes = int(self.frame_counts[video]), len(self.classes)
         return VideoResults(truth, frames, self.length, self.steps, classes, self.rules)
 
-    def add(self, video: int, result: VideoResult) -> None:
-        """Keep the result of a video."""
-        self.results[video] = result
+    def add(self, video: int, collected: VideoResults) -> None:
+        """Take a video whose clips are all there; several are linked together."""
+        self._waiting[video] = collected
+        clips = sum(max(waiting.last_start, 0) for waiting in self._waiting.values())
+        if clips >= LINKED_CLIPS or len(self._waiting) >= LINKED_VIDEOS:
+            self.finish()
+
+    def finish(self) -> None:
+        """Link the videos that wait."""
+        if self._waiting:
+            found = finish_videos(list(self._waiting.values()))
+            self.results.update(zip(self._waiting, found, strict=True))
+            self._waiting = {}
 
     def merge(self) -> None:
         """Join what all processes have, in the main process; the others keep their own."""
+        self.finish()
         parts = gather_objects(self.results)
         if is_main():
             self.results = {video: result for part in parts for video, result in part.items()}
@@ -116,6 +138,7 @@ class TubeEvaluator:
 
     def evaluate(self) -> dict[str, Any]:
         """Return all figures, of the main process, as plain values; AP in [0, 1]."""
+        self.finish()
         rules = self.rules
         steps = [self._step(step) for step in range(self.steps)]
         found = {"linked": self.tubes(False).tubes}

@@ -5,8 +5,8 @@ A video's clips come a few at a time; only what metrics and linking read is kept
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
@@ -109,7 +109,7 @@ class VideoResults:
         self.rules, self.length = rules, length
         self.last_start = frames - length + 1
         self._steps = [_Step(truth, length, classes) for _ in range(steps)]
-        self._linking: list[tuple[Tubelets, Floats]] = []
+        self._linking: list[tuple[Tubelets, Floats | None]] = []
         self._waiting: list[Sequence[ClipTubelets]] = []
 
     def add(self, steps: Sequence[ClipTubelets]) -> None:
@@ -126,24 +126,47 @@ class VideoResults:
         self._waiting = []
         for step, part in zip(self._steps, clips, strict=True):
             step.add(part, self.rules.lists)
-        self._linking.append(linking_list(clips[self.rules.link_step], self.rules.link))
+        found, vectors = linking_list(clips[self.rules.link_step], self.rules.link)
+        all_labels = self.rules.trim is not None and self.rules.trim.all_labels
+        self._linking.append((found, vectors if all_labels else None))
 
     def finish(self) -> VideoResult:
         """Link, trim and suppress what was added; a video without a clip has no tubes."""
-        self._reduce()
-        rules = self.rules
-        steps = [step.finish(rules) for step in self._steps]
-        linked = self._linked()
-        trimmed = linked if rules.trim is None else trim_tubes(linked, rules.trim)
-        return VideoResult(steps, _rounded(linked), _rounded(trimmed))
+        return finish_videos([self])[0]
 
-    def _linked(self) -> LinkedTubes:
-        rules, last = self.rules, np.array([self.last_start])
-        tubelets = _joined([_no_tubelets(self.length), *(part[0] for part in self._linking)])
-        vectors = None
-        if self._linking and rules.trim is not None and rules.trim.all_labels:
-            vectors = np.concatenate([part[1] for part in self._linking])
-        return link_tubelets(tubelets, last, rules.link, rules.stride, vectors)
+    def steps(self) -> list[StepResult]:
+        """Suppress among the boxes of every step."""
+        self._reduce()
+        return [step.finish(self.rules) for step in self._steps]
+
+    def to_link(self, video: int) -> Iterator[tuple[Tubelets, Floats | None]]:
+        """What linking looks at, in parts, as tubelets of this number.
+
+        With the scores of all classes where trimming reads them.
+        """
+        for found, vectors in self._linking:
+            yield replace(found, video=np.full(len(found), video)), vectors
+
+
+def finish_videos(videos: Sequence[VideoResults]) -> list[VideoResult]:
+    """Link, trim and suppress what was added to videos that have the same rules and clips.
+
+    They are linked clip by clip together: NumPy's calls, not its work, are what a single video
+    takes long for.
+    """
+    rules, length = videos[0].rules, videos[0].length
+    steps = [video.steps() for video in videos]
+    parts = [part for number, video in enumerate(videos) for part in video.to_link(number)]
+    tubelets = _joined([_no_tubelets(length), *(part[0] for part in parts)])
+    scores = [part[1] for part in parts if part[1] is not None]
+    vectors = np.concatenate(scores) if scores else None
+    last = np.array([video.last_start for video in videos])
+    linked = link_tubelets(tubelets, last, rules.link, rules.stride, vectors)
+    trimmed = linked if rules.trim is None else trim_tubes(linked, rules.trim)
+    return [
+        VideoResult(own, _tubes_of(linked, number), _tubes_of(trimmed, number))
+        for number, own in enumerate(steps)
+    ]
 
 
 class _Step:
@@ -192,9 +215,13 @@ def _compact(boxes: FrameBoxes) -> FrameBoxes:
     )
 
 
-def _rounded(linked: LinkedTubes) -> LinkedTubes:
-    """Tubes with the coordinates that files have, without the scores of all classes."""
-    tubes = linked.tubes
-    boxes = np.round(tubes.boxes, DECIMALS)
-    kept = type(tubes)(tubes.video, tubes.label, tubes.score, tubes.start, tubes.ends, boxes)
-    return LinkedTubes(kept, linked.row_scores)
+def _tubes_of(linked: LinkedTubes, video: int) -> LinkedTubes:
+    """A video's tubes as those of video 0, with the coordinates that files have.
+
+    They are without the scores of all classes.
+    """
+    first, end = np.searchsorted(linked.tubes.video, [video, video + 1])
+    tubes = linked.tubes[np.arange(first, end)]
+    rows = slice(linked.tubes.ends[first], linked.tubes.ends[end])
+    own = replace(tubes, video=np.zeros_like(tubes.video), boxes=np.round(tubes.boxes, DECIMALS))
+    return LinkedTubes(own, linked.row_scores[rows])
