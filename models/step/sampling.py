@@ -116,7 +116,9 @@ def sample_tubes(
     """Draw as `sample_candidates`, by the rules of the paper's section on training.
 
     Positives beyond one per tube and negatives are both drawn with a probability proportional to
-    the score, uniformly where `hard` is false. Only positives carry a box.
+    the score, uniformly where `hard` is false. Only positives carry a box. A candidate above tau
+    that is not among the drawn positives is no negative: after a step most candidates lie on an
+    actor, and those would teach its action and the background in turn.
     """
     if iou.size == 0:
         return _no_sample()
@@ -124,7 +126,7 @@ def sample_tubes(
     with np.errstate(divide="ignore"):
         # Of score 0 only where nothing else is left.
         weights = np.maximum(np.log(best.astype(np.float64)), -1e6)
-    rule = Rule(weights, weights) if hard else Rule(None, 0 * weights)
+    rule = Rule(weights if hard else None, weights if hard else 0 * weights, far=True)
     counts = (max_positives, negatives_per_positive)
     return _draw(iou, rule, threshold, counts, generator)
 
@@ -135,10 +137,12 @@ class Rule:
 
     Attributes:
         positives: `None` draws them uniformly.
+        far: Whether negatives have to be at or below tau.
     """
 
     positives: np.ndarray | None
     negatives: np.ndarray
+    far: bool = False
 
 
 def _no_sample() -> Sample:
@@ -169,6 +173,8 @@ def _draw(
     else:
         more = more[_draw_softmax(rule.positives[more], wanted, generator)]
     free[more] = False
+    if rule.far:
+        free &= best_iou <= threshold
     rest = np.flatnonzero(free)
     count = counts[1] * (len(first) + len(more))
     negatives = rest[_draw_softmax(rule.negatives[rest], count, generator)]
