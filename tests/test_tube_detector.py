@@ -9,6 +9,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 
+from models.step.build_tubes import build_tube_detector
 from models.step.features import FrameTable
 from models.step.heads import HeadOutput
 from models.step.inference import prepare_for_inference
@@ -16,10 +17,10 @@ from models.step.outcome import boxes_of_best_action, one_action
 from models.step.pooling import TubePooling
 from models.step.tube_heads import TubeHead
 from tests.helpers import random_boxes
-from tests.tube_helpers import SIDE, random_frames, tiny_tube_detector
+from tests.tube_helpers import SIDE, random_frames, tiny_tube_detector, tiny_tube_model
 from utils.geometry.boxes import decode_boxes, make_valid
 from utils.geometry.grid import grid_proposals
-from utils.geometry.tubes import replicate_boxes
+from utils.geometry.tubes import center_steps, replicate_boxes
 
 
 def detect(detector, clips=2, seed=0):
@@ -53,6 +54,16 @@ def test_every_step_says_what_its_schedule_says(settings, chunks):
     grows = settings.get("extension") == "predict"
     extends = [a < b for a, b in pairwise(chunks)] + [False]
     assert [o.before is not None for o in outputs] == [grows and e for e in extends]
+
+
+def test_fresh_heads_leave_the_proposals_where_they_are_and_prefer_no_action():
+    torch.manual_seed(0)
+    detector = build_tube_detector(tiny_tube_model(extension="predict")).eval()
+    for output in detect(detector):
+        middle = center_steps(output.tubes, 2)[:, 0]
+        moved = (middle - torch.cat([grid_proposals(11) * SIDE] * 2)).abs()
+        assert moved.max() < 1, "pixels"
+        assert (output.scores - 0.25).abs().max() < 0.1
 
 
 def test_one_set_of_weights_serves_tubes_of_6_18_and_30_frames():

@@ -30,15 +30,18 @@ def tiny_tube_model(**changes: object) -> TubesModel:
 
 
 def tiny_tube_detector(seed: int = 0, **changes: object) -> FrameDetector:
-    """A `tiny_tube_model` with seeded weights whose regression moves boxes by several pixels."""
+    """A `tiny_tube_model` with seeded weights whose regression moves boxes by several pixels.
+
+    Fresh heads move none and prefer no action.
+    """
     torch.manual_seed(seed)
     detector = build_tube_detector(tiny_tube_model(**changes)).eval()
     for head in detector.heads:
         for name, parameter in head.named_parameters():
             if "regressor" in name and name.endswith("bias"):
                 parameter.data.normal_(std=0.2)
-            elif "classifier" in name:
-                parameter.data.mul_(3)
+            elif "regressor" in name or "classifier.weight" in name:
+                torch.nn.init.xavier_normal_(parameter, gain=3 if "classifier" in name else 1)
     return detector
 
 

@@ -69,6 +69,22 @@ class TubeHead(Head):
         init_new_layers(self)
         if self.global_context is not None:
             join_fans(self.global_first, self.global_context)
+        if not self.classifier.weight.is_meta:
+            self._begin_at_proposals()
+
+    def _begin_at_proposals(self) -> None:
+        """Make the first predictions all but zero, as Fast R-CNN does (its section 2.3).
+
+        With Xavier's weights an untrained step moves boxes by about their own size. The next steps
+        then have hardly a positive, and the box loss is so large that the features it leaves
+        behind tell no action.
+        """
+        nn.init.normal_(self.classifier.weight, std=0.01)
+        regressors = [self.regressor]
+        if self.anticipates:
+            regressors += [self.regressor_before, self.regressor_after]
+        for layer in regressors:
+            nn.init.normal_(layer.weight, std=0.001)
 
     def forward(
         self, pooled: Tensor, context: Tensor | None, clip_index: Tensor, only: slice | None = None
