@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 
 from models.backbones.base import Backbone
 from models.backbones.i3d import I3D
@@ -18,5 +19,6 @@ BACKBONES: dict[str, Callable[[int, Freeze], Backbone]] = {"i3d": I3D, "tiny3d":
 IMAGE_BACKBONES: dict[str, Callable[[int, ImageInput], Backbone]] = {
     "vgg16": VGG16,
     "tiny2d": Tiny2D,
+    "tiny2d_fine": partial(Tiny2D, stride=8),
 }
 """Those that see frame by frame; built from `model.width` and what a frame consists of."""

@@ -1,6 +1,8 @@
-"""A small backbone for single frames with VGG16's stride, to train from scratch on a CPU.
+"""A small backbone for single frames, to train from scratch on a CPU.
 
-Ours, not the paper's. Group norm in place of batch norm: the frames of a batch are a few clips of
+Ours, not the paper's. With VGG16's stride of 16, or of 8 for images whose actors are only a few
+dozen pixels wide: at a stride of 16 such an actor is two cells of the map, and what it holds is
+less than one. Group norm in place of batch norm: the frames of a batch are a few clips of
 30 frames that look alike, and their statistics would be noise.
 """
 
@@ -13,14 +15,18 @@ from torch import nn
 from models.backbones.base import Backbone
 from models.backbones.images import RGB, ImageInput
 
-STRIDE = 16
 _GROUPS = 4
 
 
 class Tiny2D(Backbone):
-    """`[B, C, F, H, W]` to `[B, 4 * width, F, H / 16, W / 16]`."""
+    """`[B, C, F, H, W]` to `[B, 4 * width, F, H / stride, W / stride]`.
 
-    def __init__(self, width: int = 16, inputs: ImageInput = RGB) -> None:
+    Args:
+        width: Channels of the first stage.
+        stride: 16 or 8.
+    """
+
+    def __init__(self, width: int = 16, inputs: ImageInput = RGB, stride: int = 16) -> None:
         if width % _GROUPS:
             raise ValueError(f"model.width: tiny2d has a multiple of {_GROUPS}, got {width}")
         one, two, four = width, 2 * width, 4 * width
@@ -29,11 +35,11 @@ class Tiny2D(Backbone):
                 conv1=_unit(inputs.channels, one, 5, 2),
                 conv2=_unit(one, two, 3, 2),
                 conv3=_unit(two, two, 3, 2),
-                conv4=_unit(two, four, 3, 2),
+                conv4=_unit(two, four, 3, stride // 8),
                 conv5=_unit(four, four, 3, 1),
             )
         )
-        self.input_spec = inputs.spec(STRIDE)
+        self.input_spec = inputs.spec(stride)
         self.channels = self.tail_channels = four
 
 
