@@ -32,7 +32,7 @@ from data.toy.tube_scenes import ACTIONS, FPS, TubeScene, make_tube_scene
 from data.video.writer import write_video
 from utils.formats.tubes import make_tubes
 
-VERSION = 1
+VERSION = 2
 """Goes up whenever the same settings would give other videos."""
 
 HELD_OUT_SIZE, HELD_OUT_FRAMES = 256, 120

@@ -3,8 +3,9 @@
 What each class is for (`ACTIONS`):
 
 Jump, Wave             are seen within a clip of six frames.
-BlinkFast, BlinkSlow   hold a lamp up and switch it every 8 or every 20 frames: most clips of six
-                       frames show either, and only a longer window tells them apart.
+BlinkBlue, BlinkRed    hold up a lamp that is yellow for 22 frames and then blue or red for 6. Most
+                       clips of six frames show yellow alone, some of 18 do, and none of 30. Flow
+                       does not see colours.
 RollUp, RollDown       hold a board of fine random dots that rolls: a frame shows the board, and
                        its optical flow the direction; dots of two pixels hardly survive a network's
                        strides, so frames alone hardly tell.
@@ -25,11 +26,9 @@ from numpy.typing import NDArray
 
 from data.toy.actors import (
     ARM_LENGTH,
-    FLASH,
     GLOVE,
     HOP,
     HOP_HEIGHT,
-    LAMP_OFF,
     LAMP_ON,
     REACH,
     SHOULDER_X,
@@ -60,7 +59,8 @@ class TubeAction:
     Attributes:
         entry: Of the pose that moves, if any.
         period: Frames of a cycle.
-        raised: Whether the lamp is held up.
+        signal: Colour that the lamp, which is held up, has for a part of its cycle; `None`: it is
+            not held up.
         roll: Heights of the figure by which the board rolls in a frame, downwards; 0: it has no
             board.
     """
@@ -68,13 +68,19 @@ class TubeAction:
     name: str
     entry: int | None = None
     period: float = 1.0
-    raised: bool = False
+    signal: Color | None = None
     roll: float = 0.0
 
 
+# The lamp's cycle: yellow, and then the colour that tells. Shorter than the shortest action.
+YELLOW_FRAMES, SIGNAL_FRAMES = 22, 6
+CYCLE = YELLOW_FRAMES + SIGNAL_FRAMES
+# Equally bright in grey, which is what flow is computed from.
+BLUE, RED = (40, 90, 250), (220, 40, 36)
+
 ACTIONS = (
-    TubeAction("BlinkFast", FLASH, 16, raised=True),
-    TubeAction("BlinkSlow", FLASH, 40, raised=True),
+    TubeAction("BlinkBlue", signal=BLUE),
+    TubeAction("BlinkRed", signal=RED),
     TubeAction("Jump", HOP, 14),
     TubeAction("RollDown", roll=0.04),
     TubeAction("RollUp", roll=-0.04),
@@ -101,7 +107,7 @@ class TubeActor:
     Attributes:
         start, velocity: (x, y) of its middle at frame 0, and per frame; it turns at the edges of
             the room between `low` and `high`.
-        phase: Of its stride.
+        phase: Of its stride and of its lamp.
         cells: `[R, BOARD_CELLS]` of its board, true where light; rolling it begins anew after R
             rows.
     """
@@ -121,7 +127,7 @@ class TubeActor:
         """What is drawn of it at `frame`, back to front."""
         acts = self.first <= frame <= self.last
         pose = self.pose(frame)
-        raised = acts and self.action.raised
+        raised = acts and self.action.signal is not None
         actor = replace(self.actor, lamp_angle=RAISED) if raised else self.actor
         shapes = figure(actor, pose)
         if not acts:
@@ -135,12 +141,17 @@ class TubeActor:
         side = self.actor.side
         if self.action.roll:
             return _board(self.cells, self.action.roll * (frame - self.first))
-        if self.action.raised:
-            lit = np.cos(pose[FLASH]) < 0
-            return [_disc_at_hand(-side, -RAISED, LAMP, LAMP_ON if lit else LAMP_OFF)]
+        if self.action.signal is not None:
+            color = self.action.signal if self.signals(frame) else LAMP_ON
+            return [_disc_at_hand(-side, -RAISED, LAMP, color)]
         if self.action.entry == WAVE:
             return [_disc_at_hand(side, raised_angle(pose[WAVE]), FLAG, GLOVE)]
         return []
+
+    def signals(self, frame: float) -> bool:
+        """Whether its lamp, if it holds one up, has the colour that tells the action."""
+        begin = self.phase / (2 * np.pi) * CYCLE
+        return (begin + frame - self.first) % CYCLE >= YELLOW_FRAMES
 
     def pose(self, frame: float) -> Array:
         """The pose `[6]` at `frame`: it walks on whatever it does."""
