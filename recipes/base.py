@@ -119,7 +119,7 @@ class Recipe(Generic[C]):
             epoch.
         build_update: How a batch becomes an update.
         adopt: Copies into a detector what it needs from its training set (SSN: the statistics of
-            the regression targets); returns a line about it.
+            the regression targets); returns a line about that or about the set.
         unit: What a sample of the dataset is called, in the plural.
         open_live: What finds persons in a live stream; `None` for a detector that needs whole
             videos.

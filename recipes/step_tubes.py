@@ -10,6 +10,7 @@ from torch import nn
 from torch.optim import Adam, Optimizer
 from torch.optim.lr_scheduler import LRScheduler
 
+from data.datasets.tube_dataset import TubeClips
 from models.step.build_tubes import build_for_training
 from models.step.criterion import StepCriterion, one_action_loss
 from models.step.frame_detector import FrameDetector
@@ -35,6 +36,12 @@ def build_model(config: TubesConfig, say: Say) -> FrameDetector:
     )
 
 
+def count_actors(detector: FrameDetector, dataset: TubeClips) -> str:
+    """Return a line: how many training clips show an actor of each class."""
+    counts = zip(dataset.classes.values(), dataset.covered_clips().tolist(), strict=True)
+    return "actors in training clips: " + ", ".join(f"{name} {count}" for name, count in counts)
+
+
 def build_training_pass(config: TubesConfig, detector: FrameDetector) -> nn.Module:
     """Return the pass that samples each step's tubes."""
     train, data = config.train, config.data
@@ -46,6 +53,7 @@ def build_training_pass(config: TubesConfig, detector: FrameDetector) -> nn.Modu
         train.negatives_per_positive,
         train.hard_sampling,
         train.supervise,
+        train.candidates,
     )
 
 
@@ -115,5 +123,6 @@ STEP_TUBES = Recipe(
     demo_notes=demo_notes,
     build_scheduler=build_scheduler,
     build_fused_test=build_fused_test,
+    adopt=count_actors,
 )
 """What STEP on UCF101 is trained and judged on: clips of videos with annotated tubes."""

@@ -1,20 +1,42 @@
 #!/usr/bin/env bash
-# The whole path on the toy videos of tubes: data, frames, flow, three trainings, tests, a demo.
+# The whole path on the toy videos of tubes: data, frames, flow; for RGB, flow and early fusion
+# pre-training, training and test; late fusion; a demo. RUNS and DATA name other folders.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 if [ -z "${PYTHON:-}" ]; then
     if [ -x .venv/bin/python ]; then PYTHON=.venv/bin/python; else PYTHON=python3; fi
 fi
-export PYTHON
-data=datasets/toy_tubes
+# Each network trains by one thread: that of early fusion beside those of RGB and of flow.
+export OMP_NUM_THREADS="${OMP_NUM_THREADS:-1}"
+data="${DATA:-datasets/toy_tubes}" runs="${RUNS:-runs}"
+options=("root=$data" "output=$runs" "$@")
 
-"$PYTHON" scripts/make_toy_tubes.py
-"$PYTHON" scripts/extract_frames.py $data/videos --output $data/rgb-images
-"$PYTHON" scripts/extract_flow.py $data/rgb-images --output $data/flow
-for kind in rgb flow early; do
-    CONFIG=configs/toy/toy_tubes_$kind.yaml bash scripts/train_step.sh "$@"
-    "$PYTHON" test.py --checkpoint runs/toy_tubes_$kind/best.pt --output runs/toy_tubes_$kind/test
-done
-"$PYTHON" test.py --checkpoint runs/toy_tubes_rgb/best.pt runs/toy_tubes_flow/best.pt \
-    --fusion mean-index --output runs/toy_tubes_late
-"$PYTHON" demo.py --checkpoint runs/toy_tubes_early/best.pt --output runs/toy_tubes_early/demo
+step() { printf '\n%s (%s s)\n' "== $1" "$SECONDS"; }
+
+# Pre-train, train and test with the inputs $1.
+network() {
+    local run="$runs/toy_tubes_$1"
+    "$PYTHON" train.py --config configs/toy/toy_tubes_cls.yaml "inputs=$1" \
+        "name=toy_tubes_$1_cls" "${options[@]}"
+    "$PYTHON" train.py --config "configs/toy/toy_tubes_$1.yaml" "init=${run}_cls/best.pt" \
+        "${options[@]}"
+    "$PYTHON" test.py --checkpoint "$run/best.pt" --data-root "$data" --output "$run/test"
+}
+
+step "videos"
+"$PYTHON" scripts/make_toy_tubes.py --root "$data"
+step "frames and flow"
+"$PYTHON" scripts/extract_frames.py "$data/videos" --output "$data/rgb-images"
+"$PYTHON" scripts/extract_flow.py "$data/rgb-images" --output "$data/flow"
+step "training and test: early fusion, and beside it RGB and flow"
+network early & early=$!
+(network rgb; network flow) & others=$!
+wait "$early"
+wait "$others"
+step "test: late fusion"
+"$PYTHON" test.py --checkpoint "$runs/toy_tubes_rgb/best.pt" "$runs/toy_tubes_flow/best.pt" \
+    --fusion mean-index --data-root "$data" --output "$runs/toy_tubes_late"
+step "demo on the held-out videos"
+"$PYTHON" demo.py --checkpoint "$runs/toy_tubes_early/best.pt" --input "$data/held_out" \
+    --output "$runs/toy_tubes_early/demo"
+step "done: $runs"

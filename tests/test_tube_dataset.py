@@ -68,6 +68,16 @@ def test_frames_and_tubes_of_a_clip(root: Path) -> None:
     assert clips[2].images[:, 0, 0, 0].tolist() == [70, 80, 90, 100, 110, 120]
 
 
+def test_actors_in_clips_are_counted_by_class(root: Path) -> None:
+    """Of clips 1-6, 4-9 and 7-12 the tube of class a (1-6) covers one, that of b (1-12) three."""
+    assert dataset(root).covered_clips().tolist() == [1, 3]
+    notes = annotation()
+    late = all_clips(notes, stride=3)[np.array([1, 2])]
+    assert TubeClips(
+        notes, late, window=6, image_size=48, frames=root / "rgb"
+    ).covered_clips().tolist() == [0, 2]
+
+
 def test_windows_reach_past_the_clip(root: Path) -> None:
     """The clip 4..9 in a window of 18: frames -2..15, of which 1..12 are there."""
     sample = dataset(root, window=18)[1]

@@ -9,6 +9,7 @@ import pytest
 import torch
 
 from models import open_checkpoint
+from models.step.build_tubes import build_for_training
 from models.step.frame_detector import FrameDetector
 from recipes import CONFIGS
 from recipes.step_tubes import STEP_TUBES
@@ -69,6 +70,19 @@ def test_a_stopped_run_goes_on_as_if_nothing_had_happened(
     again = trained(data, tmp_path, "iterations=4", "dropout=0.2")
     assert losses_of(again) == losses_of(run)
     assert same_weights(again, run)
+
+
+def test_heads_of_further_steps_start_from_the_checkpoints_last(data: Path, tmp_path: Path):
+    one = trained(data, tmp_path, "iterations=2", "steps=1", "candidates=annotated")
+    model = resolved(data, "steps=3", "extension=predict", "num_classes=2").model
+    said: list[str] = []
+    detector = build_for_training(model, init=str(one / "best.pt"), say=said.append)
+    first, last = (detector.heads[i].state_dict() for i in (0, 2))
+    assert all(torch.equal(first[name], last[name]) for name in last)
+    weights = read_checkpoint(one / "best.pt")["model"]
+    assert torch.equal(first["classifier.weight"], weights["heads.0.classifier.weight"])
+    assert "fresh: heads.*.regressor_before" in said[-1]
+    assert "heads.*.classifier" not in said[-1]
 
 
 def test_two_processes_train_as_one(data: Path, tmp_path: Path):
@@ -151,7 +165,10 @@ def test_a_training_list_leaves_out_what_is_not_annotated(data: Path):
         (["inputs=flow", "flow=nowhere"], "nowhere"),
         (["image_size=40"], r"data\.image_size: expected a multiple of 16, got 40"),
         (["num_classes=5"], r"has 2 classes, expected model\.num_classes=5"),
-        (["backbone=vgg17", "width=64"], r"expected one of vgg16, tiny2d, got 'vgg17'"),
+        (
+            ["backbone=vgg17", "width=64"],
+            r"expected one of vgg16, tiny2d, tiny2d_fine, got 'vgg17'",
+        ),
         (["backbone=vgg16"], r"model\.width: expected 64, .* vgg16, got 4"),
     ],
 )

@@ -94,6 +94,15 @@ class TubeClips(Dataset[TubeClipSample]):
     def __len__(self) -> int:
         return len(self.clips)
 
+    def covered_clips(self) -> np.ndarray:
+        """Return how many clips the tubes of each class cover, `[C]`; two in a clip count twice."""
+        tubes, width = self.annotations.tubes, int(self.annotations.frame_counts.max()) + 2
+        keys = np.sort(self.clips.video * width + self.clips.start)
+        ends = tubes.last - self.clips.length + 2  # the first frame of a clip that ends outside
+        first = np.searchsorted(keys, tubes.video * width + tubes.start)
+        end = np.searchsorted(keys, tubes.video * width + np.maximum(ends, tubes.start))
+        return np.bincount(tubes.label, end - first, len(self.annotations.classes)).astype(int)
+
     def digest(self) -> str:
         """Return a short hash of the clips and of all that is annotated."""
         notes, clips = self.annotations, self.clips

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 
 import torch
@@ -133,9 +134,18 @@ def _load_pretrained(detector: FrameDetector, path: str) -> set[str]:
 
 
 def _initialize(detector: FrameDetector, path: str) -> set[str]:
-    """Load the weights whose names and shapes match; a classifier of other classes stays fresh."""
-    source = open_checkpoint(path, {"step_tubes": STEP_TUBES}).build().state_dict()
-    own = detector.state_dict()
+    """Load the weights whose names and shapes match; a classifier of other classes stays fresh.
+
+    Heads of further steps start from the checkpoint's last: all have the same layers, and tubes of
+    any length go through them.
+    """
+    opened = open_checkpoint(path, {"step_tubes": STEP_TUBES})
+    source, own = opened.build().state_dict(), detector.state_dict()
+    last = opened.config.model.steps - 1
+    for name in own:
+        match = re.fullmatch(r"heads\.(\d+)\.(.+)", name)
+        if match and int(match[1]) > last and (same := f"heads.{last}.{match[2]}") in source:
+            source[name] = source[same]
     taken = {n: v for n, v in source.items() if n in own and v.shape == own[n].shape}
     if not any(name.startswith("backbone.") for name in taken):
         kind = type(detector.backbone).__name__

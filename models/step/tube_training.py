@@ -19,9 +19,15 @@ from models.step.criterion import StepSamples
 from models.step.frame_detector import FrameDetector
 from models.step.heads import HeadOutput
 from models.step.outcome import BACKGROUND, of_class
-from models.step.progressive import Candidates, ProgressivePass, encode_where
+from models.step.progressive import (
+    Candidates,
+    ProgressivePass,
+    encode_where,
+    sample_generator,
+)
 from models.step.sampling import Drawn, Sample, sample_tubes
 from utils.geometry.boxes import decode_boxes
+from utils.geometry.jitter import jitter_boxes
 from utils.geometry.tubes import (
     anticipated_clip,
     center_steps,
@@ -42,6 +48,8 @@ class TubePass(ProgressivePass[TubeTargets]):
         thresholds: Overlap of a positive at each step; the last one holds for further steps.
         supervise: "clip" trains boxes on the clip's own frames, "all" on all frames of a tube on
             which its actor is annotated.
+        candidates: "proposals", or "annotated": jittered annotated boxes and some of their size on
+            the background take their place, as in AVA's classification pre-training.
     """
 
     boxes: Tensor
@@ -55,6 +63,7 @@ class TubePass(ProgressivePass[TubeTargets]):
         negatives_per_positive: int = 2,
         hard_sampling: bool = True,
         supervise: Literal["clip", "all"] = "clip",
+        candidates: Literal["proposals", "annotated"] = "proposals",
     ):
         missing = len(detector.heads) - len(thresholds)
         super().__init__(detector, [*thresholds, *thresholds[-1:] * missing])
@@ -62,11 +71,20 @@ class TubePass(ProgressivePass[TubeTargets]):
         self.max_positives = max_positives
         self.negatives_per_positive = negatives_per_positive
         self.hard_sampling = hard_sampling
-        self.supervise = supervise
+        self.supervise, self.candidates = supervise, candidates
 
     def proposals(self, batch: TubeClipBatch) -> list[Tensor]:
         """As `ProgressivePass.proposals`."""
-        return [self.boxes.to(batch.images.device)] * len(batch)
+        if self.candidates == "proposals":
+            return [self.boxes.to(batch.images.device)] * len(batch)
+        height, width = batch.images.shape[-2:]
+        middle = batch.images.shape[1] // 2
+        # The steps draw from the generators 0, 1, ... of a clip.
+        place = len(self.detector.heads)
+        return [
+            jitter_boxes(target.boxes[:, middle], height, width, sample_generator(seed, place))[0]
+            for target, seed in zip(batch.targets, batch.seeds, strict=True)
+        ]
 
     def overlaps(self, tubes: Tensor, targets: list[TubeTargets]) -> Tensor:
         """As `ProgressivePass.overlaps`: the mean IoU over the frames of the clip."""

@@ -175,6 +175,11 @@ class TubesTrain(CommonTrain):
     supervise: Literal["clip", "all"] = option(
         "clip", "frames that train the boxes: the clip's own, or all of an extended tube"
     )
+    candidates: Literal["proposals", "annotated"] = option(
+        "proposals",
+        "what the first step is trained on: proposals, or (pre-training of one step) jittered "
+        "annotated boxes and boxes of their size on the background",
+    )
     location_weight: float = option(5.0, "weight of the box loss", 0)
     neighbor_weight: float = option(1.0, "weight of the anticipated boxes' loss", 0)
     checkpoint_backbone: bool = option(
