@@ -105,6 +105,9 @@ class TubesData(CommonData):
     split: int = option(1, "number of the split where ACT's cache has the lists", 1, 100, 1)
     frames: str = option("rgb-images", "folder of <Class>/<video>/%05d.jpg", path=True)
     flow: str = option("brox-images", "folder of the flow of each video", path=True)
+    fps: float = option(
+        25.0, "frames a second of the training videos; the demo names videos of another rate", 0.1
+    )
     image_size: int = option(
         400, "clips are resized to a square of this side, aspect not kept", 16, 2048, 1
     )
