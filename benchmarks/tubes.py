@@ -140,9 +140,10 @@ def rows(arguments: argparse.Namespace) -> Iterator[Row]:
         plain += plainly(video, int(counts[video]), judge.results[video])
     clips = counts - CLIP + 1
     of_plain = ours * clips[: arguments.plain].sum() / clips.sum()
+    memory = f"{peak_megabytes():,.0f} MB"
     also = (
-        f"{len(counts)} videos, {clips.sum():,} clips: {ours:.0f} s, metrics {judged:.0f} s of "
-        f"CPU time; {wall:.0f} s in all by {arguments.processes} processes, {peak_megabytes():,.0f} MB; "
+        f"{len(counts)} videos, {clips.sum():,} clips: {ours:.0f} s, metrics {judged:.0f} s of CPU "
+        f"time; {wall:.0f} s in all by {arguments.processes} processes, {memory}; "
         f"frame-mAP {100 * metrics['steps'][0]['mAP']:.1f}"
     )
     name = f"lists, linking, trimming of {arguments.plain} videos"

@@ -10,6 +10,7 @@ import sys
 from bisect import bisect_left
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from fractions import Fraction
 from itertools import chain, islice, repeat
 from pathlib import Path
 from typing import Any
@@ -237,12 +238,24 @@ def own_videos(checkpoint: Checkpoint) -> Path:
     return data.folder / "held_out"
 
 
+def differs(fps: Fraction | float, trained: float) -> bool:
+    """Whether a rate is further from that of the training videos than a quarter of it."""
+    return not 0.75 * trained <= float(fps) <= 1.25 * trained
+
+
 def demo_notes(checkpoint: Checkpoint, found: Sources) -> list[str]:
     """Return what the user should know before the videos in `found` are shown, a line each."""
     notes, inputs = [], checkpoint.config.model.inputs
     if inputs != "rgb":
         notes.append(
             "note: the flow is computed by DIS; a detector trained on other flow may find less"
+        )
+    rate = checkpoint.config.data.fps
+    others = {name: float(s.fps) for name, s in found.opened.items() if differs(s.fps, rate)}
+    for name, fps in others.items():
+        notes.append(
+            f"note: {name} has {fps:g} frames a second, the training videos had {rate:g}: its "
+            "motions look faster or slower"
         )
     names = set((checkpoint.classes or {}).values())
     own = real_path(own_videos(checkpoint).parent)

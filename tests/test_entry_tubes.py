@@ -3,6 +3,7 @@
 import json
 from pathlib import Path
 
+import cv2
 import numpy as np
 import pytest
 import torch
@@ -14,8 +15,12 @@ from data.prepare.numbered_frames import FrameSettings, extract_frames_whole
 from data.toy.tube_files import TubeToySettings, generate_toy_tubes
 from data.toy.tube_scenes import ACTIONS
 from data.video.file import VideoFile
+from data.video.frame_folder import FrameFolder
+from data.video.inputs import Sources
 from external.act_evaluation.result import evaluate
+from models import open_checkpoint
 from models.step.build_tubes import build_tube_detector
+from recipes.tube_demo import demo_notes
 from tests.entries import Script, snapshot
 from utils.config.step_tubes import TubesConfig, TubesData, TubesModel
 from utils.config.tube_test import TubesTestConfig
@@ -325,3 +330,17 @@ def test_options_behind_a_checkpoint_are_no_checkpoints(script: Script, root: Pa
     assert "none.pt: no such checkpoint" in said
     said = script.refuses("--checkpoint", root / "a=b.pt", "--device", "cpu")
     assert "a=b.pt" in said
+
+
+def test_the_demo_notes_videos_of_another_rate(root: Path, tmp_path: Path) -> None:
+    path = write_tube_checkpoint(tmp_path / "a.pt", root)
+    checkpoint = open_checkpoint(path)
+    opened = {}
+    for rate in (24, 25, 12, 60):
+        folder = tmp_path / f"{rate} frames"
+        folder.mkdir()
+        cv2.imwrite(str(folder / "1.jpg"), np.zeros((8, 8, 3), np.uint8))
+        opened[folder.name] = FrameFolder(folder, rate)
+    notes = [note for note in demo_notes(checkpoint, Sources(opened)) if "a second" in note]
+    assert [note.split(" has ")[0] for note in notes] == ["note: 12 frames", "note: 60 frames"]
+    assert "the training videos had 25" in notes[0]
