@@ -72,7 +72,7 @@ def test_files_of_convolutions_alone_are_bgr(public):
 def test_weights_for_other_pixels_are_refused(public):
     copied = public | {"classifier.0.weight": torch.full((4, 4), torch.nan)}
     assert load(copied, ImageInput(pixels="caffe"))
-    with pytest.raises(ValueError, match=r"vgg\.pth: .* form caffe, expected model\.pixels=caffe"):
+    with pytest.raises(ValueError, match=r"vgg\.pth: .* form caffe: expected model\.pixels=caffe"):
         load(copied)
     with pytest.raises(ValueError, match=r"form imagenet, expected model\.pixels=imagenet"):
         load(public, ImageInput(pixels="caffe"))

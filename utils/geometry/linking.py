@@ -232,22 +232,21 @@ class _Linker:
     def tubes(self) -> LinkedTubes:
         """All tubes, averaged, that are good and long enough."""
         ended = np.concatenate([*self.ended, self.live.number])
-        if not len(ended):
+        none = np.zeros(0, np.int64)
+        tube = np.concatenate([none, *(members[0] for members in self.members)])
+        member = np.concatenate([none, *(members[1] for members in self.members)])
+        place = np.empty(self.made, np.int64)
+        place[ended] = np.arange(len(ended))
+        order = np.lexsort((self.candidates.start[member], place[tube]))
+        member, bounds = self._long_enough(tube[order], member[order])
+        if not len(member):
             nothing = np.zeros(0, np.int64)
             empty = Tubes(
                 nothing, nothing, np.zeros(0), nothing, np.zeros(1, np.int64), np.zeros((0, 4))
             )
             return LinkedTubes(empty, np.zeros(0))
-        tube = np.concatenate([members[0] for members in self.members])
-        member = np.concatenate([members[1] for members in self.members])
-        place = np.empty(self.made, np.int64)
-        place[ended] = np.arange(len(ended))
-        order = np.lexsort((self.candidates.start[member], place[tube]))
-        tube, member = tube[order], member[order]
-        result = _averaged(self.candidates, self.vectors, member, group_starts(tube))
-        good = (result.tubes.score >= self.rules.least_score) & (
-            result.tubes.lengths >= self.rules.least_length
-        )
+        result = _averaged(self.candidates, self.vectors, member, bounds)
+        good = result.tubes.score >= self.rules.least_score
         # A stable sort: within a problem tubes stay in the order in which they ended.
         by_problem = np.lexsort((result.tubes.label, result.tubes.video))
         kept = by_problem[good[by_problem]]
@@ -256,6 +255,20 @@ class _Linker:
         return LinkedTubes(
             result.tubes[kept], result.row_scores[rows], None if every is None else every[rows]
         )
+
+    def _long_enough(self, tube: Ints, member: Ints) -> tuple[Ints, Ints]:
+        """The members of the tubes that are long enough, and where those of each tube begin.
+
+        Most tubes are short: averaging them first took half of the time of linking.
+
+        Args:
+            tube, member: `[M]` pairs, by tube and start.
+        """
+        bounds, start = group_starts(tube), self.candidates.start[member]
+        first, last = start[bounds[:-1]], start[bounds[1:] - 1]
+        lengths = last + self.candidates.boxes.shape[1] - first
+        kept = np.repeat(lengths >= self.rules.least_length, np.diff(bounds))
+        return member[kept], group_starts(tube[kept])
 
 
 def _averaged(found: Tubelets, vectors: Floats | None, member: Ints, bounds: Ints) -> LinkedTubes:
