@@ -74,7 +74,7 @@ def test_weights_for_other_pixels_are_refused(public):
     assert load(copied, ImageInput(pixels="caffe"))
     with pytest.raises(ValueError, match=r"vgg\.pth: .* form caffe: expected model\.pixels=caffe"):
         load(copied)
-    with pytest.raises(ValueError, match=r"form imagenet, expected model\.pixels=imagenet"):
+    with pytest.raises(ValueError, match=r"form imagenet: expected model\.pixels=imagenet"):
         load(public, ImageInput(pixels="caffe"))
     bare = {n.removeprefix("features."): v for n, v in public.items() if n.startswith("features")}
     with pytest.raises(ValueError, match=r"form caffe"):
