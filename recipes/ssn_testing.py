@@ -142,8 +142,8 @@ class SSNTest:
         known = self.checkpoint.classes
         if known is not None and list(known.values()) != list(first.classes.values()):
             raise ValueError(
-                f"{self.checkpoint.path}: was trained for other classes than {first.path} has: "
-                f"{', '.join(list(known.values())[:3])}, ..."
+                f"{self.checkpoint.path}: was trained for other classes than data.annotation="
+                f"{self.config.data.annotation} has: {_few(known)}, not {_few(first.classes)}"
             )
         self.durations = read_durations(self.config)
         return f"{len(first)} videos of {first.path} ({', '.join(self.streams)})"
@@ -221,3 +221,9 @@ def _stream_rows(alone: Mapping[str, Mapping[str, float | None]], result: Result
         cells = (f"{100 * value:7.1f}" if value is not None else f"{'-':>7}"
                  for value in values.values())  # fmt: skip
         yield f"{name:14}" + "".join(cells)
+
+
+def _few(classes: Mapping[int, str]) -> str:
+    """The first classes, for a message."""
+    names = ", ".join(list(classes.values())[:3])
+    return names if len(classes) <= 3 else f"{names}, ... ({len(classes)})"

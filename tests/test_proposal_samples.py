@@ -195,6 +195,20 @@ def test_annotated_videos_alone_are_kept_unless_all_are_wanted(data: Path):
         read_segment_set(options, "train", "RGB", 3)
 
 
+def test_proposals_outside_their_video_are_counted(data: Path):
+    options = SegmentData(root=str(data), annotation="segments_train.csv", frame_size=[])
+    assert read_segment_set(options, "train", "RGB").note == ""
+    path = data / "proposals_train.txt"
+    lines = path.read_text().splitlines()
+    place = lines.index("a2") + 6  # after the two numbers, one segment and the number of proposals
+    lines[place] = "0 0.0000 0.0000 1.2000 1.4000"
+    lines[place + 1] = "0 0.0000 0.0000 0.4000 0.4000"
+    path.write_text("\n".join(lines) + "\n")
+    note = read_segment_set(options, "train", "RGB").note
+    assert note.startswith(f"{path}: 2 proposals left out that lie outside their video")
+    assert note.endswith("(of 1 videos, such as a2)")
+
+
 # ------------------------------------------------------------------------------ joins
 
 

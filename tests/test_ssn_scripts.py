@@ -76,6 +76,13 @@ def test_from_a_table_to_lists(table, tmp_path):
     # Ticks 40 to 120 of 400 in 20 s, and a tick more: 0.1 to 0.3025.
     assert (best.start, best.end) == pytest.approx((0.1, 0.3025), abs=0.006)
     assert "--force replaces it" in run("proposals.py", "tag", table, "train", *options, status=2)
+    # Flow of b at another interval; of a it has two ticks less, as ever.
+    flow = {"a": actionness([(40, 120)], 398), "b": actionness([(10, 30), (50, 90)], 100)}
+    (tmp_path / "flow.pkl").write_bytes(pickle.dumps(flow))
+    both = [tmp_path / "rgb.pkl", tmp_path / "flow.pkl", "-o", tmp_path / "both.txt"]
+    said = run("proposals.py", "tag", table, "train", *both)
+    assert "1 videos have streams of other lengths" in said
+    assert "b (200 and 100 ticks)" in said
     for video, frames in (("a", 40), ("c", 3)):
         (tmp_path / "frames" / video).mkdir(parents=True)
         for k in range(1, frames + 1):

@@ -111,6 +111,12 @@ def test_options_that_do_not_fit_are_refused(bundle: Path, root: Path, tmp_path:
     few = save_ssn(tmp_path / "few.pt", root, "RGB", 3)
     with pytest.raises(ValueError, match=r"num_classes is 3, but .* has 6 classes"):
         run_test(request(few, root, tmp_path / "few"), torch.device("cpu"))
+    text = (root / "segments.json").read_text()
+    (root / "renamed.json").write_text(text.replace("hold a sign", "carry a sign"))
+    renamed = request(bundle, root, tmp_path / "renamed", "annotation=renamed.json")
+    wrong = r"data\.annotation=renamed\.json has: hold a sign, .*\(6\), not carry a sign, .*\(6\)"
+    with pytest.raises(ValueError, match=wrong):
+        run_test(renamed, torch.device("cpu"))
 
 
 def test_chunks_of_several_networks_decode_once_and_change_nothing(

@@ -26,7 +26,7 @@ class SegmentSet:
         classes: Label, from 1, to name.
         videos: With their proposals, in frames.
         sources: Of the frames of each.
-        note: Which videos are missing; empty: none.
+        note: Which videos are missing, and how many proposals are of no use; empty: none.
     """
 
     path: Path
@@ -64,7 +64,8 @@ def read_segment_set(
 ) -> SegmentSet:
     """Read a split, "train" or "val".
 
-    Videos without frames are left out, and named in the note.
+    Videos without frames are left out, and named in the note, which also counts the proposals that
+    `usable_video` leaves out.
 
     Args:
         num_classes: How many classes the annotation must have; 0: any number.
@@ -89,7 +90,8 @@ def read_segment_set(
     sources = {key: open_source(place, data, modality) for key, place in found.places.items()}
     videos = _usable(listed, sources, youtube, path, keep_unannotated)
     kept = [sources[media_key(video.video, youtube)] for video in videos]
-    return SegmentSet(path, classes, videos, kept, found.note(root / data.frames))
+    notes = [found.note(root / data.frames), _left_out(listed, videos, youtube, path)]
+    return SegmentSet(path, classes, videos, kept, "\n".join(filter(None, notes)))
 
 
 def open_source(place: Path, data: SegmentData, modality: str) -> FrameSource:
@@ -144,6 +146,21 @@ def _usable(
     if not videos:
         raise ValueError(f"{path}: none of the videos that have frames has ground truth")
     return videos
+
+
+def _left_out(
+    listed: list[ListedVideo], videos: list[SegmentVideo], youtube: bool, path: Path
+) -> str:
+    """A line with the proposals of `listed` that `videos` lack; empty: none."""
+    counts = {media_key(video.video, youtube): len(video.proposals) for video in listed}
+    lost = {v.video: counts[media_key(v.video, youtube)] - len(v.spans) for v in videos}
+    names = [name for name, count in lost.items() if count]
+    if not names:
+        return ""
+    return (
+        f"{path}: {sum(lost.values())} proposals left out that lie outside their video, or end "
+        f"where they begin (of {len(names)} videos, such as {names[0]})"
+    )
 
 
 def _in_frames(video: ListedVideo, source: FrameSource, path: Path) -> ListedVideo:

@@ -33,6 +33,9 @@ from utils.system.outputs import check_apart, check_new_file, write_whole
 
 Spans = dict[str, list[tuple[float, float]]]
 
+USUAL_TICKS = 2
+"""RGB has as many ticks more than flow, whose snippets take five frames."""
+
 
 def parse_arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(
@@ -73,12 +76,16 @@ def tag_proposals(
     ]
     found: Spans = {}
     missing = []
+    unequal = []
     for video in annotations.segments:
         curves = [stream[media_key(video, youtube)] for stream in streams
                   if media_key(video, youtube) in stream]  # fmt: skip
         if len(curves) < len(streams):
             missing.append(video)
             continue
+        lengths = [len(curve) for curve in curves]
+        if max(lengths) - min(lengths) > max(USUAL_TICKS, 0.02 * max(lengths)):
+            unequal.append(f"{video} ({' and '.join(map(str, lengths))} ticks)")
         with named_option("--weights"):
             curve = merge_curves(curves, arguments.weights)
         seconds = in_seconds(propose(curve, rules), len(curve), annotations.durations[video])
@@ -89,6 +96,12 @@ def tag_proposals(
         )
     if missing:
         print(f"{len(missing)} annotated videos have no actionness: {', '.join(missing[:5])}, ...")
+    if unequal:
+        print(
+            f"{len(unequal)} videos have streams of other lengths, cut or stretched to each other: "
+            f"{', '.join(unequal[:3])}{', ...' if len(unequal) > 3 else ''}. "
+            "Were they scored at the same interval?"
+        )
     return found
 
 
