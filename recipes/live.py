@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import sys
 import time
+from collections import deque
 from collections.abc import Iterator
 from contextlib import ExitStack, closing, contextmanager
 from dataclasses import replace
@@ -39,8 +40,12 @@ LONGEST_WAIT = 0.2
 """Seconds after which a signal is looked at while no window is complete."""
 
 
+REMEMBERED = 100_000
+"""Key frames whose latencies are kept, so that memory does not grow: seven hours of them."""
+
+
 class Latencies:
-    """How long it took from the arrival of key frames to their lines [s].
+    """How long it took from the arrival of the last `REMEMBERED` key frames to their lines [s].
 
     Attributes:
         total: From a key frame's arrival to its line.
@@ -48,8 +53,15 @@ class Latencies:
     """
 
     def __init__(self) -> None:
-        self.total: list[float] = []
-        self.waited: list[float] = []
+        self.total: deque[float] = deque(maxlen=REMEMBERED)
+        self.waited: deque[float] = deque(maxlen=REMEMBERED)
+        self.count = 0
+
+    def add(self, total: float, waited: float) -> None:
+        """Note a key frame."""
+        self.count += 1
+        self.total.append(total)
+        self.waited.append(waited)
 
     def __str__(self) -> str:
         if not self.total:
@@ -121,8 +133,7 @@ class LiveDetection:
         }
         self.lines.write(json.dumps(record, allow_nan=False) + "\n")
         self.lines.flush()
-        self.latencies.total.append(time.monotonic() - key.arrived)
-        self.latencies.waited.append(taken - key.arrived)
+        self.latencies.add(time.monotonic() - key.arrived, taken - key.arrived)
         self.last = found
 
     def picture(self) -> tuple[int, np.ndarray] | None:
@@ -137,7 +148,7 @@ class LiveDetection:
         """Return a summary of the run in words."""
         windows, stream = self.windows, self.windows.stream
         return (
-            f"{windows.frames} frames, {len(self.latencies.total)} key frames detected in, "
+            f"{windows.frames} frames, {self.latencies.count} key frames detected in, "
             f"{windows.dropped} dropped, {stream.interruptions} interruptions; {self.latencies}"
         )
 

@@ -18,7 +18,7 @@ from recipes.demo_classes import class_names, new_names, shown_names
 from recipes.demo_options import DemoOptions
 from recipes.person_detector import PersonDetector, open_person_detector
 from recipes.report_film import LONGEST_SIDE, write_film
-from recipes.results_files import checkpoint_settings, is_done, source_bytes
+from recipes.results_files import checkpoint_settings, is_done, source_bytes, tell_nothing
 from utils.config.step import Config
 from utils.reporting.action_spans import (
     PersonHistory,
@@ -110,6 +110,8 @@ class PersonResults:
         self._tell_persons(histories, names)
         if note:
             print(printable(f"{name}: {note}"), file=sys.stderr)
+        if not histories:
+            tell_nothing(name, options)
         return describe_persons(video)
 
     def described(self) -> dict[str, Any]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import sys
 from collections.abc import Mapping, Sequence
 from functools import cache
 from pathlib import Path
@@ -10,7 +11,9 @@ from typing import Any, Protocol
 
 from data.video.part import Source
 from external.files import read_json
+from recipes.demo_options import DemoOptions
 from utils.system.interrupt import StopSignals
+from utils.system.terminal import printable
 
 BLOCK = 1 << 20
 
@@ -61,6 +64,16 @@ def source_bytes(source: Source) -> int:
     path = source.path
     files = path.iterdir() if path.is_dir() else [path]
     return sum(file.stat().st_size for file in files if file.is_file())
+
+
+def tell_nothing(name: str, options: DemoOptions) -> None:
+    """Say on the standard error what to try where a video has no results."""
+    score, lower = f"{options.score_threshold:g}", f"{options.score_threshold / 4:.2g}"
+    said = (
+        f"{name}: nothing scored above {score}; --conf-thresh {lower} shows what the detector is "
+        "less sure of, and docs/custom_data.md what to do with one that finds too little"
+    )
+    print(printable(said), file=sys.stderr)
 
 
 def is_done(

@@ -18,7 +18,7 @@ from external.files import real_path
 from models.ssn.bundle import AnyPart, BundleCheckpoint
 from recipes.demo_classes import class_names, new_names, shown_names
 from recipes.demo_options import DemoOptions
-from recipes.results_files import checkpoint_settings, is_done, source_bytes
+from recipes.results_files import checkpoint_settings, is_done, source_bytes, tell_nothing
 from recipes.segment_finder import Network, SegmentFinder
 from recipes.ssn_testing import detection_rules, streams_of
 from utils.config.ssn import SSNConfig
@@ -104,6 +104,8 @@ class SegmentResults:
         print(printable(told), flush=True)
         if problem:
             print(printable(f"{name}: {problem}"), file=sys.stderr)
+        if not kept:
+            tell_nothing(name, self.options)
         return line
 
     def _write(self, name: str, source: Source, timeline: Timeline, folder: Path) -> str:

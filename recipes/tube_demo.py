@@ -33,7 +33,7 @@ from models.step.frame_detector import FrameDetector
 from models.weights.checkpoint import LoadedCheckpoint
 from recipes.demo_classes import class_names, new_names, shown_names
 from recipes.demo_options import DemoOptions
-from recipes.results_files import checkpoint_settings, is_done, source_bytes
+from recipes.results_files import checkpoint_settings, is_done, source_bytes, tell_nothing
 from recipes.tube_streaming import ClipScorer, detect_in_video
 from recipes.tube_testing import check_rules, open_stream, tube_rules
 from utils.config.step_tubes import TubesConfig
@@ -132,6 +132,8 @@ class TubeResults:
         print(printable(f"{name}: {found}: {files}"), flush=True)
         if note:
             print(printable(f"{name}: {note}"), file=sys.stderr)
+        if not len(tubes):
+            tell_nothing(name, self.options)
         return found
 
     def _frames(self, source: Source) -> Iterator[TimedFrame]:

@@ -35,9 +35,11 @@ def _encode(images: Sequence[np.ndarray], fps: int) -> list[bytes]:
             frame = None if image is None else av.VideoFrame.from_ndarray(image, format="rgb24")
             for packet in stream.encode(frame):
                 container.mux(packet)
-            pieces.append(buffer.getvalue()[done:])
-            done = len(buffer.getvalue())
-    pieces[-1] += buffer.getvalue()[done:]
+            buffer.seek(done)
+            pieces.append(buffer.read())
+            done = buffer.tell()
+    buffer.seek(done)
+    pieces[-1] += buffer.read()
     return pieces
 
 

@@ -269,6 +269,23 @@ def test_the_parts_of_a_loss_are_summed_over_the_steps_if_it_has_any(losses, tex
     assert summarize_losses(losses) == f"loss {text}"
 
 
+def test_a_long_run_says_early_how_long_it_will_take(tmp_path, capsys):
+    trainer = make_trainer(tmp_path, iterations=40)
+    steps = iter([0.0, 500.0])  # the first iteration takes none of them: it is not counted
+    train_step, slept = trainer.train_step, []
+    trainer.train_step = lambda batch: (slept.append(next(steps, 0.0)), train_step(batch))[1]
+    now = time.perf_counter
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("utils.engine.trainer.time.perf_counter", lambda: now() + sum(slept))
+        trainer.train_epoch()
+    said = [line for line in capsys.readouterr().out.splitlines() if "an iteration takes" in line]
+    assert len(said) == 1
+    assert ": about 5:1" in said[0]  # 38 of 500 s are 5:16:40
+    assert said[0].endswith("for the 38 that are left, validation not counted")
+    make_trainer(tmp_path / "short").fit()
+    assert "an iteration takes" not in capsys.readouterr().out
+
+
 def test_a_run_with_other_settings_is_not_continued(tmp_path):
     make_trainer(tmp_path).fit()
     config = settings(tmp_path)

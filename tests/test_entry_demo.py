@@ -122,7 +122,9 @@ def test_nothing_found_still_gives_all_files(
     script: Script, checkpoint: Path, folder: Path, tmp_path: Path
 ) -> None:
     named = ["--checkpoint", checkpoint, "--input", folder, "--output", tmp_path / "out"]
-    assert script(*named, "--conf-thresh", 1, "--device", "cpu").code == 0
+    outcome = script(*named, "--conf-thresh", 1, "--device", "cpu")
+    assert outcome.code == 0
+    assert "play: nothing scored above 1; --conf-thresh 0.25 shows" in outcome.err
     assert (tmp_path / "out" / "play.csv").read_text() == ""
     document = json.loads((tmp_path / "out" / "play.json").read_text())
     assert [key["persons"] for key in document["key_frames"]] == [[], []]  # 30 fps: stride 8

@@ -79,6 +79,21 @@ class TrainingProgress:
         elif is_main():
             print(f"{self.title}, {text}", flush=True)
 
+    def estimate(self, seconds: float) -> None:
+        """Say how long the rest of the run will take, from the time of its second iteration.
+
+        The first one is slower: memory is new, and libraries choose their algorithms.
+
+        Args:
+            seconds: That an iteration takes.
+        """
+        left = self.iterations - self.iteration
+        if is_main():
+            self.bar.write(
+                f"an iteration takes {seconds:.3g} s: about {format_duration(left * seconds)} "
+                f"(h:mm:ss) for the {left} that are left, validation not counted"
+            )
+
     def report(self, losses: dict[str, float], rate: float) -> float:
         """Show losses, rate, and samples per second of all processes since the last time."""
         seconds = max(time.perf_counter() - self.since, 1e-9)

@@ -101,6 +101,10 @@ def timed_batches(loader: Loader, stop: StopSignals) -> Iterator[Batch]:
         yield batch
 
 
+FEW = 20
+"""Iterations for which nobody needs to be told how long they take."""
+
+
 class Trainer:
     """Trains `model`, a training pass that gives samples which `criterion` turns into losses.
 
@@ -138,6 +142,7 @@ class Trainer:
         self.device, self.state, self.stop = precision.device, RunState(), StopSignals()
         # Of this process: where it began, whether it must end, whether the last save succeeded.
         self.begun, self.must_stop, self.is_saved = 0, False, True
+        self.last_ended = 0.0  # when the last iteration was over
         self.place = rank()  # of what it computes, among all parts of all processes
         self.before = SavedStatistics(detector)
 
@@ -201,12 +206,17 @@ class Trainer:
     def _train_batch(self, batch: Batch, epoch: int, progress: TrainingProgress) -> None:
         """One iteration, and what is shown and logged of it."""
         started, log_every = time.perf_counter(), self.schedule.log_every
+        done = self.state.iteration - self.begun
         losses = self.train_step(batch.to(self.device))
         self.state.iteration += 1
         self.note_unreadable(batch)
         progress.advance(len(batch))
-        if self.state.iteration == self.begun + 1 and log_every > 1:
+        if not done and log_every > 1:
             progress.begin(mean_losses(losses))
+        now = time.perf_counter()
+        if done == 1 and self.schedule.iterations - self.state.iteration > FEW:
+            progress.estimate(now - self.last_ended)
+        self.last_ended = now
         if self.state.iteration % log_every == 0:
             rate, values = weights_rate(self.optimizer), mean_losses(losses)
             speed = progress.report(values, rate)
