@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import hashlib
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 from data.video.part import Source
 from external.files import read_json
@@ -37,6 +38,27 @@ class VideoResults(Protocol):
         Raises:
             Interrupted: A signal came; the message says what is on disk.
         """
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What was found in a video.
+
+    Attributes:
+        document: As the demo's JSON has it.
+        writers: What writes the other files, by ending.
+    """
+
+    document: dict[str, Any]
+    writers: dict[str, Callable[[Path], object]]
+
+
+@runtime_checkable
+class AnsweringResults(Protocol):
+    """What finds tubes or segments, for a program that asks."""
+
+    def answer(self, name: str, source: Source) -> Answer:
+        """Return what is found in a video, of which nothing is written."""
 
 
 def file_digest(path: Path) -> str:

@@ -18,12 +18,13 @@ from external.files import real_path
 from models.ssn.bundle import AnyPart, BundleCheckpoint
 from recipes.demo_classes import class_names, new_names, shown_names
 from recipes.demo_options import DemoOptions
-from recipes.results_files import checkpoint_settings, is_done, source_bytes, tell_nothing
+from recipes.results_files import Answer, checkpoint_settings, is_done, source_bytes, tell_nothing
 from recipes.segment_finder import Network, SegmentFinder
 from recipes.ssn_testing import detection_rules, streams_of
 from utils.config.ssn import SSNConfig
 from utils.evaluation.segment_files import FoundSegment, as_csv
-from utils.reporting.segment_files import write_segment_json
+from utils.reporting.person_files import write_document
+from utils.reporting.segment_files import segment_document
 from utils.reporting.segment_timeline import Timeline, TimelineStrip, draw_timeline
 from utils.reporting.shrinking import shrink
 from utils.runs.settings import with_run_data
@@ -89,42 +90,64 @@ class SegmentResults:
         began = time.perf_counter()
         stop.at_once = True
         with staged_results(self.path, "demo") as folder:
-            timeline = self.finder(name, source)
-            kept = [segment for segment in timeline.segments if self._counts(segment)]
-            timeline = replace(timeline, segments=kept)
+            timeline = self._find(name, source)
             found = time.perf_counter() - began
             problem = self._write(name, source, timeline, folder)
             stop.at_once = False
             if stop.signum:
                 raise Interrupted(stop.signum)
-        line = describe_segments(kept)
+        line = describe_segments(timeline.segments)
         files = f"{self.path / name}{', '.join(self._endings())}"
         speed = timeline.duration / max(found, 1e-9)
         told = f"{name}: {line}: {files} ({found:.3g} s, {speed:.3g} s of video a second)"
         print(printable(told), flush=True)
         if problem:
             print(printable(f"{name}: {problem}"), file=sys.stderr)
-        if not kept:
+        if not timeline.segments:
             tell_nothing(name, self.options)
         return line
 
     def _write(self, name: str, source: Source, timeline: Timeline, folder: Path) -> str:
         """Write all files of a video; return a remark on its sound, usually empty."""
         (folder / f"{name}.csv").write_text(as_csv(timeline.segments), encoding="utf-8")
-        path, settings = folder / f"{name}.json", self._made_with(source)
-        write_segment_json(
-            path, name, source_size(source), float(source.fps), timeline, self.shown, settings
-        )
+        write_document(self._document(name, source, timeline), folder / f"{name}.json")
         draw_timeline(timeline, printable(name), folder / f"{name}_timeline.png")
         if not self.options.video:
             return ""
-        return write_with_strip(
-            source,
+        return self._draw(folder / f"{name}_detected.mp4", source, timeline)
+
+    def _draw(self, path: Path, source: Source, timeline: Timeline) -> str:
+        options = self.options
+        return write_with_strip(source, timeline, path, options.step_limit, options.max_side)
+
+    def _document(self, name: str, source: Source, timeline: Timeline) -> dict[str, Any]:
+        return segment_document(
+            name,
+            source_size(source),
+            float(source.fps),
             timeline,
-            folder / f"{name}_detected.mp4",
-            self.options.step_limit,
-            self.options.max_side,
+            self.shown,
+            self._made_with(source),
         )
+
+    def answer(self, name: str, source: Source) -> Answer:
+        """Return what is found in a video, of which nothing is written."""
+        timeline = self._find(name, source)
+        table = as_csv(timeline.segments)
+        return Answer(
+            self._document(name, source, timeline),
+            {
+                ".csv": lambda path: path.write_text(table, encoding="utf-8"),
+                ".png": lambda path: draw_timeline(timeline, printable(name), path),
+                ".mp4": lambda path: self._draw(path, source, timeline),
+            },
+        )
+
+    def _find(self, name: str, source: Source) -> Timeline:
+        """The detections that count, along the video."""
+        timeline = self.finder(name, source)
+        kept = [segment for segment in timeline.segments if self._counts(segment)]
+        return replace(timeline, segments=kept)
 
 
 def source_size(source: Source) -> tuple[int, int]:

@@ -33,7 +33,7 @@ from models.step.frame_detector import FrameDetector
 from models.weights.checkpoint import LoadedCheckpoint
 from recipes.demo_classes import class_names, new_names, shown_names
 from recipes.demo_options import DemoOptions
-from recipes.results_files import checkpoint_settings, is_done, source_bytes, tell_nothing
+from recipes.results_files import Answer, checkpoint_settings, is_done, source_bytes, tell_nothing
 from recipes.tube_streaming import ClipScorer, detect_in_video
 from recipes.tube_testing import check_rules, open_stream, tube_rules
 from utils.config.step_tubes import TubesConfig
@@ -42,9 +42,9 @@ from utils.evaluation.tube_results import VideoResults as CollectedVideo
 from utils.geometry.linking import LinkedTubes
 from utils.reporting.drawing import short_names
 from utils.reporting.label_choice import LabelChoice
-from utils.reporting.person_files import result_names
+from utils.reporting.person_files import result_names, write_document
 from utils.reporting.shrinking import draw_shrunk
-from utils.reporting.tube_reports import describe_tubes, persons_by_frame, write_tube_json
+from utils.reporting.tube_reports import describe_tubes, persons_by_frame, tube_document
 from utils.runs.settings import with_run_data
 from utils.system.interrupt import StopSignals
 from utils.system.staging import staged_results
@@ -113,19 +113,9 @@ class TubeResults:
             if self.options.video:
                 note = self._draw(folder / f"{name}_detected.mp4", source, tubes)
             stop.at_once = False
-            first = first_frame(source)
-            write_tubes(folder / f"{name}.csv", linked, [name], labels, first)
-            write_tube_json(
-                path=folder / f"{name}.json",
-                video=name,
-                size=size,
-                times=[float(time) for time in source.times],
-                fps=float(source.fps),
-                first=first,
-                tubes=tubes,
-                classes=self.classes,
-                settings=self._made_with(source),
-            )
+            write_tubes(folder / f"{name}.csv", linked, [name], labels, first_frame(source))
+            document = self._document(name, source, size, tubes)
+            write_document(document, folder / f"{name}.json")
         found = describe_tubes(tubes, labels)
         drawn = ["_detected.mp4"] * self.options.video
         files = f"{self.path / name}{', '.join([*drawn, '.csv', '.json'])}"
@@ -135,6 +125,32 @@ class TubeResults:
         if not len(tubes):
             tell_nothing(name, self.options)
         return found
+
+    def answer(self, name: str, source: Source) -> Answer:
+        """Return what is found in a video, of which nothing is written."""
+        size, linked = self._detect(name, source)
+        labels, first = list(self.classes.values()), first_frame(source)
+        return Answer(
+            self._document(name, source, size, linked.tubes),
+            {
+                ".csv": lambda path: write_tubes(path, linked, [name], labels, first),
+                ".mp4": lambda path: self._draw(path, source, linked.tubes),
+            },
+        )
+
+    def _document(
+        self, name: str, source: Source, size: tuple[int, int], tubes: Tubes
+    ) -> dict[str, Any]:
+        return tube_document(
+            video=name,
+            size=size,
+            times=[float(time) for time in source.times],
+            fps=float(source.fps),
+            first=first_frame(source),
+            tubes=tubes,
+            classes=self.classes,
+            settings=self._made_with(source),
+        )
 
     def _frames(self, source: Source) -> Iterator[TimedFrame]:
         return each_within(source.frames(), str(source.path), self.options.step_limit or STEP_LIMIT)

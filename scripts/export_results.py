@@ -66,6 +66,8 @@ def main() -> None:
             f"--output {output}: expected a name that ends with {', '.join(by_ending)}"
         )
     results = read_results(arguments.results)
+    if ending in (".xml", ".via.json") and any(one.person is None for one in results.segments):
+        raise ValueError(f"{arguments.results}: has no persons, and {ending} is for persons")
     check_new_file(output, arguments.force)
     by_ending[ending](results, output)
     print(f"{output}: {len(results.persons)} persons, {len(results.key_frames)} key frames")

@@ -1,4 +1,4 @@
-"""Results as records: a flat row for each action of each person on each key frame."""
+"""Results as records: a flat row for each action of each person or tube on each key frame."""
 
 from __future__ import annotations
 
@@ -7,29 +7,48 @@ from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 
-from utils.formats.person_results import PersonResults
+from utils.formats.person_results import Action, PersonResults, SeenFrame, Segment
 from utils.system.outputs import whole_file, write_whole
 
 Record = dict[str, str | int | float]
 
 
 def records_of(results: PersonResults) -> list[Record]:
-    """Return the rows, by time; a person without an action has none."""
+    """Return the rows, by time: of persons and tubes on key frames, else of segments.
+
+    A person without an action has none.
+    """
+    by_tube = {one.tube: one for one in results.segments}
+    rows = []
+    for key in results.key_frames:
+        for person in key.persons:
+            for action in person.actions:
+                of: Record = {"person": person.person}
+                rows.append(_record(results, key, of, person.box, action))
+        for tube in key.tubes:
+            rows.append(_record(results, key, {"tube": tube.tube}, tube.box, by_tube[tube.tube]))
+    if results.key_frames:
+        return rows
     return [
-        {
-            "video": results.video,
-            "frame": key.frame,
-            "time": key.time,
-            "person": person.person,
-            **dict(zip(("x1", "y1", "x2", "y2"), person.box, strict=True)),
-            "id": action.id,
-            "name": action.name,
-            "score": action.score,
-        }
-        for key in results.key_frames
-        for person in key.persons
-        for action in person.actions
+        {"video": results.video, "start": one.start, "end": one.end, **_named(one)}
+        for one in results.segments
     ]
+
+
+def _record(
+    results: PersonResults,
+    key: SeenFrame,
+    of: Record,
+    box: Sequence[float],
+    action: Action | Segment,
+) -> Record:
+    corners = dict(zip(("x1", "y1", "x2", "y2"), box, strict=True))
+    place: Record = {"video": results.video, "frame": key.frame, "time": key.time}
+    return {**place, **of, **corners, **_named(action)}
+
+
+def _named(action: Action | Segment) -> Record:
+    return {"id": action.id, "name": action.name, "score": action.score}
 
 
 def write_jsonl(results: PersonResults, path: Path) -> None:

@@ -1,25 +1,23 @@
-"""Detected segments of a video as JSON, in the layout of persons' results."""
+"""Detected segments of a video as a document, in the layout of persons' results."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
-from utils.reporting.person_files import document_head, write_document
+from utils.reporting.person_files import document_head
 from utils.reporting.segment_timeline import Timeline
 
 
-def write_segment_json(
-    path: Path,
+def segment_document(
     video: str,
     size: tuple[int, int],
     fps: float,
     timeline: Timeline,
     classes: Mapping[int, str],
     settings: Mapping[str, Any],
-) -> None:
-    """Write the results as those of persons are (`utils.formats.person_results`), without persons.
+) -> dict[str, Any]:
+    """Return the results as those of persons are (`utils.formats.person_results`), without persons.
 
     `segments` has a row for each detection, by start: class, score and times.
 
@@ -40,4 +38,4 @@ def write_segment_json(
         for found in sorted(timeline.segments, key=lambda one: (one.start, -one.score))
     ]
     head = document_head(video, False, size, fps, settings)
-    write_document({**head, "cuts": [], "persons": [], "segments": rows, "key_frames": []}, path)
+    return {**head, "cuts": [], "persons": [], "segments": rows, "key_frames": []}

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from external.act_evaluation import Tubes
-from utils.reporting.person_files import box_fractions, document_head, write_document
+from utils.reporting.person_files import box_fractions, document_head
 from utils.reporting.persons import Person
 
 
@@ -34,8 +33,7 @@ def describe_tubes(tubes: Tubes, classes: Sequence[str]) -> str:
     return f"{len(tubes)} tube{'s' if len(tubes) > 1 else ''}: {named}"
 
 
-def write_tube_json(
-    path: Path,
+def tube_document(
     video: str,
     size: tuple[int, int],
     times: Sequence[float],
@@ -44,8 +42,8 @@ def write_tube_json(
     tubes: Tubes,
     classes: Mapping[int, str],
     settings: Mapping[str, Any],
-) -> None:
-    """Write the results as those of persons are (`utils.formats.person_results`), without persons.
+) -> dict[str, Any]:
+    """Return the results as those of persons are (`utils.formats.person_results`), without persons.
 
     `segments` has a row for each tube, by start: its number, the number and time of its first
     and last frame, class and score. `key_frames` has each frame with a tube, and the boxes there.
@@ -56,14 +54,13 @@ def write_tube_json(
         fps: Frames a second.
         first: Number of the first of them in the video, from 0.
     """
-    document = {
+    return {
         **document_head(video, False, size, fps, {"frames": len(times), **settings}),
         "cuts": [],
         "persons": [],
         "segments": _segments(tubes, times, fps, first, list(classes.items())),
         "key_frames": _key_frames(tubes, times, first, size),
     }
-    write_document(document, path)
 
 
 def _segments(
