@@ -11,14 +11,14 @@ from data.converters import Choice, Media, read_marks
 from data.video.windows import VideoFile, write_video
 from external.ava_evaluation import read_boxes
 from recipes import open_detector
-from recipes.api import VideoAnswers
+from recipes.answers import Answers
 from tests.entries import write_checkpoint
 from tests.helpers import ROOT
 from utils.formats.person_results import read_results
 
 
 @pytest.fixture(scope="module")
-def answers(tmp_path_factory: pytest.TempPathFactory) -> VideoAnswers:
+def answers(tmp_path_factory: pytest.TempPathFactory) -> Answers:
     folder = tmp_path_factory.mktemp("api")
     images = [np.full((48, 80, 3), 10 + 15 * i, np.uint8) for i in range(14)]
     write_video(folder / "film.mp4", images, 10)
@@ -26,7 +26,7 @@ def answers(tmp_path_factory: pytest.TempPathFactory) -> VideoAnswers:
     return open_detector(write_checkpoint(folder / "best.pt"), **options)(folder / "film.mp4")
 
 
-def test_results_are_typed_and_iterate_by_key_frame(answers: VideoAnswers) -> None:
+def test_results_are_typed_and_iterate_by_key_frame(answers: Answers) -> None:
     assert [key.frame for key in answers] == [0, 4, 8, 12]
     assert len(answers) == 4
     numbers = {person.person for key in answers for person in key.persons}
@@ -44,7 +44,7 @@ def test_results_are_typed_and_iterate_by_key_frame(answers: VideoAnswers) -> No
 @pytest.mark.parametrize(
     "ending", [".csv", ".json", ".jsonl", ".xml", ".via.json", ".html", ".mp4"]
 )
-def test_results_are_saved_by_ending(answers: VideoAnswers, tmp_path: Path, ending: str) -> None:
+def test_results_are_saved_by_ending(answers: Answers, tmp_path: Path, ending: str) -> None:
     path = tmp_path / f"film{ending}"
     answers.save(path)
     assert [file.name for file in tmp_path.iterdir()] == [path.name]
@@ -66,14 +66,14 @@ def test_results_are_saved_by_ending(answers: VideoAnswers, tmp_path: Path, endi
         answers.save(path)
 
 
-def test_another_ending_or_detector_is_refused(answers: VideoAnswers, tmp_path: Path) -> None:
+def test_another_ending_or_detector_is_refused(answers: Answers, tmp_path: Path) -> None:
     with pytest.raises(ValueError, match=r"a\.txt: expected a name that ends with \.via\.json"):
         answers.save(tmp_path / "a.txt")
     with pytest.raises(ValueError, match=r"cls\.pt"):
         open_detector(write_checkpoint(tmp_path / "cls.pt", task="cls"))
 
 
-def test_supervision_gets_the_persons_of_a_frame(answers: VideoAnswers) -> None:
+def test_supervision_gets_the_persons_of_a_frame(answers: Answers) -> None:
     pytest.importorskip("supervision")
     found = answers.to_supervision(4)
     assert found.tracker_id.tolist() == [p.person for p in answers.key_frames[1].persons]
@@ -96,7 +96,7 @@ def test_the_example_of_the_docs_runs(
     assert capsys.readouterr().out.count("\n") > 2
 
 
-def test_json_of_the_api_is_that_of_the_demo(answers: VideoAnswers, tmp_path: Path) -> None:
+def test_json_of_the_api_is_that_of_the_demo(answers: Answers, tmp_path: Path) -> None:
     answers.save(tmp_path / "a.json")
     content = json.loads((tmp_path / "a.json").read_text())
     assert content["stride"] == 4

@@ -1,6 +1,8 @@
 """`test.py` and `demo.py` on detectors of tubes: files, figures, fusion, refusals."""
 
 import json
+import subprocess
+import sys
 from pathlib import Path
 
 import cv2
@@ -20,8 +22,10 @@ from data.video.inputs import Sources
 from external.act_evaluation.result import evaluate
 from models import open_checkpoint
 from models.step.build_tubes import build_tube_detector
+from recipes import open_detector
 from recipes.tube_demo import demo_notes
 from tests.entries import Script, snapshot
+from tests.helpers import ROOT
 from utils.config.step_tubes import TubesConfig, TubesData, TubesModel
 from utils.config.tube_test import TubesTestConfig
 from utils.formats.checkpoints import save_checkpoint
@@ -316,6 +320,33 @@ def test_the_demo_of_a_part_keeps_the_video_s_times_and_frames(
     assert "v_Jump_g01_c01: done before" in demo(*named, *again).out
     said = demo.refuses(*named, "--smoothing", 1)
     assert "--smoothing: only for detectors that number persons" in said
+
+
+def test_tubes_are_answered_in_python_as_persons_are(root: Path, tmp_path: Path) -> None:
+    path = write_tube_checkpoint(tmp_path / "a.pt", root)
+    film = root / "videos" / "Jump" / "v_Jump_g01_c01.avi"
+    options = {"score_threshold": 0.01, "stride": 2, "device": "cpu", "min_duration": 0.2}
+    answers = open_detector(path, **options)(film)
+    assert answers.persons == []
+    assert [one.tube for one in answers.segments] != []
+    records = answers.to_records()
+    assert len(records) == sum(len(key.tubes) for key in answers)
+    assert {record["tube"] for record in records} == {one.tube for one in answers.segments}
+    for ending in (".json", ".csv", ".jsonl", ".mp4"):
+        answers.save(tmp_path / f"film{ending}")
+    assert read_results(tmp_path / "film.json") == answers.data
+    assert len(VideoFile(tmp_path / "film.mp4")) == 32
+    with pytest.raises(ValueError, match="expected a name that ends with"):
+        answers.save(tmp_path / "film.xml")
+    with pytest.raises(ValueError, match="--report: only for detectors that number persons"):
+        open_detector(path, report=True)
+    command = [sys.executable, "scripts/export_results.py", str(tmp_path / "film.json")]
+    done = subprocess.run(
+        [*command, "-o", str(tmp_path / "film.xml")], cwd=ROOT, capture_output=True, text=True,
+        check=False,
+    )  # fmt: skip
+    assert done.returncode == 2
+    assert "film.json: has no persons, and .xml is for persons" in done.stderr
 
 
 def test_a_stride_longer_than_a_clip_is_refused(demo: Script, root: Path, tmp_path: Path) -> None:

@@ -17,6 +17,7 @@ from data.toy.segment_plays import CLASSES
 from data.video.file import VideoFile
 from models import open_checkpoint
 from models.ssn.bundle import write_bundle
+from recipes import open_detector
 from recipes.demo import run_demo
 from recipes.demo_options import DemoOptions
 from recipes.segment_finder import in_frames
@@ -200,6 +201,23 @@ def test_the_demo_of_a_part_keeps_the_video_s_times(
     assert (tmp_path / "toy_demo_000.csv").stat().st_mtime_ns == before
     assert run_demo(replace(options, resume=True, min_duration=5))
     assert read_results(tmp_path / "toy_demo_000.json").segments == []
+
+
+def test_segments_are_answered_in_python_as_persons_are(
+    bundle: Path, root: Path, tmp_path: Path
+) -> None:
+    video = root / "held_out" / "toy_demo_000.mp4"
+    answers = open_detector(bundle, score_threshold=0, device="cpu")(video)
+    assert (answers.persons, answers.key_frames) == ([], [])
+    records = answers.to_records()
+    assert [(r["start"], r["name"]) for r in records] == [
+        (one.start, one.name) for one in answers.segments
+    ]
+    assert records
+    for ending in (".json", ".csv", ".png"):
+        answers.save(tmp_path / f"film{ending}")
+    assert read_results(tmp_path / "film.json") == answers.data
+    assert len((tmp_path / "film.csv").read_text().splitlines()) == len(records) + 1
 
 
 def test_the_demo_of_a_single_stream_says_what_it_lacks(
