@@ -250,7 +250,10 @@ def make_inputs(folder: Path) -> None:
         (["--input", "play", "--gap", "-1"], "--gap: expected 0 or more seconds, got -1"),
         (["--input", "play", "--smoothing", "nan"], "--smoothing: expected 0 or more seconds"),
         (["--input", "play", "--min-duration", "inf"], "--min-duration: expected 0 or more"),
-        (["--input", "play", "--checkpoint", "cls.pt"], "cls.pt: a checkpoint of the cls stage"),
+        (
+            ["--input", "play", "--checkpoint", "cls.pt"],
+            "cls.pt: expected a checkpoint of the step stage",
+        ),
         (["--input", "play", "--checkpoint", "none.pt"], "none.pt: no such checkpoint"),
         (["--input", "play", "--device", "gpu"], "--device: expected cpu, cuda or cuda:<number>"),
         (["--input", "play", "--device", "cuda:99"], "GPUs are visible"),
