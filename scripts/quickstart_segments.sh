@@ -69,5 +69,5 @@ step "test: RGB, flow, and both"
     val_annotation=segments_test.csv
 step "demo on a held-out video"
 "$PYTHON" demo.py --checkpoint "$runs/toy_segments/SSN.pt" --output "$runs/toy_segments/demo" \
-    --input "$data/held_out"
+    --input "$data/held_out" --conf-thresh 1
 step "done: $runs/toy_segments"
