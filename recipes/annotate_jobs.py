@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Sequence
+from threading import RLock
 
 import cv2
 import torch
+from tqdm import tqdm
 
 from data.video.part import Source
 from models import open_checkpoint
@@ -42,6 +44,8 @@ class Job:
 
         torch.set_num_threads(self.threads)
         cv2.setNumThreads(self.threads)
+        # Its own lock is one among processes, whose semaphores a killed process would leave behind.
+        tqdm.set_lock(RLock())
         checkpoint = open_checkpoint(self.options.checkpoint)
         return RECIPES[checkpoint.config.detector].open_results(checkpoint, self.options)
 

@@ -226,6 +226,7 @@ def test_ctrl_c_ends_all_processes_and_leaves_whole_results_only(
     assert demo.returncode == 130
     assert b"interrupted with the results of 0 of 4 videos; --resume goes on" in said
     assert b"Traceback" not in said
+    assert b"leaked" not in said
     assert not (tmp_path / "out").exists()  # it was new, and nothing was whole
     listed = subprocess.run(["ps", "-eo", "args"], capture_output=True, text=True, check=True)
     assert str(films) not in listed.stdout
