@@ -1,0 +1,21 @@
+"""What the tests of demo.py share: frames, and a detector with random weights."""
+
+from pathlib import Path
+
+import cv2
+import numpy as np
+
+HEIGHT, WIDTH, FRAMES, FPS = 48, 80, 14, 10
+# Random weights give every class about 0.5.
+SHOWN = ["--conf-thresh", "0.1", "--global-thresh", "0.6", "--device", "cpu"]
+
+
+def pictures(count: int = FRAMES) -> list[np.ndarray]:
+    return [np.full((HEIGHT, WIDTH, 3), 10 + 15 * i, dtype=np.uint8) for i in range(count)]
+
+
+def write_frames(folder: Path, count: int = FRAMES) -> Path:
+    folder.mkdir(parents=True)
+    for i, image in enumerate(pictures(count)):
+        assert cv2.imwrite(str(folder / f"frame{i + 1:04d}.jpg"), image)
+    return folder
