@@ -15,6 +15,8 @@ import pytest
 from tests.helpers import ROOT
 from utils.runs.entries import run_entry
 
+OVERLAPS = [f"0.{tenth}" for tenth in range(1, 10)]
+
 
 @pytest.fixture
 def ablate() -> ModuleType:
@@ -47,8 +49,11 @@ def test_each_training_is_made_once_and_each_row_has_its_options(
             folder = Path(words[words.index("--output") + 1])
             folder.mkdir()
             value = 0.5 - 0.1 * len(calls) / 100
-            figures = {"0.3": value, "0.5": value}
-            streams = {"RGB": {"0.3": 0.1, "0.5": None}, "Flow": {"0.3": 0.2, "0.5": 0.2}}
+            figures = dict.fromkeys(OVERLAPS, value)
+            streams = {
+                "RGB": dict.fromkeys(OVERLAPS, 0.1) | {"0.5": None},
+                "Flow": dict.fromkeys(OVERLAPS, 0.2),
+            }
             metrics = {"mean_ap": figures, "streams": streams}
             (folder / "metrics.json").write_text(json.dumps(metrics))
 
@@ -67,10 +72,15 @@ def test_each_training_is_made_once_and_each_row_has_its_options(
     assert sum("val_list=windows_test.txt" in call for call in tests) == 2
     assert all("annotation=a.csv" in call for call in tests)
     text = (tmp_path / "ablation.md").read_text()
-    assert "| RGB | 10.0 ± 0.0 | 0.0 ± 0.0 |" in text
+    tens, none = " 10.0 ± 0.0 |", " 0.0 ± 0.0 |"
+    assert f"| RGB |{4 * tens}{none}{4 * tens}" in text
     done = len(calls)
     ablate.main()
     assert len(calls) == done  # all of it is there
+    monkeypatch.setattr("sys.argv", [*arguments[:4], str(tmp_path / "b"), "--threshold", "0.55"])
+    with pytest.raises(ValueError, match=r"--threshold: expected one of 0.1, .* got 0.55"):
+        ablate.main()
+    assert len(calls) == done  # said before the first training
 
 
 def test_mean_and_deviation_are_over_seeds(ablate: ModuleType) -> None:

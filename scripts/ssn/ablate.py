@@ -30,8 +30,13 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[2]))  # run as a file, n
 import utils.system.early_signals  # noqa: F401, before what takes long to import
 
 # isort: split
+from external.anet_evaluation.result import THRESHOLDS
 from external.files import read_json, read_yaml
+from recipes import CONFIGS
+from utils.config.loading import load
+from utils.config.ssn import SSNConfig
 from utils.evaluation.ablation_table import spread
+from utils.evaluation.segments import PROTOCOLS
 from utils.runs.entries import run_entry
 from utils.system.cli import run_main
 from utils.system.outputs import check_replaceable, note_made, write_whole
@@ -89,6 +94,20 @@ def parse_arguments() -> argparse.Namespace:
     add("--threshold", default="0.5", help="overlap whose mAP is drawn (%(default)s)")
     add("overrides", nargs="*", metavar="key=value", help="options of all trainings")
     return parser.parse_intermixed_args()
+
+
+def protocol_thresholds(arguments: argparse.Namespace) -> list[str]:
+    """Return the overlaps at which the configured test measures; `--threshold` must be one."""
+    options = load(CONFIGS, arguments.config, arguments.overrides)
+    if not isinstance(options, SSNConfig):
+        raise ValueError(f"{arguments.config}: expected a configuration of ssn")
+    measured = THRESHOLDS[PROTOCOLS[options.test.protocol].measured_as]
+    thresholds = [f"{threshold:g}" for threshold in measured]
+    if arguments.threshold not in thresholds:
+        raise ValueError(
+            f"--threshold: expected one of {', '.join(thresholds)}, got {arguments.threshold}"
+        )
+    return thresholds
 
 
 def train(variant: Variant, seed: int, arguments: argparse.Namespace) -> Path:
@@ -166,17 +185,12 @@ def main() -> None:
     arguments = parse_arguments()
     arguments.root, arguments.output = arguments.root.resolve(), arguments.output.resolve()
     check_replaceable(arguments.output, FILES)
+    thresholds = protocol_thresholds(arguments)
     results: dict[str, list[list[float]]] = {variant.title: [] for variant in VARIANTS}
     for seed in arguments.seeds:
         for variant in VARIANTS:
             bundle = train(variant, seed, arguments)
             results[variant.title].append(test(variant, seed, bundle, arguments))
-    metrics: Any = read_json(arguments.output / f"full_{arguments.seeds[0]}/test/metrics.json")
-    thresholds = list(metrics["mean_ap"])
-    if arguments.threshold not in thresholds:
-        raise ValueError(
-            f"--threshold: expected one of {', '.join(thresholds)}, got {arguments.threshold}"
-        )
     arrays = {title: np.array(values) for title, values in results.items()}
     note_made(arguments.output, "ablate", FILES)
     text = table(arrays, thresholds)
