@@ -52,7 +52,7 @@ def test_a_run_leaves_a_checkpoint_a_log_and_its_results(run: Path):
     first = next(line for line in lines if "loss/total" in line)
     for step in ("step1", "step2", "step3"):
         assert first[f"noted/{step}/positives"] >= 1
-        assert first[f"noted/{step}/negatives"] > first[f"noted/{step}/positives"]
+        assert 0 < first[f"noted/{step}/negatives"] <= 2 * first[f"noted/{step}/positives"]
         assert 0 <= first[f"noted/{step}/iou_before"] <= 1
         assert 0 <= first[f"noted/{step}/recall"] <= 1
     assert (run / "results.json").is_file()
