@@ -19,9 +19,9 @@ import torch
 from data.video.file import VideoFile
 from data.video.windows import write_video
 from recipes.demo_classes import rename_classes
+from tests.demo_runs import FPS, HEIGHT, SHOWN, WIDTH, pictures, spoil, write_frames
 from tests.entries import Script, snapshot, write_checkpoint
 from tests.helpers import ROOT
-from tests.test_entry_demo import FPS, HEIGHT, SHOWN, WIDTH, pictures, spoil, write_frames
 from utils.formats.checkpoints import save_checkpoint
 
 SCRIPT = "demo"

@@ -21,7 +21,7 @@ from data.video.file import TimedFrame
 from data.video.windows import VideoFile, write_video
 from external.ava_evaluation import read_boxes
 from models import StepDetector
-from tests.demo_runs import FPS, HEIGHT, SHOWN, WIDTH, pictures, write_frames
+from tests.demo_runs import FPS, SHOWN, pictures, spoil, write_frames
 from tests.entries import Script, snapshot, write_checkpoint
 from tests.helpers import ROOT
 from utils.formats.checkpoints import save_checkpoint
@@ -38,15 +38,6 @@ def checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
     return write_frames(tmp_path / "in" / "play")
-
-
-def spoil(path: Path, frames: int = 48) -> None:
-    """Damage the middle of a video file, which shows only when it is decoded."""
-    rng = np.random.default_rng(0)
-    write_video(path, list(rng.integers(0, 256, (frames, HEIGHT, WIDTH, 3), dtype=np.uint8)), FPS)
-    content = bytearray(path.read_bytes())
-    content[len(content) // 2 : len(content) // 2 + 8000] = bytes(8000)
-    path.write_bytes(content)
 
 
 @pytest.mark.parametrize("what", ["damaged video", "full disk", "full disk later", "Ctrl-C"])

@@ -31,7 +31,7 @@ def test_ssn_finds_the_actions_of_another_join(tmp_path: Path):
     ("arguments", "message"),
     [
         (["a.mp4", "--background", "nothing.mp4"], "nothing.mp4: no such video"),
-        (["w.mp4", "--background", "w.mp4"], "another one as background"),
+        (["w.mp4", "--background", "w.mp4"], "--background with another video"),
     ],
 )
 def test_its_input_is_checked_first(arguments: list[str], message: str, tmp_path: Path):
