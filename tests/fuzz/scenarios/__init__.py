@@ -9,10 +9,11 @@ from tests.fuzz.scenarios import detectors, files, networks, readers, segments, 
 def all_scenarios() -> dict[str, Scenario]:
     """All scenarios by name, those that take long first: no process ends up alone with one."""
     groups = (
-        networks.training, networks.detection, detectors.tubes, detectors.segments,
-        steps.weights, steps.overfitting, files.extraction, files.checking, files.analysis,
-        files.converters, files.evaluations, files.labels, files.toys, readers.benchmarks,
-        readers.datasets, tubes.extraction, tubes.conversions, tubes.checking, tubes.flow_files,
-        segments.evaluation, segments.proposals, segments.lists, detectors.answers,
+        networks.training, networks.detection, detectors.tubes, detectors.segment_training,
+        detectors.segments, steps.weights, steps.overfitting, files.extraction, files.checking,
+        files.analysis, files.converters, files.evaluations, files.labels, files.toys,
+        readers.benchmarks, readers.datasets, tubes.extraction, tubes.conversions, tubes.checking,
+        tubes.flow_files, segments.evaluation, segments.proposals, segments.lists,
+        detectors.answers,
     )  # fmt: skip
     return {scenario.name: scenario for group in groups for scenario in group()}

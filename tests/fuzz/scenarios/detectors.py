@@ -89,8 +89,8 @@ def tubes() -> list[Scenario]:
     ]  # fmt: skip
 
 
-def segments() -> list[Scenario]:
-    """train.py, test.py and demo.py on SSN, and the scripts on its checkpoints."""
+def segment_training() -> list[Scenario]:
+    """train.py on SSN and on its actionness classifier."""
     return [
         *(
             Scenario(
@@ -116,6 +116,12 @@ def segments() -> list[Scenario]:
             weight=0.3,
             limit=15,
         ),
+    ]  # fmt: skip
+
+
+def segments() -> list[Scenario]:
+    """test.py and demo.py on SSN, and the scripts on its checkpoints."""
+    return [
         Scenario(
             "ssn_test",
             detectors.segments,
