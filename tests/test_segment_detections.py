@@ -221,6 +221,10 @@ def test_a_truncated_file_is_named(tmp_path, kind: str):
         ({"v": (*as_tuple(scores())[:3], np.zeros((2, 2, 2)))}, "video v: arrays of shapes"),
         ({"v": (np.full((3, 2), np.nan), *as_tuple(scores())[1:])}, "video v: spans: .* finite"),
         ({"v": ("abc", *as_tuple(scores())[1:])}, "video v: spans: expected an array of numbers"),
+        (
+            {"v": ([10**400], *as_tuple(scores())[1:])},
+            "video v: spans: expected an array of numbers",
+        ),
         ({"/a/v": as_tuple(scores()), "/b/v": as_tuple(scores())}, "video v is there twice"),
         (
             {"v": as_tuple(scores()), "w": as_tuple(scores(classes=3))},

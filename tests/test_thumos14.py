@@ -67,6 +67,7 @@ def test_pairs_to_skip_are_pairs(tmp_path):
         ("\nv1 2 1\n", "v1.mp4\n9\n", r"Diving_test\.txt, line 2: expected an end after"),
         ("v1 x 1\n", "v1.mp4\n9\n", r"line 1: expected seconds, got 'x'"),
         ("v1 1 inf\n", "v1.mp4\n9\n", r"line 1: expected seconds, got 'inf'"),
+        ("v1 1 2\n", f"v1.mp4\n{2**64}\n", r"line 2: expected seconds, got '18446744073709551616'"),
         ("v7 1 2\n", "v1.mp4\n9\n", r"line 1: video v7 has no duration"),
         ("v1 1 2\n", "v1.mp4\n", r"test_durations\.txt, line 1: expected a length after"),
         ("v1 1 2\n", "v1.mp4\nnan\n", r"test_durations\.txt, line 2: expected seconds"),

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import math
 from pathlib import Path
 from typing import Any
 
-from data.datasets.segment_annotations import Segment, SegmentAnnotations
+from data.datasets.segment_annotations import Segment, SegmentAnnotations, check_seconds
 from utils.formats.reading import read_json
 
 SUBSETS = ("training", "validation", "testing")
@@ -38,7 +37,7 @@ def read_activitynet(path: str | Path, subset: str) -> SegmentAnnotations:
             raise ValueError(f"{where}: expected an object whose 'subset' is one of {SUBSETS}")
         if entry["subset"] != subset:
             continue
-        durations[video] = _seconds(entry.get("duration"), f"{where}.duration")
+        durations[video] = check_seconds(entry.get("duration"), f"{where}.duration")
         for start, end, label in _annotations(entry, numbers, where):
             if end <= start:
                 dropped["that end where they begin"] += 1
@@ -81,13 +80,6 @@ def _annotations(
         label = item.get("label")
         if not isinstance(label, str) or label not in numbers:
             raise ValueError(f"{here}: label {label!r} is no leaf of the taxonomy")
-        start, end = (_seconds(value, here) for value in segment)
+        start, end = (check_seconds(value, here) for value in segment)
         found.append((start, end, numbers[label]))
     return found
-
-
-def _seconds(value: Any, where: str) -> float:
-    """`value` as a number of 0 or more; raises `ValueError` naming `where`."""
-    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value < math.inf:
-        raise ValueError(f"{where}: expected seconds, got {value!r}")
-    return float(value)

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass, field
+
+MOST_SECONDS = 10_000_000
+"""Of a video, nearly four months: more is a mistake in a file."""
 
 
 @dataclass(frozen=True)
@@ -47,11 +49,27 @@ class SegmentAnnotations:
 
 
 def parse_seconds(text: str, where: str) -> float:
-    """Return `text` as seconds, 0 or more and finite; raises `ValueError` naming `where`."""
+    """Return `text` as seconds; raises `ValueError` naming `where`, see `check_seconds`."""
     try:
-        value = float(text)
+        value: object = float(text)
     except ValueError:
-        value = math.nan
-    if not 0 <= value < math.inf:
-        raise ValueError(f"{where}: expected seconds, got {text!r}")
-    return value
+        value = text
+    return check_seconds(value, where, text)
+
+
+def check_seconds(value: object, where: str, said: object = None) -> float:
+    """Return a number of seconds from 0 to `MOST_SECONDS`.
+
+    Args:
+        said: What to show of a wrong value, if it is not the value itself.
+
+    Raises:
+        ValueError: Naming `where`, for anything else: a video of 2**64 s has windows without end.
+    """
+    is_number = isinstance(value, int | float) and not isinstance(value, bool)
+    if not is_number or not 0 <= value <= MOST_SECONDS:  # type: ignore[operator]
+        shown = f"{(value if said is None else said)!r:.80}"
+        raise ValueError(
+            f"{where}: expected seconds, got {shown} (valid: 0 to {MOST_SECONDS:,})"
+        )
+    return float(value)  # type: ignore[arg-type]

@@ -171,7 +171,7 @@ def _spoil_option(scenario: Scenario, arguments: list[str], random_: random.Rand
             at = arguments.index(option)
             del arguments[at : at + 2]
         arguments = [*arguments, f"{option}={value}"]
-    name = option.strip("-=")
+    name = {"-o": "output"}.get(option, option.strip("-="))
     # A value tells what is meant where it is a name or long, not where it is a number such as 0.
     told = value if re.search(r"[^\s\d.,+_-]", value) or len(value) > 9 else name
     # As `run_main` shows it: on one line, control characters as escapes.

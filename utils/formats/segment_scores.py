@@ -144,7 +144,7 @@ def _checked(value: Any, where: str) -> SegmentScores:
 def _numbers(value: Any, where: str) -> Floats:
     try:
         array = np.asarray(plain(value), dtype=np.float64)
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         raise ValueError(f"{where}: expected an array of numbers, got {shown(value)}") from None
     if array.ndim == 0 or not np.isfinite(array).all():
         raise ValueError(f"{where}: expected an array of finite numbers")
