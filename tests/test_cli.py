@@ -5,6 +5,7 @@ import sys
 from pathlib import Path
 
 import pytest
+import torch
 
 from utils.system.cli import BUG, ROOT, default_output, run_main, staged_results
 
@@ -36,6 +37,24 @@ def test_a_user_error_is_one_line(error: Exception, said: str, capsys, monkeypat
         run_main(fail_with(error))
     assert raised.value.code == 2
     assert capsys.readouterr().err == said
+
+
+@pytest.mark.parametrize(
+    "fail",
+    [
+        lambda: torch.empty(1 << 50),
+        lambda: bytearray(1 << 60),
+        fail_with(torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB.")),
+    ],
+)
+def test_memory_that_does_not_suffice_is_one_line(fail, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as exit:
+        run_main(fail)
+    assert exit.value.code == 1
+    said = capsys.readouterr().err
+    assert said.startswith("error: out of memory (")
+    assert "train.batch_size" in said
+    assert said.count("\n") == 1
 
 
 def test_our_own_mistakes_keep_their_traceback_and_say_where_to_report_them(

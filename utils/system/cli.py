@@ -36,10 +36,10 @@ def run_main(main: Callable[[], None]) -> None:
     """Run `main`; a user's mistake ends the program with one line and exit code 2.
 
     `ValueError` and `OSError` are the user's mistakes; the message names the file, line or option.
-    A non-finite loss also ends the program with one line. Every other exception is our mistake: the
-    program prints the traceback and where to report it, and ends with exit code 70.
-    STEP_TRACEBACK=1 prints the traceback in all cases. A signal ends the program with the shell's
-    exit code, 128 + the signal's number.
+    A non-finite loss and memory that does not suffice also end the program with one line. Every
+    other exception is our mistake: the program prints the traceback and where to report it, and
+    ends with exit code 70. STEP_TRACEBACK=1 prints the traceback in all cases. A signal ends the
+    program with the shell's exit code, 128 + the signal's number.
     """
     try:
         restore_interrupts()
@@ -58,10 +58,28 @@ def run_main(main: Callable[[], None]) -> None:
     except KeyboardInterrupt:
         print("interrupted", file=sys.stderr)
         sys.exit(130)
-    except Exception:
+    except Exception as error:
+        if (told := out_of_memory(error)) and not os.environ.get(TRACEBACK):
+            print(f"error: {told}", file=sys.stderr)
+            sys.exit(1)
         traceback.print_exc()
         print(BUG, file=sys.stderr)
         sys.exit(70)
+
+
+def out_of_memory(error: Exception) -> str:
+    """What to say of a failed allocation, on a GPU or in main memory; else an empty string."""
+    text = _message(error)
+    allocation = isinstance(error, MemoryError) or (
+        isinstance(error, RuntimeError)
+        and ("out of memory" in text or "can't allocate memory" in text)
+    )
+    if not allocation:
+        return ""
+    return (
+        f"out of memory ({text}). In training a smaller train.batch_size needs less, and "
+        "train.precision=bf16; in test.py a smaller test_batch_size; everywhere smaller images"
+    )
 
 
 def _message(error: Exception) -> str:
