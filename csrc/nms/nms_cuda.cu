@@ -1,10 +1,12 @@
-// NMS on CUDA: all overlaps at once as a bit matrix, then one block walks it greedily. Both stay
-// on the device; the only synchronisation is the one that learns the length of the result.
+// NMS on CUDA: all overlaps at once as a bit matrix, then one block walks it greedily, of all classes
+// one each. Both stay on the device; the only synchronisation is the one that learns the length of
+// the result of a single class.
 #include "nms.h"
 
 #include <ATen/Dispatch.h>
 #include <ATen/core/Tensor.h>
 #include <ATen/ops/empty.h>
+#include <ATen/ops/zeros.h>
 #include <torch/library.h>
 
 #include "../common/checks.h"
@@ -25,13 +27,14 @@ __device__ T iou(const T* a, const T* b) {
   return intersection / (area_a + area_b - intersection);
 }
 
-// boxes [count, 4], sorted. Bit j of overlaps[i][tile] says that box i suppresses box
-// tile * 64 + j. Only boxes after i matter, so blocks below the diagonal have nothing to do.
-template <typename T>
+// boxes [count, 4]. Bit j of overlaps[i][tile] says that the IoU of box i and box tile * 64 + j is above
+// the threshold. Where the boxes are sorted only those after i matter, and blocks below the diagonal
+// have nothing to do.
+template <typename T, bool kSorted>
 __global__ void overlap_kernel(
     const T* boxes, int64_t count, T threshold, unsigned long long* overlaps) {
   const int64_t row_tile = blockIdx.y, column_tile = blockIdx.x;
-  if (row_tile > column_tile) {
+  if (kSorted && row_tile > column_tile) {
     return;
   }
   const int64_t column_begin = column_tile * kTile;
@@ -49,35 +52,114 @@ __global__ void overlap_kernel(
   }
   unsigned long long bits = 0;
   for (int j = 0; j < columns; ++j) {
-    if (column_begin + j > i && iou(boxes + i * 4, tile + j * 4) > threshold) {
+    if ((!kSorted || column_begin + j > i) && iou(boxes + i * 4, tile + j * 4) > threshold) {
       bits |= 1ULL << j;
     }
   }
   overlaps[i * gridDim.x + column_tile] = bits;
 }
 
-// One block: its threads hold the suppressed bits of all boxes in shared memory and go through the
-// boxes together.
+// One block, sorted boxes. Tile after tile: one thread settles its 64 boxes among themselves, then all
+// together add what the kept ones suppress in later tiles.
 __global__ void greedy_kernel(
     const unsigned long long* overlaps, int64_t count, int64_t tiles, bool* keep) {
   extern __shared__ unsigned long long suppressed[];
+  __shared__ unsigned long long own[kTile];
+  __shared__ unsigned long long kept;
   for (int64_t t = threadIdx.x; t < tiles; t += blockDim.x) {
     suppressed[t] = 0;
   }
-  for (int64_t i = 0; i < count; ++i) {
-    __syncthreads();
-    const bool kept = !(suppressed[i / kTile] >> (i % kTile) & 1ULL);
-    if (threadIdx.x == 0) {
-      keep[i] = kept;
+  for (int64_t tile = 0; tile < tiles; ++tile) {
+    const int64_t first = tile * kTile;
+    const int boxes = static_cast<int>(min(count - first, static_cast<int64_t>(kTile)));
+    if (threadIdx.x < boxes) {
+      own[threadIdx.x] = overlaps[(first + threadIdx.x) * tiles + tile];
     }
-    if (kept) {  // the same for all threads
-      // No thread may write bits of this word before all have read it; a box never suppresses
-      // itself, so what is read stays true.
-      for (int64_t t = i / kTile + threadIdx.x; t < tiles; t += blockDim.x) {
+    __syncthreads();
+    if (threadIdx.x == 0) {
+      unsigned long long gone = suppressed[tile], stay = 0;
+      for (int b = 0; b < boxes; ++b) {
+        if (!(gone >> b & 1ULL)) {
+          stay |= 1ULL << b;
+          gone |= own[b];
+        }
+      }
+      kept = stay;
+    }
+    __syncthreads();
+    if (threadIdx.x < boxes) {
+      keep[first + threadIdx.x] = kept >> threadIdx.x & 1ULL;
+    }
+    for (int64_t t = tile + 1 + threadIdx.x; t < tiles; t += blockDim.x) {
+      unsigned long long bits = 0;
+      for (unsigned long long left = kept; left; left &= left - 1) {
+        bits |= overlaps[(first + __ffsll(left) - 1) * tiles + t];
+      }
+      suppressed[t] |= bits;
+    }
+  }
+}
+
+// A block per class, which goes through its boxes in its own order. scores and kept [count, classes],
+// order [classes, count].
+template <typename T>
+__global__ void greedy_classes_kernel(
+    const unsigned long long* overlaps, const int64_t* order, const T* scores, T least,
+    int64_t count, int64_t classes, int64_t tiles, bool* kept) {
+  extern __shared__ unsigned long long suppressed[];
+  const int64_t c = blockIdx.x;
+  for (int64_t t = threadIdx.x; t < tiles; t += blockDim.x) {
+    suppressed[t] = 0;
+  }
+  for (int64_t rank = 0; rank < count; ++rank) {
+    __syncthreads();
+    const int64_t i = order[c * count + rank];
+    const bool stays =
+        scores[i * classes + c] > least && !(suppressed[i / kTile] >> (i % kTile) & 1ULL);
+    __syncthreads();  // a box suppresses itself: all must have read before one writes
+    if (stays) {  // the same for all threads
+      if (threadIdx.x == 0) {
+        kept[i * classes + c] = true;
+      }
+      for (int64_t t = threadIdx.x; t < tiles; t += blockDim.x) {
         suppressed[t] |= overlaps[i * tiles + t];
       }
     }
   }
+}
+
+// The words of suppressed bits that a block has room for: every card has that much without asking.
+constexpr int64_t kSharedLimit = 44 * 1024;
+
+int64_t count_tiles(int64_t count) {
+  const int64_t tiles = (count + kTile - 1) / kTile;
+  TORCH_CHECK_VALUE(
+      tiles * static_cast<int64_t>(sizeof(unsigned long long)) <= kSharedLimit,
+      "nms on CUDA takes at most ", kSharedLimit / 8 * kTile, " boxes, got ", count);
+  return tiles;
+}
+
+int threads_for(int64_t tiles) {
+  return static_cast<int>(std::clamp<int64_t>((tiles + 31) / 32 * 32, kTile, 1024));
+}
+
+// The bit matrix [count, tiles] of contiguous boxes.
+template <bool kSorted>
+at::Tensor overlaps_of(const at::Tensor& boxes, int64_t tiles, double iou_threshold) {
+  const int64_t count = boxes.size(0);
+  auto overlaps = at::empty({count, tiles}, boxes.options().dtype(at::kLong));
+  auto* words = reinterpret_cast<unsigned long long*>(overlaps.mutable_data_ptr<int64_t>());
+  const dim3 grid(static_cast<unsigned>(tiles), static_cast<unsigned>(tiles));
+  AT_DISPATCH_FLOATING_TYPES(boxes.scalar_type(), "nms_cuda", [&] {
+    overlap_kernel<scalar_t, kSorted><<<grid, kTile, 0, at::cuda::getCurrentCUDAStream()>>>(
+        boxes.const_data_ptr<scalar_t>(), count, static_cast<scalar_t>(iou_threshold), words);
+    C10_CUDA_KERNEL_LAUNCH_CHECK();
+  });
+  return overlaps;
+}
+
+const unsigned long long* words_of(const at::Tensor& overlaps) {
+  return reinterpret_cast<const unsigned long long*>(overlaps.const_data_ptr<int64_t>());
 }
 
 at::Tensor nms_cuda(const at::Tensor& boxes, const at::Tensor& scores, double iou_threshold) {
@@ -87,37 +169,52 @@ at::Tensor nms_cuda(const at::Tensor& boxes, const at::Tensor& scores, double io
     return at::empty({0}, boxes.options().dtype(at::kLong));
   }
   const c10::cuda::CUDAGuard guard(boxes.device());
-  const int64_t tiles = (count + kTile - 1) / kTile;
-  const int64_t shared_bytes = tiles * static_cast<int64_t>(sizeof(unsigned long long));
-  const int64_t shared_limit = 48 * 1024;  // every card has it without asking
-  TORCH_CHECK_VALUE(
-      shared_bytes <= shared_limit,
-      "nms on CUDA takes at most ", shared_limit / 8 * kTile, " boxes, got ", count);
-
-  const auto type = compute_type(boxes);
+  const int64_t tiles = count_tiles(count);
   const auto order = scores.argsort(/*stable=*/true, /*dim=*/0, /*descending=*/true);
-  const auto sorted = boxes.to(type).index_select(0, order).contiguous();
-  auto overlaps = at::empty({count, tiles}, boxes.options().dtype(at::kLong));
+  const auto sorted = boxes.to(compute_type(boxes)).index_select(0, order).contiguous();
+  const auto overlaps = overlaps_of<true>(sorted, tiles, iou_threshold);
   auto keep = at::empty({count}, boxes.options().dtype(at::kBool));
-  auto* words = reinterpret_cast<unsigned long long*>(overlaps.mutable_data_ptr<int64_t>());
-  const auto stream = at::cuda::getCurrentCUDAStream();
-  const dim3 grid(static_cast<unsigned>(tiles), static_cast<unsigned>(tiles));
-  AT_DISPATCH_FLOATING_TYPES(type, "nms_cuda", [&] {
-    overlap_kernel<scalar_t><<<grid, kTile, 0, stream>>>(
-        sorted.const_data_ptr<scalar_t>(), count, static_cast<scalar_t>(iou_threshold), words);
-    C10_CUDA_KERNEL_LAUNCH_CHECK();
-  });
-  const int threads = static_cast<int>(std::min<int64_t>(1024, (tiles + 31) / 32 * 32));
-  greedy_kernel<<<1, threads, shared_bytes, stream>>>(
-      words, count, tiles, keep.mutable_data_ptr<bool>());
+  greedy_kernel<<<
+      1, threads_for(tiles), tiles * sizeof(unsigned long long), at::cuda::getCurrentCUDAStream()>>>(
+      words_of(overlaps), count, tiles, keep.mutable_data_ptr<bool>());
   C10_CUDA_KERNEL_LAUNCH_CHECK();
   return order.masked_select(keep);
+}
+
+at::Tensor nms_classes_cuda(
+    const at::Tensor& boxes,
+    const at::Tensor& scores,
+    double iou_threshold,
+    double score_threshold) {
+  check_nms_classes_inputs(boxes, scores);
+  const int64_t count = scores.size(0), classes = scores.size(1);
+  auto kept = at::zeros({count, classes}, scores.options().dtype(at::kBool));
+  if (kept.numel() == 0) {
+    return kept;
+  }
+  const c10::cuda::CUDAGuard guard(boxes.device());
+  const int64_t tiles = count_tiles(count);
+  const auto corners = boxes.to(compute_type(boxes)).contiguous();
+  const auto overlaps = overlaps_of<false>(corners, tiles, iou_threshold);
+  const auto values = scores.to(compute_type(scores)).contiguous();
+  const auto order = values.t().argsort(/*stable=*/true, /*dim=*/1, /*descending=*/true).contiguous();
+  AT_DISPATCH_FLOATING_TYPES(values.scalar_type(), "nms_classes_cuda", [&] {
+    greedy_classes_kernel<scalar_t><<<
+        static_cast<unsigned>(classes), threads_for(tiles), tiles * sizeof(unsigned long long),
+        at::cuda::getCurrentCUDAStream()>>>(
+        words_of(overlaps), order.const_data_ptr<int64_t>(), values.const_data_ptr<scalar_t>(),
+        static_cast<scalar_t>(score_threshold), count, classes, tiles,
+        kept.mutable_data_ptr<bool>());
+    C10_CUDA_KERNEL_LAUNCH_CHECK();
+  });
+  return kept;
 }
 
 }  // namespace
 
 TORCH_LIBRARY_IMPL(step, CUDA, m) {
   m.impl("nms", &nms_cuda);
+  m.impl("nms_classes", &nms_classes_cuda);
 }
 
 }  // namespace step

@@ -1,4 +1,5 @@
-// RoI align on CUDA: a thread per output element, in the order of the output's memory.
+// RoI align on CUDA: a thread per output element, in the order of the output's memory; where channels
+// lie side by side, per pack of channels, which share what a bin samples and with which weights.
 #include <ATen/AccumulateType.h>
 #include <ATen/Context.h>
 #include <ATen/Dispatch.h>
@@ -16,8 +17,9 @@ namespace step {
 namespace {
 
 // Calls visit(row, column, weight) for the four neighbours of every sample of one bin.
-template <typename A, typename Visit>
-__device__ void for_each_neighbor(const A* box, const Geometry& g, const Index& out, Visit visit) {
+template <typename A, typename I, typename Visit>
+__device__ void for_each_neighbor(
+    const A* box, const Geometry& g, const Index<I>& out, Visit visit) {
   const A scale = static_cast<A>(g.spatial_scale);
   const auto y = make_axis(box[2], box[4], scale, g.pooled_height, g.sampling_ratio, g.aligned);
   const auto x = make_axis(box[1], box[3], scale, g.pooled_width, g.sampling_ratio, g.aligned);
@@ -48,38 +50,43 @@ __device__ int64_t image_index(const A* box, const Geometry& g) {
   return static_cast<int64_t>(box[0]);
 }
 
-template <typename T, typename A>
+template <typename T, typename A, typename I, int V>
 __global__ void forward_kernel(
-    const T* features, Layout layout, const A* boxes, Geometry g, int64_t count, T* output) {
-  const int64_t stride = static_cast<int64_t>(gridDim.x) * blockDim.x;
-  for (int64_t i = static_cast<int64_t>(blockIdx.x) * blockDim.x + threadIdx.x; i < count;
-       i += stride) {
-    const auto at = unravel(i, g.channels, g.pooled_height, g.pooled_width, g.channels_last);
-    const A* box = boxes + at.item * 5;
+    const T* features, Layout layout, const A* boxes, Geometry g, int64_t packs, T* output) {
+  for_each_position<I>(packs, [&](I i) {
+    auto at = unravel<I>(i, g.channels / V, g.pooled_height, g.pooled_width, g.channels_last);
+    at.channel *= V;
+    const A* box = boxes + static_cast<int64_t>(at.item) * 5;
     const T* plane = features + layout.at(image_index(box, g), at.channel, 0, 0);
-    A sum = 0;
+    A sums[V] = {};
     for_each_neighbor(box, g, at, [&](int64_t row, int64_t column, A weight) {
-      sum += weight * static_cast<A>(plane[row * layout.row + column * layout.column]);
+      const auto pack = *reinterpret_cast<const Pack<T, V>*>(
+          plane + row * layout.row + column * layout.column);
+      for (int k = 0; k < V; ++k) {
+        sums[k] += weight * static_cast<A>(pack.values[k]);
+      }
     });
-    output[i] = static_cast<T>(sum);
-  }
+    Pack<T, V> pooled;
+    for (int k = 0; k < V; ++k) {
+      pooled.values[k] = static_cast<T>(sums[k]);
+    }
+    reinterpret_cast<Pack<T, V>*>(output)[i] = pooled;
+  });
 }
 
 // A sums in the accumulation type: half atomics are slow, and lose small contributions.
-template <typename T, typename A>
+template <typename T, typename A, typename I>
 __global__ void backward_kernel(
     const T* grad, Layout layout, const A* boxes, Geometry g, int64_t count, A* grad_features) {
-  const int64_t stride = static_cast<int64_t>(gridDim.x) * blockDim.x;
-  for (int64_t i = static_cast<int64_t>(blockIdx.x) * blockDim.x + threadIdx.x; i < count;
-       i += stride) {
-    const auto at = unravel(i, g.channels, g.pooled_height, g.pooled_width, g.channels_last);
-    const A* box = boxes + at.item * 5;
+  for_each_position<I>(count, [&](I i) {
+    const auto at = unravel<I>(i, g.channels, g.pooled_height, g.pooled_width, g.channels_last);
+    const A* box = boxes + static_cast<int64_t>(at.item) * 5;
     A* plane = grad_features + layout.at(image_index(box, g), at.channel, 0, 0);
     const A value = static_cast<A>(grad[i]);
     for_each_neighbor(box, g, at, [&](int64_t row, int64_t column, A weight) {
       gpuAtomicAddNoReturn(plane + row * layout.row + column * layout.column, weight * value);
     });
-  }
+  });
 }
 
 at::Tensor roi_align_cuda(
@@ -100,12 +107,17 @@ at::Tensor roi_align_cuda(
   AT_DISPATCH_FLOATING_TYPES_AND2(
       at::kHalf, at::kBFloat16, features.scalar_type(), "roi_align_cuda", [&] {
         using A = at::acc_type<scalar_t, /*is_cuda=*/true>;
-        forward_kernel<scalar_t, A>
-            <<<blocks_for(g.outputs()), kThreads, 0, at::cuda::getCurrentCUDAStream()>>>(
-                features.const_data_ptr<scalar_t>(), Layout(features),
-                coordinates.const_data_ptr<A>(), g, g.outputs(),
-                output.mutable_data_ptr<scalar_t>());
-        C10_CUDA_KERNEL_LAUNCH_CHECK();
+        const bool packed = channels_last && is_packed<kPacked<scalar_t>>(features);
+        launch_over<scalar_t>(g.outputs(), packed, [&](auto position, auto pack) {
+          using I = decltype(position);
+          constexpr int V = decltype(pack)::value;
+          const int64_t packs = g.outputs() / V;
+          forward_kernel<scalar_t, A, I, V>
+              <<<blocks_for(packs), kThreads, 0, at::cuda::getCurrentCUDAStream()>>>(
+                  features.const_data_ptr<scalar_t>(), Layout(features),
+                  coordinates.const_data_ptr<A>(), g, packs, output.mutable_data_ptr<scalar_t>());
+          C10_CUDA_KERNEL_LAUNCH_CHECK();
+        });
       });
   return output;
 }
@@ -133,12 +145,14 @@ at::Tensor roi_align_backward_cuda(
   AT_DISPATCH_FLOATING_TYPES_AND2(
       at::kHalf, at::kBFloat16, grad.scalar_type(), "roi_align_backward_cuda", [&] {
         using A = at::acc_type<scalar_t, /*is_cuda=*/true>;
-        backward_kernel<scalar_t, A>
-            <<<blocks_for(g.outputs()), kThreads, 0, at::cuda::getCurrentCUDAStream()>>>(
-                dense_grad.const_data_ptr<scalar_t>(), Layout(grad_features),
-                coordinates.const_data_ptr<A>(), g, g.outputs(),
-                grad_features.mutable_data_ptr<A>());
-        C10_CUDA_KERNEL_LAUNCH_CHECK();
+        launch_over<scalar_t>(g.outputs(), false, [&](auto position, auto) {
+          backward_kernel<scalar_t, A, decltype(position)>
+              <<<blocks_for(g.outputs()), kThreads, 0, at::cuda::getCurrentCUDAStream()>>>(
+                  dense_grad.const_data_ptr<scalar_t>(), Layout(grad_features),
+                  coordinates.const_data_ptr<A>(), g, g.outputs(),
+                  grad_features.mutable_data_ptr<A>());
+          C10_CUDA_KERNEL_LAUNCH_CHECK();
+        });
       });
   return grad_features.to(grad.scalar_type());
 }

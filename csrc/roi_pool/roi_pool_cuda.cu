@@ -1,4 +1,5 @@
-// RoI max pooling on CUDA: a thread per output element, in the order of the output's memory.
+// RoI max pooling on CUDA: a thread per output element, in the order of the output's memory, or per
+// pack of channels where these lie side by side.
 #include <ATen/AccumulateType.h>
 #include <ATen/Context.h>
 #include <ATen/Dispatch.h>
@@ -24,59 +25,64 @@ __device__ int64_t image_index(const A* box, const Geometry& g) {
   return static_cast<int64_t>(box[0]);
 }
 
-template <typename T, typename A>
+template <typename T, typename A, typename I, int V>
 __global__ void forward_kernel(
-    const T* features, Layout layout, const A* boxes, Geometry g, int64_t count, T* output,
+    const T* features, Layout layout, const A* boxes, Geometry g, int64_t packs, T* output,
     int32_t* argmax) {
-  const int64_t stride = static_cast<int64_t>(gridDim.x) * blockDim.x;
-  for (int64_t i = static_cast<int64_t>(blockIdx.x) * blockDim.x + threadIdx.x; i < count;
-       i += stride) {
-    const auto at = unravel(i, g.channels, g.pooled_height, g.pooled_width, g.channels_last);
-    const A* box = boxes + at.item * 5;
+  for_each_position<I>(packs, [&](I i) {
+    auto at = unravel<I>(i, g.channels / V, g.pooled_height, g.pooled_width, g.channels_last);
+    at.channel *= V;
+    const A* box = boxes + static_cast<int64_t>(at.item) * 5;
     const A scale = static_cast<A>(g.spatial_scale);
     const auto y = bin_range(box[2], box[4], scale, at.row, g.pooled_height, g.height);
     const auto x = bin_range(box[1], box[3], scale, at.column, g.pooled_width, g.width);
     const T* plane = features + layout.at(image_index(box, g), at.channel, 0, 0);
-    const bool empty = y.first >= y.last || x.first >= x.last;
-    A best = 0;
-    int64_t place = -1;
-    if (!empty) {
-      place = y.first * g.width + x.first;
-      best = static_cast<A>(plane[y.first * layout.row + x.first * layout.column]);
+    A best[V];
+    int32_t places[V];
+    for (int k = 0; k < V; ++k) {
+      best[k] = 0;
+      places[k] = -1;
     }
     for (int64_t row = y.first; row < y.last; ++row) {
       for (int64_t column = x.first; column < x.last; ++column) {
-        const A value = static_cast<A>(plane[row * layout.row + column * layout.column]);
-        if (value > best || value != value) {  // NaN wins, and stays
-          best = value;
-          place = row * g.width + column;
+        const auto pack = *reinterpret_cast<const Pack<T, V>*>(
+            plane + row * layout.row + column * layout.column);
+        const auto place = static_cast<int32_t>(row * g.width + column);
+        for (int k = 0; k < V; ++k) {
+          const A value = static_cast<A>(pack.values[k]);
+          if (places[k] < 0 || value > best[k] || value != value) {  // NaN wins, and stays
+            best[k] = value;
+            places[k] = place;
+          }
         }
       }
     }
-    output[i] = static_cast<T>(best);
-    argmax[i] = static_cast<int32_t>(place);
-  }
+    Pack<T, V> pooled;
+    for (int k = 0; k < V; ++k) {
+      pooled.values[k] = static_cast<T>(best[k]);
+      argmax[static_cast<int64_t>(i) * V + k] = places[k];
+    }
+    reinterpret_cast<Pack<T, V>*>(output)[i] = pooled;
+  });
 }
 
-template <typename T, typename A>
+template <typename T, typename A, typename I>
 __global__ void backward_kernel(
     const T* grad, const int32_t* argmax, Layout layout, const A* boxes, Geometry g,
     int64_t count, A* grad_features) {
-  const int64_t stride = static_cast<int64_t>(gridDim.x) * blockDim.x;
-  for (int64_t i = static_cast<int64_t>(blockIdx.x) * blockDim.x + threadIdx.x; i < count;
-       i += stride) {
+  for_each_position<I>(count, [&](I i) {
     const int64_t place = argmax[i];
     if (place == -1) {
-      continue;
+      return;
     }
     CUDA_KERNEL_ASSERT(
         place >= 0 && place < g.height * g.width && "argmax must be -1 or a pixel of the map");
-    const auto at = unravel(i, g.channels, g.pooled_height, g.pooled_width, g.channels_last);
-    const int64_t image = image_index(boxes + at.item * 5, g);
+    const auto at = unravel<I>(i, g.channels, g.pooled_height, g.pooled_width, g.channels_last);
+    const int64_t image = image_index(boxes + static_cast<int64_t>(at.item) * 5, g);
     gpuAtomicAddNoReturn(
         grad_features + layout.at(image, at.channel, place / g.width, place % g.width),
         static_cast<A>(grad[i]));
-  }
+  });
 }
 
 std::tuple<at::Tensor, at::Tensor> roi_pool_cuda(
@@ -98,12 +104,18 @@ std::tuple<at::Tensor, at::Tensor> roi_pool_cuda(
   AT_DISPATCH_FLOATING_TYPES_AND2(
       at::kHalf, at::kBFloat16, features.scalar_type(), "roi_pool_cuda", [&] {
         using A = at::acc_type<scalar_t, /*is_cuda=*/true>;
-        forward_kernel<scalar_t, A>
-            <<<blocks_for(g.outputs()), kThreads, 0, at::cuda::getCurrentCUDAStream()>>>(
-                features.const_data_ptr<scalar_t>(), Layout(features),
-                coordinates.const_data_ptr<A>(), g, g.outputs(),
-                output.mutable_data_ptr<scalar_t>(), argmax.mutable_data_ptr<int32_t>());
-        C10_CUDA_KERNEL_LAUNCH_CHECK();
+        const bool packed = channels_last && is_packed<kPacked<scalar_t>>(features);
+        launch_over<scalar_t>(g.outputs(), packed, [&](auto position, auto pack) {
+          using I = decltype(position);
+          constexpr int V = decltype(pack)::value;
+          const int64_t packs = g.outputs() / V;
+          forward_kernel<scalar_t, A, I, V>
+              <<<blocks_for(packs), kThreads, 0, at::cuda::getCurrentCUDAStream()>>>(
+                  features.const_data_ptr<scalar_t>(), Layout(features),
+                  coordinates.const_data_ptr<A>(), g, packs, output.mutable_data_ptr<scalar_t>(),
+                  argmax.mutable_data_ptr<int32_t>());
+          C10_CUDA_KERNEL_LAUNCH_CHECK();
+        });
       });
   return {output, argmax};
 }
@@ -132,12 +144,14 @@ at::Tensor roi_pool_backward_cuda(
   AT_DISPATCH_FLOATING_TYPES_AND2(
       at::kHalf, at::kBFloat16, grad.scalar_type(), "roi_pool_backward_cuda", [&] {
         using A = at::acc_type<scalar_t, /*is_cuda=*/true>;
-        backward_kernel<scalar_t, A>
-            <<<blocks_for(g.outputs()), kThreads, 0, at::cuda::getCurrentCUDAStream()>>>(
-                dense_grad.const_data_ptr<scalar_t>(), dense_argmax.const_data_ptr<int32_t>(),
-                Layout(grad_features), coordinates.const_data_ptr<A>(), g, g.outputs(),
-                grad_features.mutable_data_ptr<A>());
-        C10_CUDA_KERNEL_LAUNCH_CHECK();
+        launch_over<scalar_t>(g.outputs(), false, [&](auto position, auto) {
+          backward_kernel<scalar_t, A, decltype(position)>
+              <<<blocks_for(g.outputs()), kThreads, 0, at::cuda::getCurrentCUDAStream()>>>(
+                  dense_grad.const_data_ptr<scalar_t>(), dense_argmax.const_data_ptr<int32_t>(),
+                  Layout(grad_features), coordinates.const_data_ptr<A>(), g, g.outputs(),
+                  grad_features.mutable_data_ptr<A>());
+          C10_CUDA_KERNEL_LAUNCH_CHECK();
+        });
       });
   return grad_features.to(grad.scalar_type());
 }

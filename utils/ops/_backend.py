@@ -94,5 +94,5 @@ def _nms_shape(boxes: torch.Tensor, scores: torch.Tensor, iou_threshold: float) 
 operators = load()
 if operators.compiled:
     torch.library.register_fake("step::nms")(_nms_shape)
-    # The matrix of overlaps and its rows are what a GPU is good at: no kernel of our own.
-    torch.library.impl("step::nms_classes", "CUDA")(fallback.nms_classes)
+    if not with_cuda():
+        torch.library.impl("step::nms_classes", "CUDA")(fallback.nms_classes)
