@@ -126,13 +126,13 @@ def decoding(repeats: int) -> Iterator[Row]:
     yield Row("a second of a file decoded, with flow by DIS", "ms", flow, plain, "decoding alone")
 
 
-def training(architecture: str, modality: str, repeats: int) -> Iterator[Row]:
+def training(architecture: str, modality: str, repeats: int, device: torch.device) -> Iterator[Row]:
     """Yield the parts of a training iteration of one video, without loading."""
     torch.manual_seed(0)
-    detector = build_segment_detector(architecture, modality)
+    detector = build_segment_detector(architecture, modality).to(device)
     network, criterion = SegmentPass(detector).train(), SegmentCriterion()
-    optimizer, batch = build_optimizer(TrainConfig(), detector), made_batch(detector.input_side,
-                                                                          modality)  # fmt: skip
+    optimizer = build_optimizer(TrainConfig(), detector)
+    batch = made_batch(detector.input_side, modality).to(device)
 
     def work() -> None:
         samples = network(batch)
@@ -143,8 +143,9 @@ def training(architecture: str, modality: str, repeats: int) -> Iterator[Row]:
         with section("optimizer"):
             optimizer.step()
             optimizer.zero_grad()
+        finish(device)
 
-    whole, parts = timed_parts(work, repeats)
+    whole, parts = timed_parts(work, repeats, device)
     for part, spent in parts.items():
         share = f"{sum(spent) / sum(whole):.1%} of it"
         name = f"a training iteration, {architecture}, {modality}, 1 video: {part}"
@@ -176,7 +177,7 @@ def rows(arguments: argparse.Namespace) -> Iterator[Row]:
                 )
     yield from decoding(repeats)
     if arguments.training:
-        yield from training(arguments.backbones[0], "RGB", repeats)
+        yield from training(arguments.backbones[0], "RGB", repeats, device)
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
