@@ -62,7 +62,7 @@ ABLATIONS = {
                 for s in (2, 3, 4)
             ),
             _single("S = 2", "steps=2"),
-            _single("S = 3 (base)"),
+            _single("S = 3", "steps=3"),
             _single("S = 4", "steps=4"),
         ),
         "steps",
@@ -71,7 +71,7 @@ ABLATIONS = {
         "Extension in time (Figure 5)",
         (
             _single("none", "extension=none"),
-            _single("extrapolation (base)"),
+            _single("extrapolation", "extension=extrapolate"),
             _single("anticipation", "extension=predict"),
             _single("mean box", "extension=mean"),
             _single("30 frames at once", "schedule=long"),
@@ -81,7 +81,7 @@ ABLATIONS = {
     "fusion": Ablation(
         "Fusion of RGB and flow (Table 1b)",
         (
-            _single("RGB (base)"),
+            _single("RGB", "inputs=rgb"),
             _single("flow", "inputs=flow"),
             _single("early", "inputs=early"),
             _fused("late, mean-shared", "mean-shared", "rgb", "flow"),
@@ -93,23 +93,24 @@ ABLATIONS = {
         ),
     ),
     "context": Ablation(
-        "Scene context", (_single("with context (base)"), _single("without", "context=false"))
+        "Scene context",
+        (_single("with context", "context=true"), _single("without", "context=false")),
     ),
     "sampling": Ablation(
         "Hard-aware sampling",
-        (_single("by score (base)"), _single("uniform", "hard_sampling=false")),
+        (_single("by score", "hard_sampling=true"), _single("uniform", "hard_sampling=false")),
     ),
     "thresholds": Ablation(
         "Overlap of positives at each step",
-        (_single("0.2, 0.35, 0.5 (base)"), _single("0.2 throughout", "thresholds=[0.2]")),
+        (
+            _single("0.2, 0.35, 0.5", "thresholds=[0.2,0.35,0.5]"),
+            _single("0.2 throughout", "thresholds=[0.2]"),
+        ),
         "steps",
     ),
     "proposals": Ablation(
         "Number of proposals, and speed (Figure 6)",
-        tuple(
-            _single("11 (base)") if count == 11 else _single(str(count), f"proposals={count}")
-            for count in (1, 11, 34, 59, 109)
-        ),
+        tuple(_single(str(count), f"proposals={count}") for count in (1, 11, 34, 59, 109)),
         "speed",
     ),
     "overlaps": Ablation(

@@ -79,7 +79,10 @@ def written(folder: Path, **content: object) -> None:
 def test_what_is_there_is_not_made_again(
     script: Script, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Of two variants one is trained and tested, the other trained: only its test is run."""
+    """Of two variants one is trained and tested, the other trained: only its test is run.
+
+    The toy videos' base is without context.
+    """
     ran: list[list[str]] = []
 
     def fake(command: list[str], **more: object) -> subprocess.CompletedProcess:
@@ -89,17 +92,46 @@ def test_what_is_there_is_not_made_again(
         return subprocess.CompletedProcess(command, 0)
 
     done = {"results__json": {"metrics": {}}, "results__md": "x"}
+    written(tmp_path / "context-true_seed0", **done)
+    written(tmp_path / "context-true_seed0" / "test", metrics__json=figures(0.6))
     written(tmp_path / "base_seed0", **done)
-    written(tmp_path / "base_seed0" / "test", metrics__json=figures(0.6))
-    written(tmp_path / "context-false_seed0", **done)
     monkeypatch.setattr(subprocess, "run", fake)
     outcome = script("context", "--output", tmp_path)
     assert outcome.code == 0, outcome.err
     assert [command[0] for command in ran] == ["test.py"]
-    assert str(tmp_path / "context-false_seed0" / "best.pt") in ran[0]
+    assert str(tmp_path / "base_seed0" / "best.pt") in ran[0]
     table = (tmp_path / "context.md").read_text()
-    assert "| with context (base) | 40.0 | 50.0 | 60.0 |" in table
+    assert "| with context | 40.0 | 50.0 | 60.0 |" in table
     assert "| without | 20.0 | 30.0 | 40.0 |" in table
+
+
+def test_a_first_stage_is_trained_once_for_each_input_and_seed(
+    script: Script, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ran: list[list[str]] = []
+
+    def fake(command: list[str], **more: object) -> subprocess.CompletedProcess:
+        ran.append([Path(command[1]).name, *command[2:]])
+        if command[1] == "test.py":
+            written(Path(command[command.index("--output") + 1]), metrics__json=figures(0.4))
+        return subprocess.CompletedProcess(command, 0)
+
+    monkeypatch.setattr(subprocess, "run", fake)
+    given = ["root=elsewhere", "iterations=7", "--output", tmp_path, "--seeds", 2, "--jobs", 2]
+    outcome = script("fusion", *given)
+    assert outcome.code == 0, outcome.err
+    trained = [command for command in ran if command[0] == "train.py"]
+    names = [next(w for w in command if w.startswith("name=")) for command in trained]
+    assert sorted(names[:6]) == [f"name=first_{i}_seed{s}" for i in ("early", "flow", "rgb")
+                                 for s in (0, 1)]  # fmt: skip
+    assert sorted(names[6:]) == [f"name={n}_seed{s}" for n in ("base", "inputs-early", "inputs-flow")
+                                 for s in (0, 1)]  # fmt: skip
+    for command, name in zip(trained, names, strict=True):
+        assert "root=elsewhere" in command
+        assert ("iterations=7" in command) != name.startswith("name=first")
+    flow = trained[names.index("name=inputs-flow_seed1")]
+    assert f"init={tmp_path / 'first_flow_seed1' / 'best.pt'}" in flow
+    assert len([command for command in ran if command[0] == "test.py"]) == 2 * 9
 
 
 def test_a_run_that_fails_ends_the_command(
