@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from recipes import CONFIGS
-from recipes.ablations import ABLATIONS, BASE, run_name
+from recipes.ablations import ABLATIONS, BASE, INPUTS, run_name
 from recipes.tube_streaming import FUSIONS
 from tests.entries import Script
 from tests.helpers import ROOT
@@ -122,10 +122,12 @@ def test_a_first_stage_is_trained_once_for_each_input_and_seed(
     assert outcome.code == 0, outcome.err
     trained = [command for command in ran if command[0] == "train.py"]
     names = [next(w for w in command if w.startswith("name=")) for command in trained]
-    assert sorted(names[:6]) == [f"name=first_{i}_seed{s}" for i in ("early", "flow", "rgb")
-                                 for s in (0, 1)]  # fmt: skip
-    assert sorted(names[6:]) == [f"name={n}_seed{s}" for n in ("base", "inputs-early", "inputs-flow")
-                                 for s in (0, 1)]  # fmt: skip
+    first = [f"name=first_{inputs}_seed{seed}" for inputs in INPUTS for seed in (0, 1)]
+    second = [
+        f"name={run}_seed{s}" for run in ("base", "inputs-early", "inputs-flow") for s in (0, 1)
+    ]
+    assert sorted(names[:6]) == sorted(first)
+    assert sorted(names[6:]) == second
     for command, name in zip(trained, names, strict=True):
         assert "root=elsewhere" in command
         assert ("iterations=7" in command) != name.startswith("name=first")

@@ -85,3 +85,40 @@ def test_i3d_ready_for_inference_compiles_as_one_graph():
     clip = torch.rand(1, 3, 12, 32, 32).contiguous(memory_format=torch.channels_last_3d)
     with torch.no_grad():
         torch.testing.assert_close(compiled(clip), backbone(clip), rtol=1e-4, atol=1e-4)
+
+
+class Convolutions(TorchDispatchMode):
+    """Notes the types of the inputs of convolutions, in their order."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.found: list[torch.dtype] = []
+
+    def __torch_dispatch__(self, function, types, arguments=(), options=None):
+        if str(function).startswith("aten.convolution."):
+            self.found.append(arguments[0].dtype)
+        return function(*arguments, **(options or {}))
+
+
+@pytest.mark.parametrize("prepared", [False, True])
+@pytest.mark.parametrize("reduced", [torch.bfloat16, torch.float16])
+def test_only_pixels_stay_in_float32_where_bfloat16_is_slow(reduced: torch.dtype, prepared: bool):
+    """cuDNN has no fast bfloat16 kernel for three channels; everything later is reduced."""
+    before = torch.is_autocast_enabled("cuda"), torch.get_autocast_dtype("cuda")
+    torch.set_autocast_enabled("cuda", True)
+    torch.set_autocast_dtype("cuda", reduced)
+    try:
+        with FakeTensorMode(), torch.device("cuda"), torch.no_grad():
+            detector = build_detector(ModelConfig(num_classes=60, steps=1)).eval()
+            if prepared:
+                detector = prepare_for_inference(detector)
+            images = torch.empty(1, detector.window_frames, 3, 64, 64)
+            with Convolutions() as convolutions:
+                maps = detector.extract(images).maps
+    finally:
+        torch.set_autocast_enabled("cuda", before[0])
+        torch.set_autocast_dtype("cuda", before[1])
+    first, *later = convolutions.found
+    assert first == (torch.float32 if reduced == torch.bfloat16 else reduced)
+    assert set(later) == {reduced}
+    assert maps.dtype == reduced

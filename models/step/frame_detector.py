@@ -35,7 +35,7 @@ class FrameDetector(StepDetector):
 
     def laid_out(self, pixels: Tensor) -> Tensor:
         """`pixels` in the memory format that the backbone is fastest with."""
-        if self.layout(pixels) == torch.channels_last_3d:
+        if self.layout() == torch.channels_last_3d:
             return pixels.contiguous(memory_format=torch.channels_last)
         return pixels
 
