@@ -13,13 +13,16 @@ place=("root=$data" "output=$runs")
 
 step() { printf '\n%s (%s s)\n' "== $1" "$SECONDS"; }
 
-# Run a function for RGB and for Flow at the same time; fail if one fails.
+# Run a function for RGB and for Flow at the same time, each line that it prints with the one before
+# it; fail if one fails.
 both() {
-    "$1" RGB & local first=$!
-    "$1" Flow & local second=$!
+    labelled "$1" RGB & local first=$!
+    labelled "$1" Flow & local second=$!
     wait "$first"
     wait "$second"
 }
+
+labelled() { "$1" "$2" 2>&1 | sed -u "s/^/$2: /"; }
 
 train_actionness() {
     "$PYTHON" train.py --config configs/toy/toy_actionness.yaml "${place[@]}" \
