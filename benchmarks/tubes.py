@@ -27,6 +27,7 @@ from utils.evaluation.tube_evaluator import TubeEvaluator
 from utils.evaluation.tube_results import TubeRules, VideoResult
 from utils.evaluation.tubelet_lists import ClipTubelets
 from utils.formats.tubes import make_tubes
+from utils.system.allocator import keep_freed_memory
 
 FRAMES, VIDEOS, CLIP, TUBELETS, CLASSES = 159_289, 910, 6, 11, 24
 WIDTH, HEIGHT = 320, 240
@@ -122,11 +123,13 @@ def peak_megabytes() -> float:
 
 def rows(arguments: argparse.Namespace) -> Iterator[Row]:
     """Yield the table."""
+    keep_freed_memory()
     counts = frame_counts(arguments.videos)
     judge = made_evaluator(counts)
     began, ours, plain = time.perf_counter(), 0.0, 0.0
     shares = [range(v, min(v + SHARE, len(counts))) for v in range(0, len(counts), SHARE)]
-    with ProcessPoolExecutor(arguments.processes, get_context("spawn")) as pool:
+    start = (keep_freed_memory,)  # as every command of ours does
+    with ProcessPoolExecutor(arguments.processes, get_context("spawn"), *start) as pool:
         for share, (found, seconds) in zip(
             shares, pool.map(partial(reduce_videos, counts), shares), strict=True
         ):
