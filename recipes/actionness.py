@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any, NoReturn
 
 import torch
@@ -26,7 +27,7 @@ from utils.config.actionness import ActionnessConfig
 
 def build_model(config: ActionnessConfig, say: Say) -> Any:
     """Return the classifier with the weights that its training starts from."""
-    return started(actionness_of(config.model), config.train, say)
+    return started(partial(actionness_of, config.model), config.train, say)
 
 
 def adopt(model: ActionnessModel, samples: ProposalSamples) -> str:

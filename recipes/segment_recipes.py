@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +10,7 @@ from torch import nn
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler
 
+from models.checks import check_size
 from models.ssn.actionness import ActionnessModel
 from models.ssn.checkpoint import load_backbone
 from models.ssn.detector import SegmentDetector
@@ -24,12 +26,15 @@ from utils.system.distributed import world_size
 
 
 def started(
-    detector: SegmentDetector | ActionnessModel, train: SegmentTrain, say: Say
+    build: Callable[[], SegmentDetector | ActionnessModel], train: SegmentTrain, say: Say
 ) -> SegmentDetector | ActionnessModel:
-    """Return `detector` with the weights that its training starts from; says where they are from.
+    """Return what `build` makes with the weights that its training starts from; says which.
 
-    Scale and shift of batch norm have gradients where `train.train_batch_norm` says so.
+    Scale and shift of batch norm have gradients where `train.train_batch_norm` says so. Raises
+    `ValueError` for sizes of which no machine could train it.
     """
+    check_size(build)
+    detector = build()
     for layer in batch_norms(detector):
         layer.requires_grad_(train.train_batch_norm)
     start_from(detector, [Source("train.init", train.init, load_backbone)], say)

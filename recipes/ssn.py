@@ -31,7 +31,7 @@ from utils.config.ssn import SSNConfig
 
 def build_model(config: SSNConfig, say: Say) -> Any:
     """Return the detector with the weights that its training starts from."""
-    return started(detector_of(config.model), config.train, say)
+    return started(partial(detector_of, config.model), config.train, say)
 
 
 def adopt(detector: SegmentDetector, samples: ProposalSamples) -> str:

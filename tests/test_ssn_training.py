@@ -236,7 +236,7 @@ def test_batch_norm_moves_as_its_mode_says(with_norms, mode: str, moving: int):
 
 
 def test_biases_learn_twice_as_fast_and_batch_norm_not_at_all(with_norms):
-    started(with_norms, SegmentTrain(), str)
+    started(lambda: with_norms, SegmentTrain(), str)
     names = {id(p): n for n, p in with_norms.named_parameters()}
 
     def grouped() -> list[set[str]]:
@@ -249,7 +249,7 @@ def test_biases_learn_twice_as_fast_and_batch_norm_not_at_all(with_norms):
     assert norms == {f"base_model.maps.conv{i}.1.{n}" for i in (4, 5) for n in ("weight", "bias")}
     rates = [(g["lr"], g["weight_decay"]) for g in parameter_groups(with_norms, 0.5, 0.1)]
     assert rates == [(0.5, 0.1), (1.0, 0.0), (0.5, 0.0)]
-    started(with_norms, SegmentTrain(train_batch_norm=True), str)
+    started(lambda: with_norms, SegmentTrain(train_batch_norm=True), str)
     assert "base_model.maps.conv1.1.weight" in grouped()[2]
 
 

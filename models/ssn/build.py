@@ -14,12 +14,12 @@ from models.backbones import bn_inception, inception_v3, resnet
 from models.backbones.base import InputSpec, PixelScaling
 from models.backbones.images import ImageInput
 from models.backbones.tiny2d import Tiny2D
+from models.checks import check_classes, chosen_backbone
 from models.ssn.actionness import ActionnessModel
 from models.ssn.detector import SegmentDetector
 from models.ssn.stpp import Pyramid
 from utils.config.segments import SegmentModel
 from utils.config.ssn import ModelConfig
-from utils.formats.schema import shown
 
 CHANNELS = {"RGB": 3, "Flow": 10, "RGBDiff": 15}
 """Channels of a snippet by modality: an image, five pairs of flow images, five differences."""
@@ -141,8 +141,7 @@ def build_actionness(
 
 def detector_of(config: ModelConfig) -> SegmentDetector:
     """Return the configured SSN with fresh weights; raises `ValueError` as `build_backbone`."""
-    if config.num_classes < 1:
-        raise ValueError(f"model.num_classes: expected at least 1, got {config.num_classes}")
+    check_classes(config.num_classes)
     return build_segment_detector(
         config.backbone,
         config.modality,
@@ -170,10 +169,7 @@ def input_side(config: SegmentModel) -> int:
 
 def build_backbone(architecture: str, modality: str, width: int = WIDTH) -> nn.Module:
     """Return a fresh backbone; raises `ValueError` for an unknown name or an impossible width."""
-    if architecture not in ARCHITECTURES:
-        known = ", ".join(ARCHITECTURES)
-        raise ValueError(f"model.backbone: expected one of {known}, got {shown(architecture)}")
-    return ARCHITECTURES[architecture].build(CHANNELS[modality], width)
+    return chosen_backbone(ARCHITECTURES, architecture).build(CHANNELS[modality], width)
 
 
 def _features(backbone: nn.Module) -> int:

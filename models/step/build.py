@@ -11,6 +11,7 @@ from torch import nn
 
 from models.backbones.base import Backbone
 from models.backbones.registry import BACKBONES
+from models.checks import check_classes, check_size, chosen_backbone
 from models.layers import Freeze
 from models.step.detector import StepDetector
 from models.step.heads import ContextBranch, TwoBranchHead
@@ -23,12 +24,8 @@ from models.weights.released import is_released, read_released_config, released_
 from models.weights.starting import Source, start_from
 from utils.config.step import Config, ModelConfig
 from utils.formats.checkpoints import load_state, read_checkpoint
-from utils.formats.schema import shown
 from utils.geometry.tubes import is_extended_after
 from utils.structures import ClipSpec
-
-MOST_WEIGHTS = 2**30
-"""Largest detector that is built for training: 4 GiB of weights, 16 GiB with Adam's state."""
 
 
 def build_detector(config: ModelConfig, anticipate_always: bool = False) -> StepDetector:
@@ -37,8 +34,7 @@ def build_detector(config: ModelConfig, anticipate_always: bool = False) -> Step
     A head anticipates the neighbouring clips where the step after it extends by prediction;
     `anticipate_always` gives every head the two regressors, as the authors' release has it.
     """
-    if config.num_classes < 1:
-        raise ValueError(f"model.num_classes: expected at least 1, got {config.num_classes}")
+    check_classes(config.num_classes)
     backbone = build_backbone(config)
     context = ContextBranch(backbone.make_tail()) if config.context else None
     chunks = config.chunks
@@ -79,11 +75,8 @@ def build_backbone(config: ModelConfig) -> Backbone:
     Raises:
         ValueError: For a name that is not in `BACKBONES`, and for a width that it cannot have.
     """
-    if config.backbone not in BACKBONES:
-        known = ", ".join(BACKBONES)
-        raise ValueError(f"model.backbone: expected one of {known}, got {shown(config.backbone)}")
     freeze = Freeze(config.freeze_stats, config.freeze_affine)
-    return BACKBONES[config.backbone](config.width, freeze)
+    return chosen_backbone(BACKBONES, config.backbone)(config.width, freeze)
 
 
 def clips_of(config: ModelConfig) -> ClipSpec:
@@ -129,13 +122,7 @@ def build_for_training(
         ValueError: For sizes of which no machine could train the detector, and naming a file that
             does not fit, and the option that gives it.
     """
-    with torch.device("meta"):
-        count = sum(p.numel() for p in build_detector(config).parameters())
-    if count > MOST_WEIGHTS:
-        raise ValueError(
-            f"the detector would have {count:,} weights, expected at most {MOST_WEIGHTS:,}: lower "
-            "model.width, fc_dim, local_dim, pool_size or num_classes"
-        )
+    check_size(partial(build_detector, config))
     detector = build_detector(config)
     sources = [
         Source("train.kinetics", kinetics, load_kinetics),

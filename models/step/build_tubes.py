@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
+from functools import partial
 
 import torch
 
 from models.backbones.base import Backbone
 from models.backbones.images import ImageInput
 from models.backbones.registry import IMAGE_BACKBONES
+from models.checks import check_classes, check_size, chosen_backbone
 from models.step.frame_detector import FrameDetector
 from models.step.outcome import boxes_of_best_action, one_action
 from models.step.pooling import TubePooling
@@ -18,7 +20,6 @@ from models.weights.checkpoint import DetectorKind, open_checkpoint
 from models.weights.starting import Source, start_from
 from utils.config.step_tubes import TubesConfig, TubesModel
 from utils.formats.checkpoints import load_state, read_checkpoint
-from utils.formats.schema import shown
 from utils.geometry.tubes import is_extended_after
 from utils.structures import ClipSpec
 
@@ -34,8 +35,7 @@ _EXTENSIONS = {
 
 def build_tube_detector(config: TubesModel) -> FrameDetector:
     """A detector with fresh weights: Xavier for new layers, PyTorch's default in the backbone."""
-    if config.num_classes < 1:
-        raise ValueError(f"model.num_classes: expected at least 1, got {config.num_classes}")
+    check_classes(config.num_classes)
     backbone, chunks = build_image_backbone(config), config.chunks
     stride = backbone.input_spec.spatial_stride
     pooling = TubePooling(config.pool_mode, config.pool_size, stride)
@@ -75,11 +75,8 @@ def build_image_backbone(config: TubesModel) -> Backbone:
         ValueError: For a name that is not in `IMAGE_BACKBONES`, and for a width that it cannot
             have.
     """
-    if config.backbone not in IMAGE_BACKBONES:
-        known = ", ".join(IMAGE_BACKBONES)
-        raise ValueError(f"model.backbone: expected one of {known}, got {shown(config.backbone)}")
     inputs = ImageInput(config.inputs, config.flow_channels, config.pixels, config.first_layer)
-    return IMAGE_BACKBONES[config.backbone](config.width, inputs)
+    return chosen_backbone(IMAGE_BACKBONES, config.backbone)(config.width, inputs)
 
 
 def tube_clips_of(config: TubesModel) -> ClipSpec:
@@ -115,8 +112,10 @@ def build_for_training(
         say: Called with a line for each file: which weights came from it, and which did not.
 
     Raises:
-        ValueError: Naming a file that does not fit, and the option that gives it.
+        ValueError: For sizes of which no machine could train the detector, and naming a file that
+            does not fit, and the option that gives it.
     """
+    check_size(partial(build_tube_detector, config))
     detector = build_tube_detector(config)
     sources = [
         Source("train.pretrained", pretrained, _load_pretrained),
