@@ -13,6 +13,7 @@ from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
 
+import cv2
 import numpy as np
 import pytest
 import torch
@@ -141,6 +142,13 @@ def released_checkpoint(
     }
     checkpoint["cfg"] = argparse.Namespace(T=3, iterative_mode=schedule, temporal_mode=extension)
     return checkpoint
+
+
+def seeded_frames(count: int) -> Tensor:
+    """The reference's images `[1, count, 3, 400, 400]`."""
+    frames = np.random.RandomState(7).uniform(-1, 1, (1, count, 25, 25, 3)).astype(np.float32)[0]
+    frames = [cv2.resize(f, (400, 400), interpolation=cv2.INTER_LINEAR) for f in frames]
+    return torch.from_numpy(np.stack(frames).clip(-1, 1)).permute(0, 3, 1, 2)[None]
 
 
 def _seeded_weight(key: str, name: str, shape: list[int]) -> Tensor:

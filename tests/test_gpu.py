@@ -35,9 +35,9 @@ from tests.helpers import (
     random_clips,
     random_targets,
     released_checkpoint,
+    seeded_frames,
     tiny_detector,
 )
-from tests.test_released import seeded_frames
 from tests.tube_helpers import SIDE, random_frames, random_tubes, tiny_tube_detector, tube_batch
 from utils.config.loading import load
 from utils.config.ssn import ModelConfig as SegmentModelConfig

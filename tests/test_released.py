@@ -5,7 +5,6 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-import cv2
 import numpy as np
 import pytest
 import torch
@@ -14,7 +13,7 @@ import torchvision
 from models import load_detector
 from models.step.criterion import StepCriterion, StepSamples
 from models.weights.released import _HEAD_NAMES
-from tests.helpers import SHARED, needs_shared, released_checkpoint
+from tests.helpers import SHARED, needs_shared, released_checkpoint, seeded_frames
 from utils.geometry.boxes import encode_boxes
 from utils.geometry.tubes import replicate_boxes
 
@@ -59,13 +58,6 @@ def features(detector, reference):
     # Without oneDNN, as the reference was recorded: see `test_losses_and_gradients`.
     with torch.no_grad(), without_onednn():
         return detector.extract(images)
-
-
-def seeded_frames(count: int) -> torch.Tensor:
-    """The reference's images `[1, count, 3, 400, 400]`."""
-    frames = np.random.RandomState(7).uniform(-1, 1, (1, count, 25, 25, 3)).astype(np.float32)[0]
-    frames = [cv2.resize(f, (400, 400), interpolation=cv2.INTER_LINEAR) for f in frames]
-    return torch.from_numpy(np.stack(frames).clip(-1, 1)).permute(0, 3, 1, 2)[None]
 
 
 def relative_error(a: torch.Tensor, b: np.ndarray) -> float:
