@@ -45,6 +45,7 @@ from data.converters.picture_names import PICTURE_NAME
 from data.converters.values import parse_rate
 from utils.formats.labels import read_label_map, write_label_map
 from utils.system.cli import run_main, staged_results
+from utils.system.locks import folder_lock
 from utils.system.outputs import check_apart, check_new_file, is_unedited, note_content
 
 
@@ -215,15 +216,27 @@ def describe(converted: Converted) -> str:
     return "\n".join(lines)
 
 
+def write(arguments: argparse.Namespace, converted: Converted) -> None:
+    """Write annotation and label map, so that the pair is always of one conversion.
+
+    Raises:
+        ValueError: If another conversion writes into the folder now, or if somebody has edited a
+            file since this one began.
+    """
+    with folder_lock(arguments.output.parent, "scripts/convert_labels.py"):
+        annotation, *label_maps = outputs(arguments)
+        with staged_results(annotation.parent) as folder:
+            write_ava(converted.rows, folder / annotation.name)
+            for path in label_maps:
+                write_label_map(converted.classes, folder / path.name)
+        note_content([annotation, *label_maps], "convert")
+
+
 def main() -> None:
     arguments = parse_arguments()
     annotation, *label_maps = outputs(arguments)
     converted, notes = convert(arguments)
-    with staged_results(annotation.parent) as folder:
-        write_ava(converted.rows, folder / annotation.name)
-        for path in label_maps:
-            write_label_map(converted.classes, folder / path.name)
-    note_content([annotation, *label_maps], "convert")
+    write(arguments, converted)
     print(describe(converted))
     for note in notes:
         print(f"note: {note}")

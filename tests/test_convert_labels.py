@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -9,6 +11,7 @@ import pytest
 from data.datasets.ava_records import read_records
 from tests.conversion import METADATA, via3, written
 from tests.entries import Script, snapshot
+from tests.helpers import ROOT
 from utils.formats.labels import read_label_map
 
 
@@ -131,3 +134,35 @@ def test_what_a_conversion_wrote_is_replaced_by_the_next_until_somebody_edits_it
     written(tmp_path, "out.pbtxt", (tmp_path / "out.pbtxt").read_text() + "\n")
     said = script.refuses(path, "-o", output)
     assert said.endswith("out.pbtxt: is there already; --force replaces it")
+
+
+def test_two_conversions_do_not_write_at_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture
+) -> None:
+    """A label map of one and an annotation of the other would give wrong classes silently."""
+    script = Script("scripts/convert_labels", monkeypatch, capsys)
+    path, output = written(tmp_path, "t.csv", "v,1,0,0,1,1,run\n"), tmp_path / "out/out.csv"
+    assert script(path, "-o", output).code == 0
+    written(tmp_path, "t.csv", "w,1,0,0,1,1,walk\n")
+    holds = (
+        "import sys, pathlib, utils.system.locks as l\n"
+        "with l.folder_lock(pathlib.Path(sys.argv[1]), 'scripts/convert_labels.py'):\n"
+        "    print('held', flush=True)\n"
+        "    sys.stdin.read()\n"
+    )
+    with subprocess.Popen(
+        [sys.executable, "-c", holds, output.parent],
+        cwd=ROOT,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    ) as other:
+        assert other.stdout is not None
+        assert other.stdout.readline() == "held\n"
+        before = snapshot(output.parent)
+        said = script.refuses(path, "-o", output)
+        assert f"is in use by scripts/convert_labels.py, process {other.pid}" in said
+        assert snapshot(output.parent) == before
+        other.communicate("")
+    assert script(path, "-o", output).code == 0
+    assert output.read_text().startswith("w,0001")

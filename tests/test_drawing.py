@@ -48,6 +48,17 @@ def test_only_the_outline_and_the_chips_are_drawn() -> None:
     assert not drawn[210:].any()
 
 
+def test_an_annotation_has_no_score() -> None:
+    def chip(*scores: float, with_scores: bool) -> list[np.ndarray]:
+        persons = [[Person((50, 80, 120, 200), [(0, score)])] for score in scores]
+        return [draw_persons(grey(), p, NAMES, with_scores=with_scores)[:70] for p in persons]
+
+    full, half = chip(1.0, 0.99, with_scores=True)
+    assert not np.array_equal(full, half)  # the digits
+    plain = chip(1.0, with_scores=False)[0]
+    assert changed(plain).any(axis=0).sum() < changed(full).any(axis=0).sum()  # no room for digits
+
+
 def test_the_box_has_the_colour_of_its_best_label() -> None:
     drawn = draw_persons(grey(), [Person((50, 80, 120, 200), [(2, 0.9), (1, 0.5)])], NAMES)
     assert tuple(drawn[200, 80].tolist()) == class_color(2)

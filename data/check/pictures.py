@@ -108,7 +108,7 @@ def _has_frames(videos: Mapping[str, VideoFrames], key: ClipKey) -> bool:
 def with_persons(
     image: np.ndarray, width: int, persons: Sequence[Person], names: Sequence[str]
 ) -> np.ndarray:
-    """`image` in another width, its aspect kept, with persons whose boxes are fractions."""
+    """`image` in another width, its aspect kept, with annotated persons, boxes in fractions."""
     height = max(round(image.shape[0] * width / image.shape[1]), 1)
     resized = cv2.resize(image, (width, height), interpolation=cv2.INTER_AREA)
     placed = []
@@ -116,7 +116,7 @@ def with_persons(
         x1, y1, x2, y2 = person.box
         box = (x1 * width, y1 * height, x2 * width, y2 * height)
         placed.append(Person(box, person.labels))
-    return draw_persons(resized, placed, names)
+    return draw_persons(resized, placed, names, with_scores=False)
 
 
 def titled(image: np.ndarray, title: str) -> np.ndarray:

@@ -69,7 +69,5 @@ def check_seconds(value: object, where: str, said: object = None) -> float:
     is_number = isinstance(value, int | float) and not isinstance(value, bool)
     if not is_number or not 0 <= value <= MOST_SECONDS:  # type: ignore[operator]
         shown = f"{(value if said is None else said)!r:.80}"
-        raise ValueError(
-            f"{where}: expected seconds, got {shown} (valid: 0 to {MOST_SECONDS:,})"
-        )
+        raise ValueError(f"{where}: expected seconds, got {shown} (valid: 0 to {MOST_SECONDS:,})")
     return float(value)  # type: ignore[arg-type]

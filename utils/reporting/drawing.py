@@ -73,10 +73,13 @@ class Sizes:
         return cv2.getTextSize(text, FONT, self.scale, 1)[0][0]
 
 
-def draw_persons(image: np.ndarray, persons: Sequence[Person], names: Sequence[str]) -> np.ndarray:
+def draw_persons(
+    image: np.ndarray, persons: Sequence[Person], names: Sequence[str], with_scores: bool = True
+) -> np.ndarray:
     """A copy of `image` with every person's box and labels.
 
     Args:
+        with_scores: Whether a label's score stands behind its name. An annotation has none.
         names: Of the classes, by number from 0. A class has the same colour in every picture; a box
             has the colour of the person's best label. Chips stay inside the image and, where there
             is room, clear of each other and of the persons.
@@ -89,13 +92,13 @@ def draw_persons(image: np.ndarray, persons: Sequence[Person], names: Sequence[s
     boxes = [_rect(person) for person in persons]
     blocks: list[Rect] = [_draw_number(image, person, sizes) for person in persons if person.number]
     for i, person in enumerate(persons):
-        rows = _fit_rows(person.labels, names, sizes, height, width)
+        rows = _fit_rows(person.labels, names, sizes, (height, width), with_scores)
         size = (sizes.row * len(rows), max((w for _, w in rows), default=0))
         others = [box for j, box in enumerate(boxes) if j != i]
         blocks.append(place_block(size, boxes[i], others, blocks, height, width))
         for r, ((label, score), (text, _)) in enumerate(zip(person.labels, rows, strict=False)):
             chip = Rect(blocks[-1].x, blocks[-1].y + r * sizes.row, size[1], sizes.row)
-            draw_chip(image, chip, text, score, class_color(label), sizes)
+            draw_chip(image, chip, text, score, class_color(label), sizes, with_scores)
     return image
 
 
@@ -207,11 +210,12 @@ def _fit_rows(
     labels: Sequence[tuple[int, float]],
     names: Sequence[str],
     sizes: Sizes,
-    height: int,
-    width: int,
+    size: tuple[int, int],
+    with_scores: bool,
 ) -> list[tuple[str, int]]:
-    """Text and chip width of the labels that fit into the image; long names are cut."""
-    edges = 5 * sizes.pad + sizes.text_width("0.00")
+    """Text and chip width of the labels that fit into an image (H, W); long names are cut."""
+    height, width = size
+    edges = 5 * sizes.pad + sizes.text_width("0.00") if with_scores else 4 * sizes.pad
     rows = []
     for label, _ in labels[: max(height // sizes.row, 1)]:
         name = names[label]
@@ -222,9 +226,19 @@ def _fit_rows(
 
 
 def draw_chip(
-    image: np.ndarray, chip: Rect, text: str, score: float, color: Color, sizes: Sizes
+    image: np.ndarray,
+    chip: Rect,
+    text: str,
+    score: float,
+    color: Color,
+    sizes: Sizes,
+    with_score: bool = True,
 ) -> None:
-    """A dark chip, filled from the left up to its score: name on the left, score on the right."""
+    """A dark chip, filled from the left up to its score: name on the left, score on the right.
+
+    Args:
+        with_score: Whether the score is written.
+    """
     area = image[max(chip.y, 0) : chip.y + chip.height, max(chip.x, 0) : chip.x + chip.width]
     if not area.size:
         return
@@ -235,7 +249,7 @@ def draw_chip(
     area[:, : max(2, sizes.line)] = color
     area[-1] = area[-1] // 2  # a line between chips
     baseline = chip.y + sizes.pad + sizes.letter
-    number = f"{score:.2f}"
+    number = f"{score:.2f}" if with_score else ""
     right = chip.x + chip.width - sizes.pad - sizes.text_width(number)
     for words, x in ((text, chip.x + 2 * sizes.pad), (number, right)):
         thickness = 2 if sizes.letter >= 24 else 1
