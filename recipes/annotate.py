@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
+from threading import Lock
 from typing import NamedTuple, Protocol
 
 from tqdm import tqdm
@@ -19,7 +20,7 @@ from data.video.windows import Window
 from data.windows import as_rate
 from utils.geometry.following import FollowRules
 from utils.reporting.person_files import VideoPersons
-from utils.reporting.person_track import KeyFrame, PersonNumbers, PersonTrack
+from utils.reporting.person_track import KeyFrame, PersonPaths, PersonTrack
 from utils.reporting.shrinking import draw_shrunk
 from utils.system.interrupt import Interrupted
 from utils.system.pipeline import Stopped
@@ -120,7 +121,8 @@ class _Annotation:
         self.annotator, self.source, self.names = annotator, source, names
         self.path, self.step_limit, self.most_steps = path, step_limit, most_steps
         self.longest_side = longest_side
-        self.cuts, self.number = CutDetector(), PersonNumbers(follow)
+        self.cuts, self.number = CutDetector(), PersonPaths(follow)
+        self.numbering = Lock()  # a signal lets the thread that draws take what is left
         self.video = VideoPersons(name, 0, 0, float(source.fps), start=float(source.times[0]))
         self.sound = open_sound(source, step_limit)
         self.seen = 0  # key frames that were detected in
@@ -138,7 +140,7 @@ class _Annotation:
             try:
                 times = stream.run(self._detect, self._draw, self._rest)
             except Interrupted:
-                if not (self.video.partial if self.path is None else self.path.is_file()):
+                if not self.video.key_frames or (self.path and not self.path.is_file()):
                     raise
                 self.video.keep_until(self.last_shown)
         self.video.end = self.last_shown
@@ -157,6 +159,7 @@ class _Annotation:
             batch_size=wanted.batch_size,
             step_limit=self.step_limit,
             watch=self.cuts.add,
+            again=True,
         )
 
     def _detect(self, windows: list[Window]) -> list[KeyFrame]:
@@ -164,41 +167,58 @@ class _Annotation:
         decided = []
         for key in self.annotator(windows):
             steps = key.steps if self.steps_every and self.seen % self.steps_every == 0 else None
-            decided += self.number(replace(key, cut=self.cuts.take(key.time), steps=steps))
+            noted = replace(key, cut=self.cuts.take(key.time), steps=steps)
+            with self.numbering:
+                done = self.number(noted)
+                self.video.key_frames += done
+            decided += done
             self.seen += 1
         self.video.height, self.video.width = windows[0].key_frame.shape[:2]
         self.bar.update(len(windows))
-        self.video.key_frames += decided
         return decided
 
     def _rest(self) -> list[KeyFrame]:
-        """The last key frames, now that the video is over."""
-        decided = self.number.finish()
-        self.video.key_frames += decided
+        """The last key frames, now that the detector stops."""
+        with self.numbering:
+            decided = self.number.finish()
+            self.video.key_frames += decided
         return decided
 
     def _draw(self, frames: Iterator[TimedFrame], key_frames: Iterator[KeyFrame]) -> None:
         """Write all frames with the source's times, pixel aspect and sound."""
-        if self.path is None:
-            for _ in self._shown(frames, key_frames):
-                pass
+        if self.path is not None:
+            rewrite(self.path, self.source, self._shown(frames, key_frames), self.sound)
             return
-        rewrite(self.path, self.source, self._shown(frames, key_frames), self.sound)
+        for key in self._until_stopped(key_frames):
+            self.last_shown = key.time
 
     def _shown(
         self, frames: Iterator[TimedFrame], key_frames: Iterator[KeyFrame]
     ) -> Iterator[TimedFrame]:
-        """Yield every frame with its persons drawn."""
+        """Yield every frame with its persons drawn; after a signal, as far as was detected."""
+        track = PersonTrack(self._until_stopped(key_frames))
+        for frame in frames:
+            persons = track.at(float(frame.time))
+            if self.video.partial and frame.time > self._last_known():
+                return
+            image = draw_shrunk(frame.image, persons, self.names, self.longest_side)
+            yield TimedFrame(frame.time, image)
+            self.last_shown = float(frame.time)
+
+    def _last_known(self) -> float:
+        """The time of the last key frame that was detected in [s]."""
+        return self.video.key_frames[-1].time if self.video.key_frames else float("-inf")
+
+    def _until_stopped(self, key_frames: Iterator[KeyFrame]) -> Iterator[KeyFrame]:
+        """Yield all key frames; of a job that is stopped, those that were detected in by then."""
+        count = 0
         try:
-            track = PersonTrack(key_frames)
-            for frame in frames:
-                persons = track.at(float(frame.time))
-                if self.path is not None:
-                    image = draw_shrunk(frame.image, persons, self.names, self.longest_side)
-                    frame = TimedFrame(frame.time, image)
-                yield frame
-                self.last_shown = float(frame.time)
+            for key in key_frames:
+                count += 1
+                yield key
         except Stopped:  # what is ready makes a whole file, though of a shorter video
             self.video.partial = True
             if self.sound is not None:
                 self.sound.whole = False
+            self._rest()
+            yield from self.video.key_frames[count:]

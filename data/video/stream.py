@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
+from contextlib import closing
 from dataclasses import dataclass, field
 from fractions import Fraction
 from itertools import islice
@@ -13,6 +14,7 @@ from data.video.file import TimedFrame
 from data.video.part import Source
 from data.video.windows import Window, iter_windows
 from utils.system.pipeline import Channel, Pipeline
+from utils.system.stall import each_within
 
 # A stage may be one batch ahead of the next. Large frames take fewer key frames: as many as have
 # frames of this many bytes, but at least one. The frames of a quarter of a second are 47 MB in
@@ -65,6 +67,7 @@ class VideoStream:
     batch_size: int
     step_limit: float | None = None
     watch: Callable[[TimedFrame], object] | None = None
+    again: bool = False
 
     def run(
         self,
@@ -95,7 +98,7 @@ class VideoStream:
             windows: Channel[_Ready] = Channel(pipeline, capacity=1)
             results: Channel[Result] = Channel(pipeline, capacity=1)
             pipeline.start(lambda: self._decode(frames, windows, results), LEAVE_WITHIN)
-            pipeline.start(lambda: show(frames, results))
+            pipeline.start(lambda: self._show(frames, results, show))
             for result in self._detect(windows, detect, times):
                 results.put(result)
             for result in rest():
@@ -116,7 +119,8 @@ class VideoStream:
             windows.capacity = results.capacity = min(max(ahead, 1), self.batch_size)
             if self.watch is not None:
                 self.watch(frame)
-            frames.put(frame)
+            if not self.again:
+                frames.put(frame)
 
         found = iter_windows(
             self.source,
@@ -131,6 +135,26 @@ class VideoStream:
             windows.put((time.perf_counter(), window))
         frames.close()
         windows.close()
+
+    def _show(
+        self,
+        frames: Iterator[TimedFrame],
+        results: Iterator[Result],
+        show: Callable[[Iterator[TimedFrame], Iterator[Result]], object],
+    ) -> None:
+        """Call `show`, with `frames` or those that are read again."""
+        if not self.again:
+            show(frames, results)
+            return
+        with closing(self._read_again()) as read:  # also ends the thread that reads
+            show(read, results)
+
+    def _read_again(self) -> Generator[TimedFrame, None, None]:
+        """The frames of the source, read when they are asked for."""
+        frames = self.source.frames()
+        if self.step_limit is not None:
+            frames = each_within(frames, str(self.source.path), self.step_limit)
+        yield from frames
 
     def _frames_per_key(self) -> int:
         assert not isinstance(self.stride, int)

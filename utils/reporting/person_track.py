@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from collections import deque
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
+import numpy as np
 import torch
 from torch import Tensor
 
 from utils.geometry.boxes import box_iou
 from utils.geometry.following import BoxFollower, Followed, FollowRules
+from utils.geometry.joining import Node, Path
+from utils.geometry.paths import SeenBoxes, find_paths
 from utils.reporting.persons import Box, Person
 
 # Persons of two moments are taken for the same one where their boxes overlap by this much.
@@ -52,59 +54,22 @@ class StepBoxes:
 
 
 class PersonNumbers:
-    """Gives the persons of a video's key frames, which come in order, numbers that last.
-
-    Who is a person shows on later key frames, so each key frame comes back `FollowRules.confirm`
-    key frames later, without those who are none.
-    """
+    """Gives the persons of a stream's key frames, which come in order, numbers that last."""
 
     def __init__(self, rules: FollowRules | None = None) -> None:
         self._follower = BoxFollower(rules)
-        self._delay = self._follower.rules.confirm
-        self._open: deque[tuple[KeyFrame, list[Followed | None]]] = deque()
         self._numbers: dict[Followed, int] = {}
         self._made = 0
 
-    def __call__(self, key: KeyFrame) -> list[KeyFrame]:
-        """Return the key frames, up to this one, that are decided, with numbered persons.
-
-        A cut before the key frame ends all earlier persons.
-        """
-        decided = self.finish() if key.cut is not None else []
-        self._open.append((key, self._follow(key)))
-        while len(self._open) > self._delay:
-            decided.append(self._decide())
-        return decided
-
-    def finish(self) -> list[KeyFrame]:
-        """Return all key frames that are left: the scene or the video ends."""
-        self._follower.cut()
-        decided = [self._decide() for _ in range(len(self._open))]
-        self._numbers = {}
-        return decided
-
-    def at_once(self, key: KeyFrame) -> KeyFrame:
-        """Return the key frame itself; those who may still turn out to be nobody have no number."""
+    def __call__(self, key: KeyFrame) -> KeyFrame:
+        """Return the key frame; those who may still turn out to be nobody have no number."""
         if key.cut is not None:
             self._follower.cut()
-        seen = self._follow(key)
+        boxes = [person.box for person in key.persons]
+        seen = self._follower(key.time, boxes, [bool(person.labels) for person in key.persons])
         self._numbers = {one: n for one, n in self._numbers.items() if self._follower.has(one)}
         shown = [(p, o) for p, o in zip(key.persons, seen, strict=True) if o is not None]
         return replace(key, persons=[replace(p, number=self._number(one)) for p, one in shown])
-
-    def _follow(self, key: KeyFrame) -> list[Followed | None]:
-        boxes = [person.box for person in key.persons]
-        return self._follower(key.time, boxes, [bool(person.labels) for person in key.persons])
-
-    def _decide(self) -> KeyFrame:
-        """The oldest open key frame with the persons who are confirmed by now."""
-        key, seen = self._open.popleft()
-        numbered = [
-            replace(person, number=self._number(one))
-            for person, one in zip(key.persons, seen, strict=True)
-            if one is not None and one.is_confirmed
-        ]
-        return replace(key, persons=numbered)
 
     def _number(self, one: Followed) -> int | None:
         """A person's number, counted in the order in which persons are confirmed."""
@@ -114,6 +79,91 @@ class PersonNumbers:
             self._made += 1
             self._numbers[one] = self._made
         return self._numbers[one]
+
+
+LOOK_AHEAD = 10.0
+"""Seconds after a key frame that decide who is on it, if the scene is that long."""
+
+AT_ONCE = 5.0
+"""Seconds of key frames that are decided together."""
+
+
+class PersonPaths:
+    """Gives the persons of a video's key frames numbers that last, by what comes later as well.
+
+    A key frame comes back `LOOK_AHEAD` to `LOOK_AHEAD + AT_ONCE` seconds of the video after it
+    came, or at the end of its scene, without those who are nobody.
+    """
+
+    def __init__(self, rules: FollowRules | None = None) -> None:
+        self._rules = rules or FollowRules()
+        self._keys: list[KeyFrame] = []  # some that are decided, then those that are not
+        self._decided = 0  # how many of `_keys` are
+        self._paths: dict[int, Path] = {}  # of persons who may go on, through the decided ones
+        self._made = 0
+
+    def __call__(self, key: KeyFrame) -> list[KeyFrame]:
+        """Return the key frames, before this one, that are decided by now.
+
+        A cut before the key frame ends all earlier persons.
+        """
+        decided = self.finish() if key.cut is not None else []
+        self._keys.append(key)
+        if key.time - self._keys[self._decided].time >= LOOK_AHEAD + AT_ONCE:
+            decided += self._decide(key.time - LOOK_AHEAD)
+        return decided
+
+    def finish(self) -> list[KeyFrame]:
+        """Return all key frames that are left: the scene or the video ends."""
+        decided = self._decide(float("inf"))
+        self._keys, self._decided, self._paths = [], 0, {}
+        return decided
+
+    def _decide(self, until: float) -> list[KeyFrame]:
+        """Return the open key frames before time `until` [s], with their persons."""
+        begin, count = self._decided, sum(key.time < until for key in self._keys)
+        seen = [_seen_boxes(key) for key in self._keys]
+        found = find_paths(seen, self._rules, list(self._paths.values()), begin)
+        numbers, made = list(self._paths), self._made
+        for path in found[len(numbers) :]:
+            if path[0][0] < count:  # who begins later may still turn out to be somebody else
+                made += 1
+                numbers.append(made)
+        owners = {node: n for n, path in zip(numbers, found, strict=False) for node in path}
+        decided = [self._numbered(k, owners) for k in range(begin, count)]
+        self._made = made
+        self._forget(dict(zip(numbers, found, strict=False)), count)
+        return decided
+
+    def _numbered(self, k: int, owners: Mapping[Node, int]) -> KeyFrame:
+        """Key frame `k` with the persons who are on a path, and their numbers."""
+        persons = self._keys[k].persons
+        known = [
+            replace(person, number=owners[k, i])
+            for i, person in enumerate(persons)
+            if (k, i) in owners
+        ]
+        return replace(self._keys[k], persons=known)
+
+    def _forget(self, paths: Mapping[int, Path], count: int) -> None:
+        """Keep of the first `count` key frames, which are decided, those that a path may leave."""
+        if not count:
+            return
+        oldest = self._keys[count - 1].time - self._rules.patience - AT_ONCE
+        first = next(k for k, key in enumerate(self._keys) if key.time >= oldest)
+        kept = {
+            number: [(k - first, i) for k, i in path if first <= k < count]
+            for number, path in paths.items()
+        }
+        self._paths = {number: path for number, path in kept.items() if path}
+        self._keys, self._decided = self._keys[first:], count - first
+
+
+def _seen_boxes(key: KeyFrame) -> SeenBoxes:
+    """The boxes of a key frame; who has no label may begin no path."""
+    boxes = np.array([person.box for person in key.persons], float).reshape(-1, 4)
+    scores = np.array([max((s for _, s in p.labels), default=0.0) for p in key.persons])
+    return SeenBoxes(key.time, boxes, scores)
 
 
 class PersonTrack:
