@@ -21,6 +21,7 @@ from recipes.base import Recipe
 from utils.config.base import BaseConfig
 from utils.engine.agreement import check_same, settings_facts, weights_facts
 from utils.engine.determinism import seed_iteration, set_deterministic
+from utils.engine.estimate import estimate_run
 from utils.engine.faults import describe_fault, read_fault
 from utils.engine.precision import Precision
 from utils.engine.profiling import Profiler
@@ -46,6 +47,8 @@ def train(config: BaseConfig, device: torch.device) -> None:
         run, done = trainer.run, trainer.state.iteration
         if done:
             say(f"{run.path}: going on after iteration {done} of {trainer.schedule.iterations}")
+        if line := estimate_run(trainer):
+            say(line)
         metrics = trainer.fit()
         if not metrics and not on_main(lambda: has_results(run.path)):
             metrics = trainer.state.metrics  # a finished run that was stopped before its results

@@ -20,6 +20,7 @@ from data.loading.workers import (
     check_files,
     init_worker,
     shortage_explained,
+    threads_of_a_worker,
     watch,
 )
 from utils.system.waiting import time_limit
@@ -73,6 +74,20 @@ class SampleLoader(Generic[Sample, Batch]):
     def batch_size(self) -> int:
         """Clips of a batch: over all processes in training, of this one in testing."""
         return self.batches.batch_size
+
+    @property
+    def workers(self) -> int:
+        """Processes that load, 0: this one."""
+        return self.loader.num_workers
+
+    def load(self) -> Batch:
+        """Return the first batch of the next iteration, loaded by this process.
+
+        Raises `TimeoutError` as iterating does.
+        """
+        indices = next(iter(self.batches))
+        with threads_of_a_worker(self.workers), time_limit(self.timeout, self._describe_wait):
+            return self.dataset.collate([self.watched[index] for index in indices])
 
     def set_epoch(self, epoch: int, start_iteration: int = 0) -> None:
         """Let the next iteration give `epoch`, from its batch `start_iteration` on."""

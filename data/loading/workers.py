@@ -287,6 +287,26 @@ def init_worker(worker: int) -> None:
     hooks._on_queue_feeder_error = staticmethod(_end_with_words)
 
 
+@contextmanager
+def threads_of_a_worker(workers: int) -> Iterator[None]:
+    """Let this process decode in the block as a worker does: OpenCV starts no pool of threads.
+
+    Such a pool may hang in workers that are forked later.
+
+    Args:
+        workers: Of the loader; with 0, this process loads as it always does.
+    """
+    if not workers:
+        yield
+        return
+    threads = cv2.getNumThreads()
+    cv2.setNumThreads(0)
+    try:
+        yield
+    finally:
+        cv2.setNumThreads(threads)
+
+
 def _end_with_words(error: Exception, batch: object) -> None:
     """Note why a batch cannot be sent, and end this worker: the main process notices the end."""
     worker = get_worker_info()

@@ -51,6 +51,13 @@ class Loader(Protocol):
     def batch_size(self) -> int:
         """Return the samples of a batch, over all processes."""
 
+    @property
+    def workers(self) -> int:
+        """Return the number of processes that load, 0: the training process itself."""
+
+    def load(self) -> Any:
+        """Return the first batch of the next iteration, loaded by this process."""
+
     def set_epoch(self, epoch: int, start_iteration: int = 0) -> None:
         """Let the next iteration yield the batches of `epoch` from `start_iteration` on."""
 

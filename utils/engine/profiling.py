@@ -19,6 +19,13 @@ import torch
 _active: Profiler | None = None
 
 
+def exact_time(device: torch.device) -> float:
+    """Return the seconds of a clock, after the kernels that `device` was given."""
+    if device.type == "cuda":
+        torch.cuda.synchronize(device)
+    return time.perf_counter()
+
+
 class Profiler:
     """Seconds by section, summed since it was started; sections do not overlap."""
 
@@ -39,9 +46,7 @@ class Profiler:
         _active = None
 
     def now(self) -> float:
-        if self.device.type == "cuda":
-            torch.cuda.synchronize(self.device)
-        return time.perf_counter()
+        return exact_time(self.device)
 
     def table(self, iterations: int) -> str:
         """Milliseconds and share of an iteration by section, as Markdown."""

@@ -227,14 +227,23 @@ class Trainer:
         """One update; raises `FloatingPointError` at the first loss that is not finite."""
         broadcast_statistics(self.detector)
         self.optimizer.zero_grad(set_to_none=True)
+        losses = self.compute_gradients(batch)
+        self.precision.step(self.optimizer, self.update.clip_norm)
+        self.scheduler.step()
+        return losses
+
+    def compute_gradients(self, batch: Batch, share: bool = True) -> Losses:
+        """Return the losses of a batch, part by part; their gradients are added to the weights'.
+
+        Args:
+            share: Whether the processes take the mean of their gradients.
+        """
         losses: Losses = {}
         parts = self._split(batch)
         for number, part in enumerate(parts):
-            with self._gradients_shared(is_last=number == len(parts) - 1):
+            with self._gradients_shared(is_last=share and number == len(parts) - 1):
                 for name, value in self._add_gradients(part, number).items():
                     losses[name] = losses[name] + value if name in losses else value
-        self.precision.step(self.optimizer, self.update.clip_norm)
-        self.scheduler.step()
         return losses
 
     def _split(self, batch: Batch) -> Sequence[Batch]:
