@@ -18,7 +18,7 @@ from recipes.demo_classes import class_names, new_names, shown_names
 from recipes.demo_options import DemoOptions
 from recipes.person_detector import PersonDetector, open_person_detector
 from recipes.report_film import LONGEST_SIDE, write_film
-from recipes.results_files import checkpoint_settings, is_done, source_bytes, tell_nothing
+from recipes.results_files import checkpoint_settings, is_done, source_settings, tell_nothing
 from utils.config.step import Config
 from utils.reporting.action_spans import (
     PersonHistory,
@@ -124,7 +124,7 @@ class PersonResults:
         return {**every, **self.settings}
 
     def _made_with(self, source: Source) -> dict[str, Any]:
-        return {**self.described(), "source_bytes": source_bytes(source)}
+        return {**self.described(), **source_settings(source)}
 
     def _write_report(
         self,

@@ -18,7 +18,13 @@ from external.files import real_path
 from models.ssn.bundle import AnyPart, BundleCheckpoint
 from recipes.demo_classes import class_names, new_names, shown_names
 from recipes.demo_options import DemoOptions
-from recipes.results_files import Answer, checkpoint_settings, is_done, source_bytes, tell_nothing
+from recipes.results_files import (
+    Answer,
+    checkpoint_settings,
+    is_done,
+    source_settings,
+    tell_nothing,
+)
 from recipes.segment_finder import Network, SegmentFinder
 from recipes.ssn_testing import detection_rules, streams_of
 from utils.config.ssn import SSNConfig
@@ -73,7 +79,7 @@ class SegmentResults:
             "least_duration": self.options.min_duration or 0.0,
             "stride": self.options.stride,
             "renamed": new_names(self.own, self.shown),
-            "source_bytes": source_bytes(source),
+            **source_settings(source),
         }
 
     def _counts(self, segment: FoundSegment) -> bool:

@@ -33,7 +33,13 @@ from models.step.frame_detector import FrameDetector
 from models.weights.checkpoint import LoadedCheckpoint
 from recipes.demo_classes import class_names, new_names, shown_names
 from recipes.demo_options import DemoOptions
-from recipes.results_files import Answer, checkpoint_settings, is_done, source_bytes, tell_nothing
+from recipes.results_files import (
+    Answer,
+    checkpoint_settings,
+    is_done,
+    source_settings,
+    tell_nothing,
+)
 from recipes.tube_streaming import ClipScorer, detect_in_video
 from recipes.tube_testing import check_rules, open_stream, tube_rules
 from utils.config.step_tubes import TubesConfig
@@ -96,7 +102,7 @@ class TubeResults:
             "least_duration": self.options.min_duration or 0.0,
             "renamed": new_names(self.own, self.classes),
             "stride": self.stride,
-            "source_bytes": source_bytes(source),
+            **source_settings(source),
         }
 
     def _merging(self) -> float:

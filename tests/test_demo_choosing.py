@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import signal
 import subprocess
@@ -19,6 +20,7 @@ import torch
 from data.video.file import VideoFile
 from data.video.windows import write_video
 from recipes.demo_classes import rename_classes
+from recipes.results_files import source_fingerprint
 from tests.demo_runs import FPS, HEIGHT, SHOWN, WIDTH, pictures, spoil, write_frames
 from tests.entries import Script, snapshot, write_checkpoint
 from tests.helpers import ROOT
@@ -172,10 +174,43 @@ def test_resume_knows_a_checkpoint_by_its_content(
     save_checkpoint(content, path)
     assert path.stat().st_size == size
     assert "done before" not in run()
-    cv2.imwrite(
-        str(other / "frame0001.jpg"), np.random.default_rng(0).integers(0, 255, (HEIGHT, WIDTH, 3))
-    )
+    frame = other / "frame0001.jpg"
+    size, image = frame.stat().st_size, np.zeros((HEIGHT, WIDTH, 3), np.uint8)
+    black = cv2.imencode(".jpg", image)[1].tobytes()
+    frame.write_bytes(black + bytes(size - len(black)))  # what follows the picture is no part of it
+    assert frame.stat().st_size == size
     assert run().count("done before") == 1
+
+
+@pytest.mark.parametrize("size", [1, 1000, 17 << 18, (17 << 18) + 1, 50_000_000])
+def test_a_fingerprint_covers_both_ends_and_the_middle_of_a_video(
+    tmp_path: Path, size: int
+) -> None:
+    path, found = tmp_path / "a.mp4", set()
+    for changed in (None, 0, size // 2, size - 1):
+        with path.open("wb") as file:
+            file.truncate(size)
+            if changed is not None:
+                file.seek(changed)
+                file.write(b"x")
+        assert path.stat().st_size == size
+        found.add(source_fingerprint(path))
+    assert len(found) == len({None, 0, size // 2, size - 1})
+    copied = path.rename(tmp_path / "b.mp4")
+    os.utime(copied, (0, 0))
+    assert source_fingerprint(copied) in found  # by content, not by name or time
+
+
+def test_a_fingerprint_covers_every_byte_of_a_short_video(tmp_path: Path) -> None:
+    path = tmp_path / "a.mp4"
+    content = np.random.default_rng(0).integers(0, 255, (17 << 18) - 99, np.uint8)
+    found = set()
+    for changed in np.linspace(0, len(content) - 1, 40).astype(int):
+        other = content.copy()
+        other[changed] ^= 255
+        path.write_bytes(other.tobytes())
+        found.add(source_fingerprint(path))
+    assert len(found) == 40
 
 
 def many(folder: Path) -> Path:
