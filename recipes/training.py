@@ -18,10 +18,10 @@ from models.registry import DETECTORS
 from models.weights.checkpoint import LoadedCheckpoint
 from recipes import RECIPES
 from recipes.base import Recipe
+from recipes.estimate import estimate_run
 from utils.config.base import BaseConfig
 from utils.engine.agreement import check_same, settings_facts, weights_facts
 from utils.engine.determinism import seed_iteration, set_deterministic
-from utils.engine.estimate import estimate_run
 from utils.engine.faults import describe_fault, read_fault
 from utils.engine.precision import Precision
 from utils.engine.profiling import Profiler

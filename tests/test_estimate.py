@@ -12,13 +12,12 @@ import numpy as np
 import pytest
 import torch
 
-from recipes import CONFIGS
+from recipes import CONFIGS, estimate
+from recipes.estimate import Cost, estimate_run, measure
 from recipes.training import train
 from tests import runs, segment_runs, tube_runs
 from tests.test_engine import make_trainer
 from utils.config.loading import load
-from utils.engine import estimate
-from utils.engine.estimate import Cost, estimate_run, measure
 
 
 def train_stage(stage: str, data: Path, output: Path) -> Path:
