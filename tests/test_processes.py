@@ -12,7 +12,7 @@ from contextlib import closing
 
 import pytest
 
-from utils.system.interrupt import Interrupted, StopSignals
+from utils.system.interrupt import Interrupted, StopSignals, parent_heard
 from utils.system.processes import ProcessHung, _Child, _Working, call_each, tell_progress
 
 
@@ -40,6 +40,10 @@ def act(what: str, number: int) -> int | Unreadable:
         os.kill(os.getpid(), number)
     if what == "sleep":
         time.sleep(number)
+    if what == "save":
+        with StopSignals() as stop, parent_heard():
+            while not stop.signum:
+                time.sleep(0.01)
     if what == "work":
         for _ in range(number):
             time.sleep(0.3)
@@ -141,6 +145,37 @@ def test_what_is_finished_when_a_signal_comes_counts(monkeypatch: pytest.MonkeyP
         assert next(results) == (1, 1)
         with pytest.raises(Interrupted):
             next(results)
+
+
+@pytest.mark.usefixtures("nobody_left")
+@pytest.mark.parametrize("grace", [0, 5])
+def test_children_may_save_what_they_have_when_a_signal_comes(grace: float) -> None:
+    stop = StopSignals()
+    tasks = [("square", 2), ("save", 3), ("sleep", 60)]
+    with closing(call_each(act, tasks, 2, stop, grace=grace)) as results:
+        assert next(results) == (0, 4)
+        stop.signum = signal.SIGTERM
+        if grace:
+            assert next(results) == (1, 9)
+        with pytest.raises(Interrupted):
+            next(results)
+
+
+def test_what_a_parent_asks_is_heard_only_where_it_is_let_through() -> None:
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGTERM, signal.SIGINT])
+    try:
+        with StopSignals() as stop:
+            os.kill(os.getpid(), signal.SIGTERM)
+            os.kill(os.getpid(), signal.SIGINT)
+            assert not stop.signum
+            with parent_heard():
+                assert stop.signum == signal.SIGTERM
+            assert signal.sigpending() == {signal.SIGINT}
+            signal.signal(signal.SIGINT, signal.SIG_IGN)  # which forgets the one that waits
+            signal.signal(signal.SIGINT, signal.SIG_DFL)
+            assert signal.SIGTERM in signal.pthread_sigmask(signal.SIG_BLOCK, [])
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 @pytest.mark.usefixtures("nobody_left")

@@ -144,6 +144,19 @@ class StopSignals:
             start()
 
 
+@contextmanager
+def parent_heard() -> Iterator[None]:
+    """Let SIGTERM through, by which `call_each` asks its children to end early, in this block.
+
+    SIGINT stays held: Ctrl-C reaches the children as well as their parent, which then asks them.
+    """
+    before = signal.pthread_sigmask(signal.SIG_UNBLOCK, [signal.SIGTERM])
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
 def ignore_stop_signals() -> None:
     """Ignore stop signals in a helper process: Ctrl-C reaches the group, the parent needs it."""
     for number in SIGNALS:

@@ -71,6 +71,7 @@ def call_each(
     workers: int,
     stop: StopSignals | None = None,
     limit: float | None = None,
+    grace: float = 0,
 ) -> Iterator[tuple[int, Any]]:
     """Call `function(*task)` for each of `tasks`, at most `workers` at a time, in child processes.
 
@@ -79,8 +80,8 @@ def call_each(
     Any other exception ends its process, which prints the traceback.
 
     Raises `Interrupted` soon after a signal to `stop`, after yielding the tasks that are completed
-    by then. All children are killed then, and whenever the iteration ends early; stop signals do
-    not reach them otherwise.
+    by then, or within `grace`. All children are killed then, and whenever the iteration ends early;
+    stop signals do not reach them otherwise.
 
     `concurrent.futures` would end with the first dead process and could not tell its task. Here
     every child has its own connection and task.
@@ -88,6 +89,8 @@ def call_each(
     Args:
         limit: A child is killed if it does not call `tell_progress` for this many seconds; its
             start and its imports do not count. `None`: no limit.
+        grace: Seconds that children at work have to return what they have so far, after a signal to
+            `stop`. They are asked by SIGTERM, which `function` must let through (`parent_heard`).
 
     Raises:
         ValueError: For less than one worker.
@@ -100,6 +103,7 @@ def call_each(
     try:
         while waiting or busy:
             if stop is not None and stop.signum:
+                yield from _asked_results(busy, grace)
                 yield from _last_results(busy.values())
                 raise Interrupted(stop.signum)
             while waiting and len(busy) < workers:
@@ -127,6 +131,23 @@ def _living(idle: list[_Child]) -> _Child | None:
         if child.process.is_alive():
             return child
     return None
+
+
+def _asked_results(busy: dict[Any, _Child], grace: float) -> Iterator[tuple[int, Any]]:
+    """Ask children to end; yield what they return within `grace` seconds, and drop these."""
+    end = time.monotonic() + grace
+    for child in busy.values() if grace else ():
+        child.process.terminate()
+    while busy and time.monotonic() < end:
+        for connection in wait(list(busy), LOOK_EVERY):
+            child = busy[connection]
+            result = child.finish()
+            if isinstance(result, _Working):
+                continue
+            del busy[connection]
+            child.kill()
+            if not isinstance(result, ProcessDied):
+                yield child.index, result
 
 
 def _last_results(children: Collection[_Child]) -> Iterator[tuple[int, Any]]:
