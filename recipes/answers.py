@@ -65,7 +65,8 @@ class Answers:
     def to_supervision(self, frame: int) -> Any:
         """Return what is on key frame number `frame` of the video as `supervision.Detections`.
 
-        The class is a person's best action; all are in `data["actions"]`.
+        The class is a person's best action, whose name is in `data["class_name"]`, where the
+        annotators of `supervision` look for it; all are in `data["actions"]`.
 
         Raises:
             ValueError: The frame is no key frame.
@@ -89,7 +90,10 @@ class Answers:
             confidence=np.array([actions[0][1] if actions else 0 for _, _, actions in rows]),
             class_id=np.array([actions[0][0] if actions else 0 for _, _, actions in rows]),
             tracker_id=np.array([number for _, number, _ in rows]),
-            data={"actions": [[name for _, _, name in actions] for _, _, actions in rows]},
+            data={
+                "actions": [[name for _, _, name in actions] for _, _, actions in rows],
+                "class_name": np.array([a[0][2] if a else "" for _, _, a in rows]),
+            },
         )
 
     def save(self, path: str | Path, force: bool = False) -> None:

@@ -19,7 +19,7 @@ from recipes.person_results import MOST_STEPS, RATE, PersonResults
 from recipes.report_film import write_film
 from recipes.results_files import AnsweringResults
 from utils.formats.cvat_video import write_cvat
-from utils.formats.person_records import records_of, write_jsonl, write_parquet
+from utils.formats.person_records import write_jsonl, write_parquet
 from utils.formats.person_results import as_results
 from utils.formats.via3_project import write_via3
 from utils.reporting.action_spans import PersonHistory, person_histories
@@ -62,7 +62,7 @@ class VideoAnswers(Answers):
             ".json": lambda path: write_json(video, self._histories, classes, by.described(), path),
             ".jsonl": lambda path: write_jsonl(self.data, path),
             ".csv": lambda path: write_csv(video, classes, path),
-            ".parquet": lambda path: write_parquet(self.to_records(), path),
+            ".parquet": lambda path: write_parquet(self.data, path),
             ".xml": lambda path: write_cvat(self.data, path, name),
             ".html": self._write_html,
             ".mp4": self._write_mp4,
@@ -154,7 +154,7 @@ class ClassDetector:
         shared: dict[str, Writer] = {
             ".json": lambda path: write_document(answer.document, path),
             ".jsonl": lambda path: write_jsonl(data, path),
-            ".parquet": lambda path: write_parquet(records_of(data), path),
+            ".parquet": lambda path: write_parquet(data, path),
         }
         return Answers(data, lambda: {**shared, **answer.writers})
 

@@ -27,7 +27,7 @@ import utils.system.early_signals  # noqa: F401, before what takes long to impor
 # isort: split
 from data.video.windows import VideoFile
 from utils.formats.cvat_video import write_cvat
-from utils.formats.person_records import records_of, write_jsonl, write_parquet
+from utils.formats.person_records import write_jsonl, write_parquet
 from utils.formats.person_results import PersonResults, read_results
 from utils.formats.via3_project import write_via3
 from utils.system.cli import run_main
@@ -53,7 +53,7 @@ def writers(video: Path | None) -> dict[str, Callable[[PersonResults, Path], Non
         ".xml": lambda results, path: write_cvat(results, path, name),
         ".via.json": lambda results, path: write_via3(results, path, name, start),
         ".jsonl": write_jsonl,
-        ".parquet": lambda results, path: write_parquet(records_of(results), path),
+        ".parquet": write_parquet,
     }
 
 

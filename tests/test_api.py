@@ -74,9 +74,15 @@ def test_another_ending_or_detector_is_refused(answers: Answers, tmp_path: Path)
 
 
 def test_supervision_gets_the_persons_of_a_frame(answers: Answers) -> None:
-    pytest.importorskip("supervision")
-    found = answers.to_supervision(4)
-    assert found.tracker_id.tolist() == [p.person for p in answers.key_frames[1].persons]
+    supervision = pytest.importorskip("supervision")
+    found, persons = answers.to_supervision(4), answers.key_frames[1].persons
+    assert found.tracker_id.tolist() == [p.person for p in persons]
+    assert found.xyxy.tolist() == [pytest.approx(p.box) for p in persons]
+    assert found.data["class_name"].tolist() == [p.actions[0].name for p in persons]
+    assert found.confidence.tolist() == [max(a.score for a in p.actions) for p in persons]
+    assert found[1:].data["actions"] == [[a.name for a in p.actions] for p in persons[1:]]
+    image = np.zeros((48, 80, 3), np.uint8)
+    assert supervision.LabelAnnotator().annotate(image, found).any()
     with pytest.raises(ValueError, match="frame 5 is no key frame of film"):
         answers.to_supervision(5)
 

@@ -1,7 +1,7 @@
 """The demo's JSON as typed data, and as files for CVAT and VIA that come back the same."""
 
 import json
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from fractions import Fraction
 from pathlib import Path
 
@@ -12,10 +12,13 @@ from data.converters import Choice, Mark, Media, read_marks
 from tests.entries import Script
 from tests.helpers import ROOT
 from utils.formats.cvat_video import write_cvat
-from utils.formats.person_records import records_of, write_jsonl, write_parquet
+from utils.formats.person_records import columns_of, records_of, write_jsonl, write_parquet
 from utils.formats.person_results import (
     VERSION,
     PersonResults,
+    SeenFrame,
+    SeenTube,
+    Segment,
     as_results,
     read_results,
     schema_text,
@@ -149,9 +152,25 @@ def test_records_and_lines_hold_every_action(tmp_path: Path) -> None:
 
 def test_parquet_comes_back(tmp_path: Path) -> None:
     parquet = pytest.importorskip("pyarrow.parquet")
-    records = records_of(make_results(20))
-    write_parquet(records, tmp_path / "a.parquet")
-    assert parquet.read_table(tmp_path / "a.parquet").to_pylist() == records
+    tube, box = Segment(7, "run", 1.5, 3.0, 0.25, tube=4), (1.5, 2.0, 3.0, 4.0)
+    many, framed = make_results(20), [SeenFrame(7, 0.5, [], [SeenTube(4, box, box)])]
+    for number, results in enumerate(
+        [
+            many,
+            replace(many, key_frames=[replace(key, persons=[]) for key in many.key_frames]),
+            replace(many, key_frames=framed, segments=[tube]),
+            replace(many, key_frames=[], segments=[tube]),
+            replace(many, key_frames=[], segments=[]),
+        ]
+    ):
+        path, records = tmp_path / f"{number}.parquet", records_of(results)
+        write_parquet(results, path)
+        table = parquet.read_table(path)
+        assert table.to_pylist() == records
+        assert table.column_names == columns_of(results)
+        assert all(list(record) == table.column_names for record in records)
+        kinds = {"video": "string", "name": "string", "id": "int64", "score": "double"}
+        assert {name: str(table.schema.field(name).type) for name in kinds} == kinds
 
 
 @pytest.mark.parametrize("ending", [".xml", ".via.json", ".jsonl"])

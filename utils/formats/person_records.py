@@ -12,6 +12,12 @@ from utils.system.outputs import whole_file, write_whole
 
 Record = dict[str, str | int | float]
 
+COLUMN_TYPES = {
+    **dict.fromkeys(("video", "name"), "string"),
+    **dict.fromkeys(("frame", "person", "tube", "id"), "int64"),
+}
+"""Of a table's columns, as Arrow names them; all others are doubles."""
+
 
 def records_of(results: PersonResults) -> list[Record]:
     """Return the rows, by time: of persons and tubes on key frames, else of segments.
@@ -60,15 +66,26 @@ def write_jsonl(results: PersonResults, path: Path) -> None:
     write_whole(path, "".join(lines))
 
 
-def write_parquet(records: Sequence[Record], path: Path) -> None:
-    """Write records as a Parquet table.
+def columns_of(results: PersonResults) -> list[str]:
+    """Return the members of `records_of`, in order; they do not depend on whether it has a row."""
+    if not results.key_frames:
+        return ["video", "start", "end", "id", "name", "score"]
+    of = "tube" if any(key.tubes for key in results.key_frames) else "person"
+    return ["video", "frame", "time", of, "x1", "y1", "x2", "y2", "id", "name", "score"]
+
+
+def write_parquet(results: PersonResults, path: Path) -> None:
+    """Write the records as a Parquet table, which has its columns even without a row.
 
     Raises:
         ValueError: The package pyarrow is not installed.
     """
     try:
-        from pyarrow import Table, parquet
+        from pyarrow import Table, parquet, schema, type_for_alias
     except ImportError:
         raise ValueError(f"{path}: Parquet needs the package pyarrow") from None
+    columns = [
+        (name, type_for_alias(COLUMN_TYPES.get(name, "double"))) for name in columns_of(results)
+    ]
     with whole_file(path) as file:
-        parquet.write_table(Table.from_pylist(list(records)), file)
+        parquet.write_table(Table.from_pylist(records_of(results), schema(columns)), file)
