@@ -145,6 +145,12 @@ def _add_choice_options(parser: argparse.ArgumentParser) -> None:
     )
     add("--no-video", action="store_true", help="write no <name>_detected.mp4")
     add(
+        "--report",
+        action="store_true",
+        help="also write <name>.html, a page for a browser: the video, what happens when, and "
+        "where a detector of persons had its boxes at each step",
+    )
+    add(
         "--rename",
         nargs="+",
         default=[],
@@ -181,12 +187,6 @@ def _add_person_options(parser: argparse.ArgumentParser) -> None:
     """Add what decides who is the same person, and what a person did."""
     group = parser.add_argument_group("persons", "detectors of persons number them")
     add = group.add_argument
-    add(
-        "--report",
-        action="store_true",
-        help="also write <name>.html, a page for a browser: the video, who does what and when, and "
-        "the detector's steps",
-    )
     add(
         "--gap",
         type=float,

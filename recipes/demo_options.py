@@ -89,7 +89,6 @@ class DemoOptions:
     def check_no_persons(self, what: str) -> None:
         """Raise `ValueError` for an option that `what` cannot follow: it numbers no persons."""
         given = {
-            "--report": self.report,
             "--gap and --confirm": self.follow != FollowRules(),
             "--smoothing": self.smoothing is not None,
         }

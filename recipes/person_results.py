@@ -17,7 +17,7 @@ from recipes.annotate import Annotator, annotate_video
 from recipes.demo_classes import class_names, new_names, shown_names
 from recipes.demo_options import DemoOptions
 from recipes.person_detector import PersonDetector, open_person_detector
-from recipes.report_film import LONGEST_SIDE, write_film
+from recipes.report_film import report_names, write_page
 from recipes.results_files import checkpoint_settings, is_done, source_settings, tell_nothing
 from utils.config.step import Config
 from utils.reporting.action_spans import (
@@ -34,7 +34,6 @@ from utils.reporting.person_files import (
     write_csv,
     write_json,
 )
-from utils.reporting.report.page import write_report
 from utils.system.interrupt import Interrupted, StopSignals
 from utils.system.staging import staged_results
 from utils.system.terminal import printable
@@ -66,13 +65,12 @@ class PersonResults:
 
     def names(self, video: str) -> list[str]:
         """Return the names of the files that a video's results are."""
-        report = [f"{video}.html", f"{video}_report.mp4"] if self.options.report else []
+        report = report_names(video) if self.options.report else []
         return result_names(video)[0 if self.options.video else 1 :] + report
 
     def is_done(self, video: str, source: Source) -> bool:
         """Whether all files of a video are there, whole, and made in the same way."""
-        needed = [name for name in self.names(video) if name != f"{video}_report.mp4"]
-        return is_done(self.path, needed, f"{video}.json", self._made_with(source))
+        return is_done(self.path, self.names(video), f"{video}.json", self._made_with(source))
 
     def annotate(self, name: str, source: Source, stop: StopSignals) -> str:
         """Write a video's results; return what was found, in a line.
@@ -134,16 +132,9 @@ class PersonResults:
         folder: Path,
         stop: StopSignals,
     ) -> None:
-        """The page, and beside it the video if that is too large to be in it."""
-        path = folder / f"{video.name}_report.mp4"
-        longest = min(self.options.max_side or LONGEST_SIDE, LONGEST_SIDE)
-        limit = self.options.step_limit
-        film = None if video.partial else write_film(source, path, limit, stop, longest)
         names = short_names(list(self.classes.values()))
-        threshold = self.settings["score_threshold"]
-        write_report(folder / f"{video.name}.html", video, histories, names, threshold, film)
-        if film is not None and film.embedded:
-            path.unlink()
+        path = folder / report_names(video.name)[0]
+        write_page(path, source, video, histories, names, self.options, stop)
 
     def _tell(self, video: VideoPersons, times: StreamTimes | None, stop: StopSignals) -> None:
         """Print what was found and where it is; raise `Interrupted` with that if a signal came."""

@@ -1,15 +1,18 @@
-"""The video of a report: the source as browsers play it, without anything drawn on it."""
+"""A report and its video: the source as browsers play it, without anything drawn on it."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from data.video.file import TimedFrame
 from data.video.part import Source
 from data.video.rewrite import open_sound, rewrite
 from data.video.windows import pixel_aspect
-from utils.reporting.report.page import Film
+from recipes.demo_options import DemoOptions
+from utils.reporting.action_spans import PersonHistory
+from utils.reporting.person_files import VideoPersons
+from utils.reporting.report.page import Film, Rows, write_report
 from utils.reporting.shrinking import shrink
 from utils.system.interrupt import StopSignals
 from utils.system.stall import each_within
@@ -19,6 +22,41 @@ LONGEST_SIDE = 960
 
 EMBEDDED_BYTES = 48 * 2**20
 """Largest video that the page contains: in base64 it grows by a third, and it is held in memory."""
+
+
+def report_names(video: str) -> list[str]:
+    """Return the files of a report: the page, and the video if the page does not contain it."""
+    return [f"{video}.html", f"{video}_report.mp4"]
+
+
+def write_page(
+    path: Path,
+    source: Source,
+    video: VideoPersons,
+    histories: Sequence[PersonHistory],
+    names: Sequence[str],
+    options: DemoOptions,
+    stop: StopSignals,
+    rows: Rows | None = None,
+) -> None:
+    """Write a report, and beside it its video if that is too large to be in the page.
+
+    Args:
+        path: Of the page.
+        source: The video, as it was detected in.
+        names: Names of the classes, by number from 0.
+        options: Of the demo.
+        stop: Ends the writing of the video; the page has none then.
+
+    `video`, `histories` and `rows` are as in `write_report`.
+    """
+    film_path = path.with_name(report_names(path.stem)[1])
+    longest = min(options.max_side or LONGEST_SIDE, LONGEST_SIDE)
+    limit = options.step_limit
+    film = None if video.partial else write_film(source, film_path, limit, stop, longest)
+    write_report(path, video, histories, names, options.score_threshold, film, rows)
+    if film is not None and film.embedded:
+        film_path.unlink()
 
 
 class _GivenUpError(Exception):

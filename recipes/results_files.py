@@ -146,11 +146,12 @@ def is_done(
 
     Args:
         folder: Of the results.
-        names: The files that must be there.
+        names: The files that must be there, except the video of a report, which may be in its page.
         document: Name of the JSON file that says how they were made.
         made_with: What it has to say.
     """
-    if not all((folder / name).is_file() for name in (*names, document)):
+    needed = [name for name in (*names, document) if not name.endswith("_report.mp4")]
+    if not all((folder / name).is_file() for name in needed):
         return False
     content = read_json(folder / document)
     if not isinstance(content, dict) or content.get("partial") is not False:

@@ -18,6 +18,8 @@ from external.files import real_path
 from models.ssn.bundle import AnyPart, BundleCheckpoint
 from recipes.demo_classes import class_names, new_names, shown_names
 from recipes.demo_options import DemoOptions
+from recipes.found_page import write_found_page
+from recipes.report_film import report_names
 from recipes.results_files import (
     Answer,
     checkpoint_settings,
@@ -62,7 +64,8 @@ class SegmentResults:
 
     def names(self, video: str) -> list[str]:
         """Return the names of the files that a video's results are."""
-        return [f"{video}{ending}" for ending in self._endings()]
+        report = report_names(video) if self.options.report else []
+        return [*(f"{video}{ending}" for ending in self._endings()), *report]
 
     def _endings(self) -> list[str]:
         return ["_detected.mp4"] * self.options.video + ["_timeline.png", ".csv", ".json"]
@@ -99,11 +102,15 @@ class SegmentResults:
             timeline = self._find(name, source)
             found = time.perf_counter() - began
             problem = self._write(name, source, timeline, folder)
+            if self.options.report:
+                document = self._document(name, source, timeline)
+                self._write_page(folder / f"{name}.html", source, document, stop)
             stop.at_once = False
             if stop.signum:
                 raise Interrupted(stop.signum)
         line = describe_segments(timeline.segments)
-        files = f"{self.path / name}{', '.join(self._endings())}"
+        page = [".html"] * self.options.report
+        files = f"{self.path / name}{', '.join([*self._endings(), *page])}"
         speed = timeline.duration / max(found, 1e-9)
         told = f"{name}: {line}: {files} ({found:.3g} s, {speed:.3g} s of video a second)"
         print(printable(told), flush=True)
@@ -139,15 +146,25 @@ class SegmentResults:
     def answer(self, name: str, source: Source) -> Answer:
         """Return what is found in a video, of which nothing is written."""
         timeline = self._find(name, source)
-        table = as_csv(timeline.segments)
+        table, document = as_csv(timeline.segments), self._document(name, source, timeline)
         return Answer(
-            self._document(name, source, timeline),
+            document,
             {
+                ".html": lambda path: self._write_page(path, source, document),
                 ".csv": lambda path: path.write_text(table, encoding="utf-8"),
                 ".png": lambda path: draw_timeline(timeline, printable(name), path),
                 ".mp4": lambda path: self._draw(path, source, timeline),
             },
         )
+
+    def _write_page(
+        self,
+        path: Path,
+        source: Source,
+        document: dict[str, Any],
+        stop: StopSignals | None = None,
+    ) -> None:
+        write_found_page(path, source, document, self.shown, self.options, stop)
 
     def _find(self, name: str, source: Source) -> Timeline:
         """The detections that count, along the video."""

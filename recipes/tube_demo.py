@@ -33,6 +33,8 @@ from models.step.frame_detector import FrameDetector
 from models.weights.checkpoint import LoadedCheckpoint
 from recipes.demo_classes import class_names, new_names, shown_names
 from recipes.demo_options import DemoOptions
+from recipes.found_page import write_found_page
+from recipes.report_film import report_names
 from recipes.results_files import (
     Answer,
     checkpoint_settings,
@@ -88,7 +90,8 @@ class TubeResults:
 
     def names(self, video: str) -> list[str]:
         """Return the files that the results of a video are."""
-        return result_names(video)[0 if self.options.video else 1 :]
+        report = report_names(video) if self.options.report else []
+        return result_names(video)[0 if self.options.video else 1 :] + report
 
     def is_done(self, video: str, source: Source) -> bool:
         """Whether all files of a video are there, whole, and made in the same way."""
@@ -118,13 +121,16 @@ class TubeResults:
             tubes, note = linked.tubes, ""
             if self.options.video:
                 note = self._draw(folder / f"{name}_detected.mp4", source, tubes)
-            stop.at_once = False
             write_tubes(folder / f"{name}.csv", linked, [name], labels, first_frame(source))
             document = self._document(name, source, size, tubes)
             write_document(document, folder / f"{name}.json")
+            if self.options.report:
+                self._write_page(folder / f"{name}.html", source, document, stop)
+            stop.at_once = False
         found = describe_tubes(tubes, labels)
         drawn = ["_detected.mp4"] * self.options.video
-        files = f"{self.path / name}{', '.join([*drawn, '.csv', '.json'])}"
+        page = [".html"] * self.options.report
+        files = f"{self.path / name}{', '.join([*drawn, '.csv', '.json', *page])}"
         print(printable(f"{name}: {found}: {files}"), flush=True)
         if note:
             print(printable(f"{name}: {note}"), file=sys.stderr)
@@ -135,14 +141,25 @@ class TubeResults:
     def answer(self, name: str, source: Source) -> Answer:
         """Return what is found in a video, of which nothing is written."""
         size, linked = self._detect(name, source)
+        document = self._document(name, source, size, linked.tubes)
         labels, first = list(self.classes.values()), first_frame(source)
         return Answer(
-            self._document(name, source, size, linked.tubes),
+            document,
             {
+                ".html": lambda path: self._write_page(path, source, document),
                 ".csv": lambda path: write_tubes(path, linked, [name], labels, first),
                 ".mp4": lambda path: self._draw(path, source, linked.tubes),
             },
         )
+
+    def _write_page(
+        self,
+        path: Path,
+        source: Source,
+        document: dict[str, Any],
+        stop: StopSignals | None = None,
+    ) -> None:
+        write_found_page(path, source, document, self.classes, self.options, stop)
 
     def _document(
         self, name: str, source: Source, size: tuple[int, int], tubes: Tubes

@@ -332,14 +332,15 @@ def test_tubes_are_answered_in_python_as_persons_are(root: Path, tmp_path: Path)
     records = answers.to_records()
     assert len(records) == sum(len(key.tubes) for key in answers)
     assert {record["tube"] for record in records} == {one.tube for one in answers.segments}
-    for ending in (".json", ".csv", ".jsonl", ".mp4"):
+    for ending in (".json", ".csv", ".jsonl", ".mp4", ".html"):
         answers.save(tmp_path / f"film{ending}")
+    assert '"one": "tube"' in (tmp_path / "film.html").read_text()
     assert read_results(tmp_path / "film.json") == answers.data
     assert len(VideoFile(tmp_path / "film.mp4")) == 32
     with pytest.raises(ValueError, match="expected a name that ends with"):
         answers.save(tmp_path / "film.xml")
-    with pytest.raises(ValueError, match="--report: only for detectors that number persons"):
-        open_detector(path, report=True)
+    with pytest.raises(ValueError, match="--smoothing: only for detectors that number persons"):
+        open_detector(path, smoothing=1.0)
     command = [sys.executable, "scripts/export_results.py", str(tmp_path / "film.json")]
     done = subprocess.run(
         [*command, "-o", str(tmp_path / "film.xml")], cwd=ROOT, capture_output=True, text=True,

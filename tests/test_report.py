@@ -12,11 +12,13 @@ import torch
 
 from benchmarks.browser import Browser, find_chromium, open_browser
 from data.video.windows import write_video
+from utils.formats.person_results import PersonResults, SeenFrame, SeenTube, Segment
 from utils.reporting.action_spans import PersonHistory, SpanRules, person_histories
 from utils.reporting.person_files import VideoPersons
 from utils.reporting.person_track import KeyFrame, PersonTrack, StepBoxes
 from utils.reporting.persons import Person
 from utils.reporting.report.columns import Columns
+from utils.reporting.report.found import rows_found
 from utils.reporting.report.page import Film, write_report
 
 CHROMIUM = find_chromium()
@@ -193,6 +195,90 @@ def test_keys_move_play_and_show_steps(browser: Browser, tmp_path: Path) -> None
     page.press("ArrowDown")
     page.wait("report.table.chosen === 1 && report.time === 1.875")
     assert page.problems == []
+
+
+def make_results(segments: list[Segment], frames: list[SeenFrame]) -> PersonResults:
+    return PersonResults(1, "v", False, WIDTH, HEIGHT, 20.0, [], [], frames, segments)
+
+
+def found_page(folder: Path, results: PersonResults) -> Path:
+    times = [i / 20 for i in range(20 * SECONDS)]
+    video, histories, rows = rows_found(results, [11, 7, 30], times)
+    path = folder / "found.html"
+    write_report(path, video, histories, NAMES, 0.4, make_film(folder, True), rows)
+    return path
+
+
+def text(page: Browser, name: str) -> str:
+    return page.run(f"document.getElementById('{name}').textContent")
+
+
+@needs_browser
+def test_tubes_are_rows_with_boxes_where_they_are(browser: Browser, tmp_path: Path) -> None:
+    """Tube 0 from 1 s to 2 s, tube 4 from 1.5 s to 3 s, each of a class."""
+    box, other = (20.0, 40.0, 70.0, 160.0), (200.0, 30.0, 260.0, 170.0)
+    frames = []
+    for i in range(20, 60):
+        tubes = [SeenTube(0, box, box)] * (i < 40) + [SeenTube(4, other, other)] * (i >= 30)
+        frames.append(SeenFrame(i, i / 20, [], tubes))
+    segments = [
+        Segment(30, "c", 1.0, 2.0, 0.9, tube=0),
+        Segment(7, "b", 1.5, 3.0, 0.6, tube=4),
+    ]
+    page = opened(browser, found_page(tmp_path, make_results(segments, frames)))
+    page.wait("report.hasVideo && report.rowsDrawn === 2")
+    assert text(page, "about") == "2 tubes \u00b7 120 frames \u00b7 0:06.0 long"
+    assert (text(page, "row-title"), text(page, "row-head")) == ("Tubes over time", "Tube")
+    for time, numbers in {0.9: [], 1.2: [0], 1.7: [0, 4], 2.9: [4], 3.2: [], 5.0: []}.items():
+        found = page.run(f"report.personsAt({time})")
+        assert [one["number"] for one in found] == numbers
+    place = np.array(page.run("report.personsAt(1.2)[0].box")) * ([WIDTH, HEIGHT] * 2)
+    assert place == pytest.approx(box, abs=0.01)
+    page.run("report.seek(1.7)")
+    page.wait("report.personsShown === 2")
+    page.run("report.setThreshold(0.7)")
+    page.wait("report.personsShown === 1 && report.table.rows.length === 1")
+    assert page.problems == []
+    page.screenshot(tmp_path / "tubes.png")
+
+
+@needs_browser
+def test_segments_are_bars_of_their_class(browser: Browser, tmp_path: Path) -> None:
+    """Their scores may exceed 1; there are no boxes and no filter of numbers."""
+    segments = [
+        Segment(7, "b", 1.0, 2.0, 2.5),
+        Segment(11, "a", 1.5, 5.0, 0.6),
+        Segment(7, "b", 3.0, 4.0, 0.5),
+    ]
+    page = opened(browser, found_page(tmp_path, make_results(segments, [])))
+    page.wait("report.hasVideo && report.rowsDrawn === 2")
+    assert text(page, "about") == "3 segments \u00b7 0:06.0 long"
+    assert text(page, "row-title") == "Segments over time"
+    assert page.run("getComputedStyle(document.getElementById('row-filter')).display") == "none"
+    assert page.run("report.timeline.rows.map((row) => row.spans.length)") == [1, 2]
+    cells = (
+        "[...document.querySelectorAll('#table .row')].map((row) => row.children[4].textContent)"
+    )
+    page.wait(f"{cells}.length === 3")
+    assert sorted(page.run(cells)) == ["0.50", "0.60", "2.50"]
+    page.run("document.activeElement.blur()")
+    for start in (1, 1.5, 3, 3):
+        page.press("ArrowRight")
+        page.wait(f"Math.abs(report.time - {start}) < 1e-6")
+    page.wait("report.personsShown === 0")
+    page.run("report.setThreshold(0.55)")
+    page.wait("report.table.rows.length === 2")
+    page.run("report.setThreshold(2.4)")
+    page.wait("report.rowsDrawn === 1 && report.table.rows.length === 1")
+    page.run("report.setThreshold(0.4)")
+    page.wait("report.rowsDrawn === 2")
+    assert page.problems == []
+    page.screenshot(tmp_path / "segments.png")
+
+
+def test_results_without_tubes_or_segments_have_a_page(tmp_path: Path) -> None:
+    page = found_page(tmp_path, make_results([], [])).read_text()
+    assert json.loads(script_text(page, "facts"))["rows"]["points"] == "0 segments"
 
 
 @needs_browser

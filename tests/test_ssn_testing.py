@@ -151,9 +151,12 @@ def test_spans_in_frames_stay_in_the_video_and_hold_a_frame() -> None:
 def test_the_demo_writes_tables_timeline_and_video(
     bundle: Path, root: Path, tmp_path: Path, capsys: pytest.CaptureFixture
 ) -> None:
-    options = DemoOptions(bundle, tmp_path, [root / "held_out"], score_threshold=0, device="cpu")
+    options = DemoOptions(
+        bundle, tmp_path, [root / "held_out"], score_threshold=0, device="cpu", report=True
+    )
     assert run_demo(options)
     captured = capsys.readouterr()
+    assert '"one": "class"' in (tmp_path / "toy_demo_000.html").read_text()
     assert "toy videos" in captured.err  # this checkpoint knows nothing of where its data lies
     names = {f"toy_demo_000{e}" for e in (".csv", ".json", "_timeline.png", "_detected.mp4")}
     assert names <= {path.name for path in tmp_path.iterdir()}

@@ -72,7 +72,7 @@ function labelsOf(data, row, filter) {
   const labels = [];
   for (let i = data.row_label[row]; i < data.row_label[row + 1]; i += 1) {
     const label = data.label_class[i];
-    const score = data.label_score[i] / 255;
+    const score = data.label_score[i] / 255 * data.most;
     if (score >= filter.threshold && filter.classes[label]) labels.push([label, score]);
   }
   return labels;
@@ -84,7 +84,7 @@ function spansShown(data, filter) {
   for (let person = 0; person < data.person_number.length; person += 1) {
     if (!filter.person(data.person_number[person])) continue;
     for (let i = data.person_span[person]; i < data.person_span[person + 1]; i += 1) {
-      if (data.span_score[i] / 255 >= filter.threshold && filter.classes[data.span_class[i]]) {
+      if (data.span_score[i] / 255 * data.most >= filter.threshold && filter.classes[data.span_class[i]]) {
         shown.push({ person, span: i });
       }
     }
@@ -126,4 +126,13 @@ function personColor(number) {
 
 function classColor(label) {
   return `hsl(${hueOf(label + 0.5)} 75% 62%)`;
+}
+
+// A row is a person or a tube with its number, or a class with its name.
+function rowName(facts, number) {
+  return facts.rows.one === "class" ? facts.classes[number] : `${facts.rows.one} ${number}`;
+}
+
+function rowColor(facts, number) {
+  return facts.rows.one === "class" ? classColor(number) : personColor(number);
 }

@@ -42,6 +42,13 @@ function textWidth(context, text) {
   return widths.get(text);
 }
 
+// The text, or as much of its beginning as fits.
+function shortened(context, text, width) {
+  let end = text.length;
+  while (end > 1 && textWidth(context, text.slice(0, end)) > width) end -= 1;
+  return end < text.length ? `${text.slice(0, end - 1)}\u2026` : text;
+}
+
 // Lines of text on a dark ground at (x, y), moved into the picture.
 function drawLines(context, lines, x, y, width, height, color) {
   const wide = Math.max(...lines.map((line) => textWidth(context, line))) + 10;
@@ -66,7 +73,7 @@ function drawPersons(canvas, width, height, data, facts, filter, time) {
     const color = personColor(number);
     strokeBox(context, one.box, width, height, color, 2, 1);
     const words = labels.map(([label, score]) => `${facts.classes[label]} ${score.toFixed(2)}`);
-    const lines = [`person ${number}`, ...words];
+    const lines = [rowName(facts, number), ...words];
     const y = one.box[1] * height - 18 * lines.length;
     drawLines(context, lines, one.box[0] * width, y, width, height, color);
   }

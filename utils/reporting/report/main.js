@@ -21,6 +21,7 @@ class Report {
     this.timeline = new Timeline(this);
     this.table = new Table(this);
     this.describe();
+    this.nameRows();
     this.listClasses();
     this.listen();
     this.refilter();
@@ -29,9 +30,10 @@ class Report {
   describe() {
     const { facts, data } = this;
     element("name").textContent = facts.name;
-    const persons = data.person_number.length;
-    const words = [`${persons} person${persons === 1 ? "" : "s"}`,
-      `${data.key_time.length} key frames`, `${clockText(facts.end - facts.start, 1)} long`];
+    const { one, many, points } = facts.rows;
+    const rows = data.person_number.length;
+    const words = [one === "class" ? "" : `${rows} ${rows === 1 ? one : many}`,
+      points, `${clockText(facts.end - facts.start, 1)} long`];
     if (facts.partial) words.push("stopped before the video's end");
     element("about").textContent = [...words, facts.film_note].filter((word) => word).join(" \u00b7 ");
     element("stage").style.aspectRatio = `${facts.width} / ${facts.height}`;
@@ -39,9 +41,26 @@ class Report {
     element("position").min = String(facts.start);
     element("position").max = String(facts.end);
     element("position").value = String(facts.start);
+    element("threshold").max = String(facts.most);
     element("threshold").value = String(facts.threshold);
     element("steps").hidden = !facts.steps;
     if (facts.steps) element("step").max = String(facts.steps.steps - 1);
+  }
+
+  // The page's words for what its rows are; classes are chosen by the boxes of the classes.
+  nameRows() {
+    const { one, many } = this.facts.rows;
+    const capital = (word) => word[0].toUpperCase() + word.slice(1);
+    element("row-title").textContent = `${capital(many)} over time`;
+    element("row-head").textContent = one === "class" ? "" : capital(one);
+    element("row-word").textContent = capital(one);
+    for (const id of ["row-filter", "person-help"]) element(id).hidden = one === "class";
+    element("boxes").setAttribute("aria-label", one === "class" ? "" : `Boxes of ${many}`);
+    element("table").setAttribute("aria-label", `Actions of ${many}; Enter jumps to one`);
+    element("rows").setAttribute("aria-label",
+      `A row for each ${one}, a bar for each action; the table lists the same`);
+    if (one === "class") element("back").setAttribute("aria-label", "Start before");
+    if (one === "class") element("forth").setAttribute("aria-label", "Next start");
   }
 
   listClasses() {
@@ -124,7 +143,7 @@ class Report {
   }
 
   setThreshold(value) {
-    this.filter.threshold = Math.min(Math.max(Math.round(100 * value) / 100, 0), 1);
+    this.filter.threshold = Math.min(Math.max(Math.round(100 * value) / 100, 0), this.facts.most);
     element("threshold").value = String(this.filter.threshold);
     this.refilter();
   }
@@ -294,6 +313,7 @@ class Report {
 const facts = JSON.parse(element("facts").textContent);
 facts.classes = facts.classes.map(plain);
 facts.name = plain(facts.name);
-const report = new Report(facts, readColumns(facts.columns, bytesOf(element("block").textContent)));
+const columns = readColumns(facts.columns, bytesOf(element("block").textContent));
+const report = new Report(facts, { ...columns, most: facts.most });
 window.report = report;
 setTimeout(() => report.openVideo(), 0);

@@ -7,7 +7,7 @@ import html
 import json
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from itertools import accumulate
 from pathlib import Path
 from typing import Any
@@ -18,14 +18,14 @@ import torch
 from utils.formats.ava_csv import as_text
 from utils.reporting.action_spans import PersonHistory
 from utils.reporting.person_files import VideoPersons
-from utils.reporting.person_track import StepBoxes
+from utils.reporting.person_track import KeyFrame, StepBoxes
 from utils.reporting.report.columns import Columns
 from utils.system.outputs import write_whole
 
 HERE = Path(__file__).parent
 SCRIPTS = ("data.js", "draw.js", "timeline.js", "table.js", "main.js")
 FRACTION = 65535  # a box's fraction of 1
-SCORE = 255  # a score of 1
+SCORE = 255  # the largest score: 1, or more
 
 
 @dataclass(frozen=True)
@@ -43,6 +43,21 @@ class Film:
     pixel_aspect: float = 1.0
 
 
+@dataclass(frozen=True)
+class Rows:
+    """What the rows of a page are.
+
+    Attributes:
+        one: "person", "tube", or "class"; the latter have names in the place of numbers.
+        many: What is said to be shown over time.
+        points: How much was looked at or found, in words.
+    """
+
+    one: str
+    many: str
+    points: str
+
+
 def write_report(
     path: Path,
     video: VideoPersons,
@@ -50,6 +65,7 @@ def write_report(
     names: Sequence[str],
     threshold: float,
     film: Film | None = None,
+    rows: Rows | None = None,
 ) -> None:
     """Write the page of a video; it needs no network, and no other file but a film beside it.
 
@@ -60,10 +76,12 @@ def write_report(
         names: Names of the classes, by number from 0; any text.
         threshold: Score from which actions are shown at first.
         film: The video to show; without it there are boxes alone.
+        rows: What stands in the place of persons, if anything does.
     """
-    columns = Columns()
-    _add_key_frames(columns, video, histories)
-    _add_histories(columns, histories)
+    columns, rows = Columns(), rows or Rows("person", "persons", _count(video.key_frames))
+    most = max([1.0, *(span.score for history in histories for span in history.spans)])
+    _add_key_frames(columns, video, histories, most)
+    _add_histories(columns, histories, most)
     stepped = [(i, key.steps) for i, key in enumerate(video.key_frames) if key.steps is not None]
     facts = {
         "name": as_text(video.name),
@@ -73,6 +91,8 @@ def write_report(
         "end": video.end,
         "partial": video.partial,
         "classes": list(names),
+        "rows": asdict(rows),
+        "most": most,
         "threshold": threshold,
         "steps": _add_steps(columns, stepped, video),
         **_film_facts(film),
@@ -89,6 +109,10 @@ def write_report(
     }
     page = re.sub(r"\{\{(\w+)\}\}", lambda match: parts[match[1]], _read("page.html"))
     write_whole(path, page)
+
+
+def _count(key_frames: Sequence[KeyFrame]) -> str:
+    return f"{len(key_frames)} key frames"
 
 
 def _read(name: str) -> str:
@@ -111,9 +135,13 @@ def _film_facts(film: Film | None) -> dict[str, str]:
 
 
 def _add_key_frames(
-    columns: Columns, video: VideoPersons, histories: Sequence[PersonHistory]
+    columns: Columns, video: VideoPersons, histories: Sequence[PersonHistory], most: float
 ) -> None:
-    """A row for each person of each key frame: index of the person, box, labels."""
+    """A row for each person of each key frame: index of the person, box, labels.
+
+    Args:
+        most: The largest score; those of segments may exceed 1.
+    """
     places = {history.number: i for i, history in enumerate(histories)}
     keys = video.key_frames
     persons = [person for key in keys for person in key.persons]
@@ -127,10 +155,10 @@ def _add_key_frames(
     columns.add("row_box", "u2", _fractions(boxes, video))
     columns.add("row_label", "u4", _starts(len(person.labels) for person in persons))
     columns.add("label_class", "u2", [label for label, _ in labels])
-    columns.add("label_score", "u1", [SCORE * score for _, score in labels])
+    columns.add("label_score", "u1", [SCORE * score / most for _, score in labels])
 
 
-def _add_histories(columns: Columns, histories: Sequence[PersonHistory]) -> None:
+def _add_histories(columns: Columns, histories: Sequence[PersonHistory], most: float) -> None:
     """A row for each person, with the place of the first of the person's spans."""
     spans = [span for history in histories for span in history.spans]
     columns.add("person_number", "u4", [history.number for history in histories])
@@ -138,7 +166,7 @@ def _add_histories(columns: Columns, histories: Sequence[PersonHistory]) -> None
     columns.add("span_class", "u2", [span.label for span in spans])
     columns.add("span_start", "f4", [span.start for span in spans])
     columns.add("span_end", "f4", [span.end for span in spans])
-    columns.add("span_score", "u1", [SCORE * span.score for span in spans])
+    columns.add("span_score", "u1", [SCORE * span.score / most for span in spans])
 
 
 def _add_steps(

@@ -64,10 +64,11 @@ class Table {
     const { person, span } = this.rows[index];
     const [start, end] = [data.span_start[span], data.span_end[span]];
     const label = data.span_class[span];
-    const texts = [data.person_number[person], facts.classes[label], clockText(start, 1),
-      clockText(end, 1), (data.span_score[span] / 255).toFixed(2)];
+    const number = data.person_number[person];
+    const texts = [facts.rows.one === "class" ? "\u25a0" : number, facts.classes[label], clockText(start, 1),
+      clockText(end, 1), (data.span_score[span] / 255 * data.most).toFixed(2)];
     texts.forEach((text, i) => { row.children[i].textContent = text; });
-    row.children[0].style.color = personColor(data.person_number[person]);
+    row.children[0].style.color = rowColor(facts, number);
     row.children[1].style.color = classColor(label);
     row.children[1].title = facts.classes[label];
     row.style.top = `${ROW * index}px`;

@@ -1,4 +1,4 @@
-// The timeline: a row for each person, a lane for each of the person's actions, bars on a canvas.
+// The timeline: a row for each person (tube, class), a lane for each of its actions, bars on a canvas.
 // Only the rows in sight are drawn.
 
 const LANE = 15;
@@ -81,7 +81,7 @@ class Timeline {
     if (!this.rows.length) {
       context.fillStyle = "#b3bcc8";
       const all = report.data.person_number.length;
-      context.fillText(all ? "No action passes the filters." : "No persons were found.", LEFT, 50);
+      context.fillText(all ? "No action passes the filters." : `No ${report.facts.rows.many} were found.`, LEFT, 50);
     }
     return drawn;
   }
@@ -103,8 +103,8 @@ class Timeline {
       context.globalAlpha = 1;
       if (right - left > 40) this.drawName(context, facts.classes[label], left, top, right - left);
     }
-    context.fillStyle = personColor(number);
-    context.fillText(`person ${number}`, 6, y + LANE / 2);
+    context.fillStyle = rowColor(facts, number);
+    context.fillText(shortened(context, rowName(facts, number), LEFT - 10), 6, y + LANE / 2);
   }
 
   drawName(context, name, x, y, width) {
