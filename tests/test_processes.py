@@ -6,6 +6,7 @@ import multiprocessing
 import os
 import resource
 import signal
+import threading
 import time
 from collections.abc import Iterator
 from contextlib import closing
@@ -165,8 +166,8 @@ def test_what_a_parent_asks_is_heard_only_where_it_is_let_through() -> None:
     before = signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGTERM, signal.SIGINT])
     try:
         with StopSignals() as stop:
-            os.kill(os.getpid(), signal.SIGTERM)
-            os.kill(os.getpid(), signal.SIGINT)
+            for number in (signal.SIGTERM, signal.SIGINT):  # no thread but this may take them
+                signal.pthread_kill(threading.main_thread().ident, number)
             assert not stop.signum
             with parent_heard():
                 assert stop.signum == signal.SIGTERM
