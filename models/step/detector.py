@@ -36,6 +36,7 @@ from utils.geometry.tubes import (
     center_steps,
     extend_tubes,
     first_chunk,
+    is_extended_after,
     key_box_index,
     last_chunk,
     replicate_boxes,
@@ -142,6 +143,10 @@ class StepDetector(nn.Module):
         """The memory format in which the backbone is to be run."""
         # Training is faster channels-last, on a CPU by a quarter (docs/performance.md).
         return torch.channels_last_3d if self.training else self.memory_format
+
+    def anticipates(self, step: int) -> bool:
+        """Whether what the head of `step` anticipates is used: the tubes grow by it (Eq. 5)."""
+        return self.extension == "predict" and is_extended_after(step, self.chunks)
 
     def next_tubes(self, step: int, previous: StepOutput, features: Features) -> Tensor:
         """The tubes `[N, T', 4]` that `step` starts from (Eq. 1): extended if due, then made valid.

@@ -34,7 +34,6 @@ from utils.geometry.jitter import jitter_boxes
 from utils.geometry.tubes import (
     anticipated_clip,
     first_chunk,
-    is_extended_after,
     key_box,
     last_chunk,
     middle_box,
@@ -120,9 +119,8 @@ class DetectionPass(ProgressivePass[ClipTargets]):
             encode_where(matched.has_box, matched.boxes, key_box(tubes, t)),  # [n, 4]
             matched.has_box,  # [n]
         )
-        chunks = self.detector.chunks
-        if self.detector.extension == "predict" and is_extended_after(step, chunks):
-            self._compare_neighbors(samples, chunks[step], head, tubes, matched)
+        if self.detector.anticipates(step):
+            self._compare_neighbors(samples, self.detector.chunks[step], head, tubes, matched)
         return samples
 
     def _compare_neighbors(
