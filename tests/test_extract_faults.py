@@ -198,6 +198,7 @@ def test_nobody_goes_on_when_the_script_is_killed(
     with extraction(tmp_path / "frames", videos) as process:
         child = hold(videos / "a.mp4", tmp_path / "frames", process)
         process.kill()
+        process.wait(timeout=60)  # a child that goes on before is not without its parent
         os.kill(child, signal.SIGCONT)
         process.communicate(timeout=60)  # returns when its children, too, have closed its pipes
     assert (tmp_path / "frames/.unfinished-a").exists()

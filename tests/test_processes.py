@@ -129,9 +129,10 @@ def test_nothing_runs_on_when_a_result_cannot_be_read() -> None:
 @pytest.mark.usefixtures("nobody_left")
 def test_what_is_finished_when_a_signal_comes_counts(monkeypatch: pytest.MonkeyPatch) -> None:
     kill = _Child.kill
+    found: list[object] = []
 
     def kill_when_it_has_sent(child: _Child) -> None:
-        if child.index == 1:
+        if child.index == 1 and (1, 1) not in found:
             while isinstance(result := child.finish(), _Working):
                 pass
             monkeypatch.setattr(child, "finish", lambda: result)
@@ -141,11 +142,12 @@ def test_what_is_finished_when_a_signal_comes_counts(monkeypatch: pytest.MonkeyP
     stop = StopSignals()
     tasks = [("square", 2), ("sleep", 1), ("sleep", 60), ("square", 3)]
     with closing(call_each(act, tasks, 3, stop)) as results:
-        assert next(results) == (0, 4)
+        while (0, 4) not in found:  # on a busy machine others may be done before
+            found.append(next(results))
         stop.signum = signal.SIGTERM
-        assert next(results) == (1, 1)
         with pytest.raises(Interrupted):
-            next(results)
+            found.extend(results)
+    assert {(0, 4), (1, 1)} <= set(found)
 
 
 @pytest.mark.usefixtures("nobody_left")
