@@ -95,12 +95,12 @@ def measure(name: str, config: Config, repeats: int, device: torch.device) -> It
     memory(device)  # the peak is of what follows
     whole, parts = timed_parts(Iteration(config, device), repeats, device)
     held = memory(device)
-    yield Row(f"{name}: all of it", "ms", whole, whole, "itself", also=held)
     for part, spent in parts.items():
         share = sum(spent) / sum(whole)
         goal = "50" if part == "sampling" else ""
         title = f"{name}: {part}"
-        yield Row(title, "ms", spent, whole, "the whole iteration", goal, f"{share:.1%} of it")
+        also = ", ".join(filter(None, (f"{share:.1%} of it", held)))
+        yield Row(title, "ms", spent, whole, "the whole iteration", goal, also)
 
 
 def rows(arguments: argparse.Namespace) -> Iterator[Row]:
