@@ -18,6 +18,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from torch.utils.flop_counter import FlopCounterMode
 
 from benchmarks.report import Row, digits, main, timed
 from benchmarks.throughput import finish, matrix_rate
@@ -28,6 +29,7 @@ from data.snippets.video import VideoFrames
 from data.snippets.views import CropView
 from models.ssn.build import CHANNELS, build_segment_detector
 from models.ssn.criterion import SegmentCriterion
+from models.ssn.detector import SegmentDetector
 from models.ssn.inference import prepare_for_inference
 from models.ssn.training import SegmentPass, build_optimizer
 from recipes.ssn_scoring import score_video
@@ -36,8 +38,7 @@ from utils.engine.profiling import section
 from utils.segment_structures import ProposalBatch
 
 FPS, INTERVAL, CHUNK = 30, 6, 40
-GFLOP = {"BNInception": 4.06, "InceptionV3": 11.42}
-"""Of a crop, a multiply-add counted as two; flow's first layer adds a tenth and less."""
+BACKBONES = ("BNInception", "InceptionV3")
 
 VIDEO = Path(__file__).resolve().parents[2] / "shared" / "data" / "real" / "pool.mp4"
 
@@ -90,7 +91,7 @@ def scoring(
 
     work()
     ours, reading, yardstick = [], [], []
-    gflop = GFLOP[architecture] * crops * len(ticks) / seconds
+    gflop = backbone_gflop(detector) * crops * len(ticks) / seconds
     for _ in range(repeats):
         before = matrix_rate(device)
         ours.append(1e3 * timed(work) / seconds)
@@ -103,6 +104,15 @@ def scoring(
     yield Row(f"{name}: scored", "ms", ours, yardstick, f"its {gflop:.0f} GFLOP in torch.mm",
               "", also)  # fmt: skip
     yield Row(f"{name}: the network of it", "ms", network, yardstick, "the same", "0.8")
+
+
+def backbone_gflop(detector: SegmentDetector) -> float:
+    """Count the operations of a snippet [1e9], a multiply-add as two."""
+    device = next(detector.parameters()).device
+    channels, side = CHANNELS[detector.modality], detector.input_side
+    with FlopCounterMode(display=False) as counter, torch.no_grad():
+        detector.features(torch.zeros(1, channels, side, side, dtype=torch.uint8, device=device))
+    return counter.get_total_flops() / 1e9
 
 
 def decoding(repeats: int) -> Iterator[Row]:
@@ -182,7 +192,7 @@ def rows(arguments: argparse.Namespace) -> Iterator[Row]:
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     add = parser.add_argument
-    add("--backbones", nargs="+", choices=list(GFLOP), default=["BNInception"])
+    add("--backbones", nargs="+", choices=BACKBONES, default=["BNInception"])
     add("--modalities", nargs="+", choices=["RGB", "Flow"], default=["RGB", "Flow"])
     add("--crops", type=int, nargs="+", choices=[1, 10], default=[1, 10])
     add("--seconds", type=int, default=8, help="of the made video")

@@ -16,6 +16,9 @@ from models.ssn.actionness import ActionnessModel
 from models.ssn.detector import SegmentDetector
 from utils.formats.segment_scores import Floats, SegmentScores
 
+CACHED = 8
+"""Snippets whose feature maps fit into a CPU's cache; more at a time are slower there."""
+
 
 class DenseScoring:
     """A network's scores of all ticks of a video, taken chunk by chunk.
@@ -55,7 +58,9 @@ class DenseScoring:
         """Score the next chunk."""
         first = self._coming.pop()
         snippets = read_snippets(self.source, first, self.modality, self._view)
-        scores = self._score(snippets.to(self._device))  # [crops * n, W], crop by crop
+        size = CACHED if self._device.type == "cpu" else len(snippets)
+        parts = [self._score(part.to(self._device)) for part in snippets.split(size)]
+        scores = torch.cat(parts)  # [crops * n, W], crop by crop
         by_crop = scores.reshape(self.crops, len(first), -1).transpose(0, 1)
         self._done.append(by_crop.float())  # [n, crops, W]
 

@@ -126,7 +126,7 @@ class BranchedNetwork(nn.Module):
         if isinstance(step, Conv):
             conv = self.get_submodule(self.conv_name.format(step.name))
             norm = self.get_submodule(self.norm_name.format(step.name))
-            return functional.relu(norm(conv(x)))
+            return functional.relu(norm(conv(x)), inplace=True)
         if isinstance(step, Pool):
             pool = functional.avg_pool2d if step.average else functional.max_pool2d
             return pool(x, 3, step.stride, step.pad, ceil_mode=True)
