@@ -199,7 +199,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--device", default="cpu")
     add("--threads", type=int, default=2)
     add("--repeats", type=int, default=3)
-    add("--training", action=argparse.BooleanOptionalAction, default=True)
+    add("--no-training", dest="training", action="store_false", help="score only")
 
 
 if __name__ == "__main__":

@@ -229,6 +229,8 @@ def test_tubes_are_rows_with_boxes_where_they_are(browser: Browser, tmp_path: Pa
     page.wait("report.hasVideo && report.rowsDrawn === 2")
     assert text(page, "about") == "2 tubes \u00b7 120 frames \u00b7 0:06.0 long"
     assert (text(page, "row-title"), text(page, "row-head")) == ("Tubes over time", "Tube")
+    assert text(page, "stops") == "frames"
+    assert page.run("getComputedStyle(document.getElementById('step-help')).display") == "none"
     for time, numbers in {0.9: [], 1.2: [0], 1.7: [0, 4], 2.9: [4], 3.2: [], 5.0: []}.items():
         found = page.run(f"report.personsAt({time})")
         assert [one["number"] for one in found] == numbers
@@ -253,7 +255,7 @@ def test_segments_are_bars_of_their_class(browser: Browser, tmp_path: Path) -> N
     page = opened(browser, found_page(tmp_path, make_results(segments, [])))
     page.wait("report.hasVideo && report.rowsDrawn === 2")
     assert text(page, "about") == "3 segments \u00b7 0:06.0 long"
-    assert text(page, "row-title") == "Segments over time"
+    assert (text(page, "row-title"), text(page, "stops")) == ("Segments over time", "starts")
     assert page.run("getComputedStyle(document.getElementById('row-filter')).display") == "none"
     assert page.run("report.timeline.rows.map((row) => row.spans.length)") == [1, 2]
     cells = (

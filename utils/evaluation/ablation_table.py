@@ -50,6 +50,7 @@ def draw(path: Path, title: str, rows: Mapping[str, Sequence[Figures]], kind: st
     {"steps": _by_step, "bars": _bars, "speed": _by_speed, "overlaps": _overlaps}[kind](axes, rows)
     axes.set_title(title)
     axes.grid(color="#dddddd", linewidth=0.6)
+    axes.set_axisbelow(True)
     figure.savefig(path, dpi=130)
 
 

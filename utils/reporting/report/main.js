@@ -43,7 +43,7 @@ class Report {
     element("position").value = String(facts.start);
     element("threshold").max = String(facts.most);
     element("threshold").value = String(facts.threshold);
-    element("steps").hidden = !facts.steps;
+    for (const id of ["steps", "step-help"]) element(id).hidden = !facts.steps;
     if (facts.steps) element("step").max = String(facts.steps.steps - 1);
   }
 
@@ -59,6 +59,7 @@ class Report {
     element("table").setAttribute("aria-label", `Actions of ${many}; Enter jumps to one`);
     element("rows").setAttribute("aria-label",
       `A row for each ${one}, a bar for each action; the table lists the same`);
+    if (one !== "person") element("stops").textContent = one === "class" ? "starts" : "frames";
     if (one === "class") element("back").setAttribute("aria-label", "Start before");
     if (one === "class") element("forth").setAttribute("aria-label", "Next start");
   }
