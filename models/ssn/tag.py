@@ -81,9 +81,8 @@ def merge_curves(curves: Sequence[Floats], weights: Sequence[float] | None = Non
 
 def action_probability(scores: Floats, sigma: float) -> Floats:
     """Return the smoothed softmax probability of action `[T]` of scores `[T, 2]`, action last."""
-    with np.errstate(over="ignore"):  # an exponential of infinity is a probability of 0
-        probability = 1.0 / (1.0 + np.exp(scores[:, 0] - scores[:, 1]))
-    return smooth(probability, sigma)
+    background = np.minimum(scores[:, 0] - scores[:, 1], 700.0)  # whose exponential is finite
+    return smooth(1.0 / (1.0 + np.exp(background)), sigma)
 
 
 def smooth(values: Floats, sigma: float) -> Floats:
@@ -95,7 +94,7 @@ def smooth(values: Floats, sigma: float) -> Floats:
         padded = np.pad(values, radius, mode="symmetric")
     else:  # what NumPy's `pad` does, in a tenth of its time
         padded = np.concatenate([values[radius - 1 :: -1], values, values[: -radius - 1 : -1]])
-    return np.convolve(padded, _gaussian(sigma, radius), mode="valid")
+    return np.correlate(padded, _gaussian(sigma, radius), mode="valid")
 
 
 @cache
@@ -104,19 +103,24 @@ def _gaussian(sigma: float, radius: int) -> Floats:
     return weights / weights.sum()
 
 
+APART = 1 << 40
+"""So many ticks below its level no tolerance lets pass: a group stays within its level."""
+
+
 class _Regions(NamedTuple):
-    """Runs of ticks above their level, of all levels, level by level: `[R]` each.
+    """Runs of ticks above their level, of all levels, level by level: `[R]` each but `sizes`.
 
     Attributes:
         start, end: The first tick and one past the last.
-        level: Its number.
-        below: Ticks below the level before `start`; differences within a level count.
+        below: Ticks below the level before `start`, and `APART` more for each level before; only
+            differences count.
+        sizes: How many regions each level has.
     """
 
     start: Ints
     end: Ints
-    level: Ints
     below: Ints
+    sizes: Ints
 
 
 def _regions(above: NDArray[np.bool_]) -> _Regions:
@@ -125,11 +129,14 @@ def _regions(above: NDArray[np.bool_]) -> _Regions:
     padded = np.zeros((levels, ticks + 2), bool)  # a level's last run ends before the next begins
     padded[:, 1:-1] = above
     flat = padded.reshape(-1)
-    edges = np.flatnonzero(flat[1:] != flat[:-1])
+    edges = (flat[1:] != flat[:-1]).nonzero()[0]
     level, places = np.divmod(edges, ticks + 2)
     start, end = places[::2], places[1::2]
     length = end - start
-    return _Regions(start, end, level[::2], start - (np.cumsum(length) - length))
+    below = start - length.cumsum()
+    below += length
+    below += level[::2] * APART
+    return _Regions(start, end, below, np.bincount(level[::2], minlength=levels))
 
 
 class _Groups(NamedTuple):
@@ -137,7 +144,7 @@ class _Groups(NamedTuple):
 
     Attributes:
         start, end: In ticks.
-        first, last: The ticks whose scores are summed, `last` not.
+        first, last: The ticks whose scores are summed, `last` not; it may lie two past the curve.
     """
 
     start: Ints
@@ -173,24 +180,26 @@ def group(
 
 
 def _prefix_sums(values: Floats) -> Floats:
-    """Sums `[T + 1]` of the values before each tick, and of all."""
-    sums = np.zeros(len(values) + 1)
-    np.cumsum(values, out=sums[1:])
+    """Sums `[T + 3]` of the values `[T]` before each tick, and before three ticks past the end."""
+    sums = np.zeros(len(values) + 3)
+    values.cumsum(out=sums[1:-2])
+    sums[-2:] = sums[-3]
     return sums
 
 
-def _batches(regions: _Regions) -> Iterator[tuple[_Regions, Ints]]:
-    """Yield regions of whole levels, and how many each level has: few pairs at a time."""
-    level = regions.level
-    if not len(level):
+def _batches(regions: _Regions) -> Iterator[_Regions]:
+    """Yield the regions of some levels at a time: few pairs together."""
+    start, end, below, sizes = regions
+    if not len(start):
         return
-    bounds = np.flatnonzero(np.concatenate([[True], level[1:] != level[:-1], [True]]))
-    sizes = bounds[1:] - bounds[:-1]
-    if len(level) * sizes.max() <= MOST_PAIRED:
-        yield regions, sizes
+    if len(start) * max(sizes.tolist()) <= MOST_PAIRED:
+        yield regions
         return
-    for begin, end, size in zip(bounds[:-1], bounds[1:], sizes, strict=True):
-        yield _Regions(*(values[begin:end] for values in regions)), np.array([size])
+    ends = sizes.cumsum()
+    for first, last in zip(ends - sizes, ends, strict=True):
+        if first < last:
+            own = slice(first, last)
+            yield _Regions(start[own], end[own], below[own], np.array([last - first]))
 
 
 class _Seeds(NamedTuple):
@@ -203,16 +212,13 @@ class _Seeds(NamedTuple):
             this region ends with.
         level_end: `[S]`, one past the last seed of the level.
         refusing: `[S, W + 1]`, how many of the ascending tolerances refuse the group that has
-            absorbed 0, 1, 2, ...
-        regions: All of them, where the level ends.
-        ticks: T.
+            absorbed 0, 1, 2, ... regions; all of them, where the level ends.
     """
 
     near: Ints
     far: Ints
     level_end: Ints
     refusing: Ints
-    ticks: int
 
     def groups(self, seeds: Ints, absorbed: Ints, release_sums: bool) -> _Groups:
         """The groups `[N]` of seeds that have absorbed so many regions."""
@@ -221,12 +227,11 @@ class _Seeds(NamedTuple):
         backward = seeds >= len(self.near) // 2
         start = np.where(backward, far, near)
         end = np.where(backward, near, far) + 1
-        last = np.minimum(end, self.ticks)
         if not release_sums:
-            return _Groups(start, end, start, last)
+            return _Groups(start, end, start, end)
         # Backward groups that absorbed everything before their seed.
         whole = backward & (reached + 1 == self.level_end[seeds])
-        return _Groups(start, end, start * ~whole, np.minimum(end + whole, self.ticks))
+        return _Groups(start, end, start * ~whole, end + whole)
 
 
 def _seeds(above: NDArray[np.bool_], tolerances: Floats) -> Iterator[_Seeds]:
@@ -236,27 +241,27 @@ def _seeds(above: NDArray[np.bool_], tolerances: Floats) -> Iterator[_Seeds]:
         tolerances: Ascending.
     """
     ticks = above.shape[1]
-    for (start, end, _, below), sizes in _batches(_regions(above)):
-        count, widest = len(start), int(sizes.max())
-        near = np.concatenate([start, end[::-1]])
-        far = np.concatenate([end, start[::-1]])
+    for start, end, before, sizes in _batches(_regions(above)):
+        count, widest = len(start), max(sizes.tolist())
+        near, far = np.empty((2, 2 * count), np.int64)
+        near[:count], near[count:] = start, end[::-1]
+        far[:count], far[count:] = end, start[::-1]
         sizes = np.concatenate([sizes, sizes[::-1]])
-        level_end = np.cumsum(sizes).repeat(sizes)
-        place = np.concatenate([start, -end[::-1]])  # ascending, as the regions are met
-        below = np.concatenate([below, -below[::-1]])
-        own = below.copy()
-        own[count:] += end[::-1] == ticks  # the tick after a seed is below, if there is one
-        seed = np.arange(2 * count)
-        met = seed[:, None] + np.arange(1, widest + 1)  # [S, W]
-        beyond = met >= level_end[:, None]
-        np.minimum(met, 2 * count - 1, out=met)
-        distance = place[met] - place[:, None]
+        level_end = sizes.cumsum().repeat(sizes)
+        # Ascending, as the regions are met; beyond the last one nothing is.
+        place, below = np.zeros((2, 2 * count + widest))
+        place[:count], place[count : 2 * count] = start, -near[count:]
+        apart = 2 * APART * len(above)
+        below[:count], below[count : 2 * count] = before, apart - before[::-1]
+        below[2 * count :] = 2 * apart
+        own = below[: 2 * count].copy()
+        own[count:] += near[count:] == ticks  # the tick after a seed is below, if there is one
+        met = np.arange(2 * count)[:, None] + np.arange(widest + 1)  # [S, W + 1], itself first
+        distance = place[met] - place[: 2 * count, None]
         zeros = below[met] - own[:, None]
-        refused = (zeros > tolerances[:, None, None] * distance).sum(axis=0)  # [S, W]
-        refused[beyond] = len(tolerances)  # a seed does not leave its level
-        refusing = np.zeros((2 * count, widest + 1), np.int64)
-        np.maximum.accumulate(refused, axis=1, out=refusing[:, 1:])  # nor does it pass a refusal
-        yield _Seeds(near, far, level_end, refusing, ticks)
+        refused = (zeros > tolerances[:, None, None] * distance).sum(axis=0)
+        refusing = np.maximum.accumulate(refused, axis=1)  # no group passes a refusal
+        yield _Seeds(near, far, level_end, refusing)
 
 
 def propose(scores: Floats, rules: TagRules | None = None) -> Floats:
@@ -266,7 +271,7 @@ def propose(scores: Floats, rules: TagRules | None = None) -> Floats:
         scores: `[T, 2]`, raw scores of background and action. Proposals come by descending score;
             an end may lie a tick past the curve.
     """
-    rules = rules or TagRules()
+    rules = rules or PRESETS["release"]
     if not len(scores):
         return np.zeros((0, 3))
     probability = action_probability(scores, rules.sigma)
@@ -286,33 +291,41 @@ def propose(scores: Floats, rules: TagRules | None = None) -> Floats:
     # Groups of several levels are equal; suppression would keep the best of them.
     order = places.argsort(kind="stable")
     places = places[order]
-    new = np.flatnonzero(np.concatenate([[True], places[1:] != places[:-1]]))
+    first = np.ones(len(places), bool)  # of its equals
+    np.not_equal(places[1:], places[:-1], out=first[1:])
+    new = first.nonzero()[0]
     best = np.maximum.reduceat(values[order], new)
     by_score = (-best).argsort(kind="stable")
     start, end = np.divmod(places[new[by_score]], len(scores) + 2)
-    proposals = np.empty((len(start), 3))
-    proposals[:, 0], proposals[:, 1], proposals[:, 2] = start, end, best[by_score]
-    return proposals[_survivors(proposals[:, 0], proposals[:, 1], rules.nms_threshold)]
+    kept = _survivors(start, end, rules.nms_threshold)
+    proposals = np.empty((len(kept), 3))
+    proposals[:, 0], proposals[:, 1] = start[kept], end[kept]
+    proposals[:, 2] = best[by_score[kept]]
+    return proposals
 
 
 BLOCK = 64
 """Proposals that are compared with one another together: the bits of a number."""
 
 
-def _survivors(start: Floats, end: Floats, threshold: float) -> Ints:
+def _survivors(start: Ints, end: Ints, threshold: float) -> Ints:
     """Greedy suppression of proposals by descending score, on lengths end - start + 1.
 
     Block by block: first by what has survived already, then among themselves. A proposal survives
     an overlap of exactly `threshold`.
     """
+    spans = np.empty((3, len(start)))
+    spans[0], spans[1] = start, end + 1
+    np.subtract(spans[1], spans[0], out=spans[2])
     kept = np.zeros(0, np.int64)
     for begin in range(0, len(start), BLOCK):
         block = np.arange(begin, min(begin + BLOCK, len(start)))
         if begin:
-            block = block[~_overlapping(start, end, block, kept, threshold).any(axis=1)]
+            block = block[~_overlapping(spans[:, block], spans[:, kept], threshold).any(axis=1)]
+        own = spans[:, block]
         # Bit j of row i: whether proposal i suppresses j.
         rows = np.zeros((len(block), BLOCK), bool)
-        rows[:, : len(block)] = _overlapping(start, end, block, block, threshold)
+        rows[:, : len(block)] = _overlapping(own, own, threshold)
         gone, alive = 0, []
         for place, row in enumerate(np.packbits(rows, bitorder="little").view("<u8").tolist()):
             if not gone >> place & 1:
@@ -322,14 +335,16 @@ def _survivors(start: Floats, end: Floats, threshold: float) -> Ints:
     return kept
 
 
-def _overlapping(
-    start: Floats, end: Floats, rows: Ints, columns: Ints, threshold: float
-) -> NDArray[np.bool_]:
-    """Whether proposals overlap by more than `threshold`, `[rows, columns]`."""
-    left, right = start[rows][:, None], end[rows][:, None] + 1
-    other_left, other_right = start[columns], end[columns] + 1
+def _overlapping(rows: Floats, columns: Floats, threshold: float) -> NDArray[np.bool_]:
+    """Whether spans overlap by more than `threshold`, `[R, C]`.
+
+    Args:
+        rows, columns: `[3, R]` and `[3, C]`: start, one past the end, length.
+    """
+    left, right, length = rows[:, :, None]
+    other_left, other_right, other_length = columns
     common = np.minimum(right, other_right) - np.maximum(left, other_left)
-    return common > threshold * ((right - left) + (other_right - other_left) - common)
+    return common > threshold * (length + other_length - common)
 
 
 def in_seconds(proposals: Floats, ticks: int, duration: float) -> Floats:
