@@ -33,18 +33,21 @@ demo() {
         --output "$runs/toy_tubes_early/demo"
 }
 
+late() {
+    step "test: late fusion"
+    "$PYTHON" test.py --checkpoint "$runs/toy_tubes_rgb/best.pt" "$runs/toy_tubes_flow/best.pt" \
+        --fusion mean-index --data-root "$data" --output "$runs/toy_tubes_late" test_stride=3
+}
+
 step "videos"
 "$PYTHON" scripts/make_toy_tubes.py --root "$data"
 step "frames and flow"
 "$PYTHON" scripts/extract_frames.py "$data/videos" --output "$data/rgb-images"
 "$PYTHON" scripts/extract_flow.py "$data/rgb-images" --output "$data/flow"
 step "training and test: RGB, flow, early fusion"
-# Early fusion, with the demo on the held-out videos, takes as long as the other two.
+# Early fusion, with the demo on the held-out videos, takes as long as the others and their fusion.
 { labelled early; demo; } & early=$!
-{ labelled rgb; labelled flow; } & others=$!
+{ labelled rgb; labelled flow; late 2>&1 | sed -u "s/^/late: /"; } & others=$!
 wait "$early"
 wait "$others"
-step "test: late fusion"
-"$PYTHON" test.py --checkpoint "$runs/toy_tubes_rgb/best.pt" "$runs/toy_tubes_flow/best.pt" \
-    --fusion mean-index --data-root "$data" --output "$runs/toy_tubes_late" test_stride=3
 step "done: $runs"
