@@ -99,7 +99,7 @@ ABSURD = [
     ("output=" + "a" * 10**5, "train.output: expected at most 4096 characters"),
     (
         "proposals=map.pbtxt",
-        "data.proposals: expected a grid of 1, 11, 34, 59, 84, 109 boxes, or",
+        "data.proposals: expected a grid of 1, 5, 11, 34, 59, 84, 109 boxes, or",
     ),
     ("proposals=²", "data.proposals: expected a grid of"),
     ("fc_dim=4096 pool_size=32", "expected int, got '4096 pool_size=32'"),

@@ -28,7 +28,7 @@ def test_the_34_boxes_of_ava() -> None:
     assert boxes[33].tolist() == [0.5, 0.5, 1, 1]
 
 
-@pytest.mark.parametrize("count", [34, 59, 84, 109, 11, 1])
+@pytest.mark.parametrize("count", [34, 59, 84, 109, 11, 5, 1])
 def test_a_preset_has_its_number_of_boxes_inside_the_image(count: int) -> None:
     boxes = grid_proposals(count)
     assert boxes.shape == (count, 4)
@@ -43,7 +43,7 @@ def test_a_larger_preset_begins_with_the_smaller(count: int) -> None:
     assert torch.equal(grid_proposals(count + 25)[:count], grid_proposals(count))
 
 
-@pytest.mark.parametrize("count", [34, 59, 84, 109, 11, 1])
+@pytest.mark.parametrize("count", [34, 59, 84, 109, 11, 5, 1])
 def test_a_preset_is_the_same_seen_in_a_mirror(count: int) -> None:
     """No row or column is dropped at the far side."""
     boxes = grid_proposals(count)
@@ -66,9 +66,16 @@ def test_the_11_boxes_of_ucf101() -> None:
     assert boxes[10].tolist() == [0.5, 0.5, 1, 1]
 
 
+def test_the_5_boxes_of_the_toy_set() -> None:
+    """The whole image and its quarters."""
+    left_top, right_bottom = [0, 0, 0.5, 0.5], [0.5, 0.5, 1, 1]
+    quarters = [left_top, [0, 0.5, 0.5, 1], [0.5, 0, 1, 0.5], right_bottom]
+    assert grid_proposals(5).tolist() == [[0, 0, 1, 1], *quarters]
+
+
 @pytest.mark.parametrize("preset", [35, "many", "-34"])
 def test_another_number_is_refused(preset: int | str) -> None:
-    with pytest.raises(ValueError, match=r"expected a grid of 1, 11, 34, 59, 84, 109 boxes, got"):
+    with pytest.raises(ValueError, match=r"expected a grid of 1, 5, 11, 34, 59, 84, 109 boxes, got"):
         grid_proposals(preset)
 
 

@@ -101,7 +101,7 @@ class DataConfig(CommonData):
     )
     proposals: str = option(
         "34",
-        "grid of 34, 59, 84, 109, 11 or 1 boxes, or a CSV file of boxes",
+        "grid of 34, 59, 84, 109, 11, 5 or 1 boxes, or a CSV file of boxes",
         path=True,
         harmless=is_grid,
     )

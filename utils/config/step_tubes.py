@@ -111,7 +111,7 @@ class TubesData(CommonData):
     image_size: int = option(
         400, "clips are resized to a square of this side, aspect not kept", 16, 2048, 1
     )
-    proposals: str = option("11", "grid of 11, 34, 59, 84, 109 or 1 boxes")
+    proposals: str = option("11", "grid of 11, 34, 59, 84, 109, 5 or 1 boxes")
     train_stride: int = option(3, "frames from one training clip to the next", 1, 10_000, 1)
     test_stride: int = option(
         1, "frames from one test clip to the next", 1, 10_000, 1, may_change=True

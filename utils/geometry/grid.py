@@ -25,6 +25,7 @@ WHOLE: Scale = (Fraction(1), Fraction(0))
 # named by its number of boxes; AVA's 34 is the paper's, the larger ones are the release's.
 PRESETS: dict[int, tuple[Scale, ...]] = {
     1: (WHOLE,),  # for the paper's Figure 6
+    5: (WHOLE, (Fraction(2), Fraction(0))),  # ours: the whole image and its quarters
     11: (WHOLE, (Fraction(4, 3), Fraction(0)), (Fraction(2), Fraction(1, 2))),  # UCF101-24
     34: ((Fraction(4, 3), Fraction(5, 6)), (Fraction(2), Fraction(3, 4))),
 }
