@@ -173,11 +173,28 @@ def test_the_files_that_a_training_starts_from_are_compared_by_content(tmp_path:
 def test_differences_have_both_values() -> None:
     before = Config().to_dict()
     before["train"]["epochs"] = 3
+    assert differences(Config(), before) == {"train.epochs": "was 3, is 14"}
+    other = {"detector": "other"} | Config().to_dict()
+    assert differences(Config(), other) == {"detector": "was 'other', is 'step'"}
+
+
+def test_an_option_that_settings_of_before_lack_had_its_default() -> None:
+    before = Config().to_dict()
     del before["test"]["protocol"]
-    assert differences(Config(), before) == {
-        "train.epochs": (3, 14),
-        "test.protocol": (None, "2018"),
+    del before["data"]["max_unreadable"]
+    assert differences(Config(), before) == {}
+    was = "the default: there was no such option"
+    assert differences(load_config(None, ["protocol=2020", "max_unreadable=7"]), before) == {
+        "data.max_unreadable": f"was 100 ({was}), is 7",
+        "test.protocol": f"was '2018' ({was}), is '2020'",
     }
-    assert differences(Config(), {"detector": "other"} | Config().to_dict()) == {
-        "detector": ("other", "step")
+
+
+def test_an_option_of_before_that_is_known_no_more_is_a_difference() -> None:
+    before = Config().to_dict()
+    before["model"]["old"] = 5
+    before["loss"] = {"name": "focal"}
+    assert differences(Config(), before) == {
+        "model.old": "was 5, is no option of this version",
+        "loss.name": "was 'focal', is no option of this version",
     }

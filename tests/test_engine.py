@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -119,6 +120,33 @@ def test_eight_iterations_are_three_a_stop_and_five_more(tmp_path):
     whole, parts = losses_of(tmp_path / "whole/run"), losses_of(tmp_path / "parts/run")
     assert len(whole) == 8
     assert whole == parts
+
+
+def change_saved_settings(run: Path, change: Callable[[dict], object]) -> None:
+    """Make the checkpoints of `run` those of another version of the code."""
+    for path in run.glob("*.pt"):
+        content = torch.load(path, weights_only=True)
+        change(content["config"])
+        torch.save(content, path)
+
+
+def test_a_run_begun_before_an_option_existed_goes_on(tmp_path):
+    make_trainer(tmp_path, iterations=3).fit()
+    change_saved_settings(tmp_path / "run", lambda config: config["train"].pop("weight_decay", 0))
+    assert make_trainer(tmp_path).state.iteration == 3
+    open_run(settings(tmp_path)).close()
+    config = settings(tmp_path)
+    config.train.weight_decay = 0.5
+    wanted = r"train\.weight_decay was 1e-07 \(the default: there was no such option\), is 0\.5"
+    with pytest.raises(ValueError, match=f"was trained with other settings: {wanted}"):
+        open_run(config)
+
+
+def test_a_run_with_an_option_that_is_known_no_more_is_refused(tmp_path):
+    make_trainer(tmp_path, iterations=3).fit()
+    change_saved_settings(tmp_path / "run", lambda config: config["model"].update(old=5))
+    with pytest.raises(ValueError, match=r"other settings: model\.old was 5, is no option of this"):
+        open_run(settings(tmp_path))
 
 
 def test_validating_does_not_change_the_training(tmp_path):

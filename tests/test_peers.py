@@ -135,7 +135,7 @@ def test_what_differs_is_named_with_both_values(monkeypatch: pytest.MonkeyPatch)
     with pytest.raises(ValueError, match="the processes differ") as caught:
         check_same(parts[0])
     line = str(caught.value)
-    assert "b is 2 in process 0, 9 in process 2; c is 3 in process 0, None in process 2" in line
+    assert "b is 2 in process 0, 9 in process 2; c is 3 in process 0, unknown in process 2" in line
     monkeypatch.setattr("utils.engine.agreement.gather_objects", lambda facts: parts[:2])
     check_same(parts[0])
 

@@ -104,24 +104,44 @@ def _ordered(section: type) -> list[dataclasses.Field[Any]]:
     return ordered
 
 
-def differences(config: BaseConfig, before: Mapping[str, Any]) -> dict[str, tuple[Any, Any]]:
-    """Return each option whose value is another than in `before`: (value before, value now).
+def differences(config: BaseConfig, before: Mapping[str, Any]) -> dict[str, str]:
+    """Return what makes `config` other settings than those of `before`: option to both values.
+
+    An option that `before` lacks had its default: the code computed then what the default computes
+    now. An option that only `before` has is a difference, because this code cannot do the same.
 
     Args:
         config: The settings now.
-        before: What `to_dict` returned then; an option that it lacks has the value `None`.
+        before: What `to_dict` returned then, perhaps in another version of the code.
+
+    Returns:
+        For each option that differs, by its full name, a text such as "was 3, is 14". Of another
+        detector's settings the detector alone, since its options are others.
     """
-    found: dict[str, tuple[Any, Any]] = {}
-    was = before.get("detector", DEFAULT_DETECTOR)
-    if was != config.detector:
-        found["detector"] = (was, config.detector)
-    for section, options in config.values().items():
-        earlier = before.get(section)
-        for name, value in options.items():
-            earlier_value = earlier.get(name) if isinstance(earlier, Mapping) else None
-            if earlier_value != value:
-                found[f"{section}.{name}"] = (earlier_value, value)
+    detector = before.get("detector", DEFAULT_DETECTOR)
+    if detector != config.detector:
+        return {"detector": f"was {detector!r}, is {config.detector!r}"}
+    now, then = _by_full_name(config.values()), _by_full_name(before)
+    sections = sections_of(type(config)).items()
+    was = _by_full_name({name: dataclasses.asdict(cls()) for name, cls in sections}) | then
+    found: dict[str, str] = {}
+    for name, value in was.items():
+        if name not in now:
+            found[name] = f"was {value!r}, is no option of this version"
+        elif value != now[name]:
+            note = "" if name in then else " (the default: there was no such option)"
+            found[name] = f"was {value!r}{note}, is {now[name]!r}"
     return found
+
+
+def _by_full_name(values: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the values of sections by `section.name`; what is no section is left out."""
+    return {
+        f"{section}.{name}": value
+        for section, options in values.items()
+        if isinstance(options, Mapping)
+        for name, value in options.items()
+    }
 
 
 def names_of(config: type[BaseConfig], fact: Callable[[Option], bool]) -> set[str]:

@@ -17,16 +17,17 @@ _SOURCES = ("data", "external", "models", "recipes", "utils", "train.py", "test.
 def check_same(facts: dict[str, Any]) -> None:
     """Raise `ValueError` in all processes unless `facts`, by name, are the same in all of them.
 
-    The message has the names, and of each the values of the first two processes that differ.
+    The message has the names, and of each the values of the first two processes that differ. A name
+    that a process lacks, such as an option of other code, is "unknown" there.
     """
     first, *others = gather_objects(facts)
     differing: dict[str, str] = {}
     for number, other in enumerate(others, 1):
         for name in dict.fromkeys((*first, *other)):
-            if first.get(name) != other.get(name):
-                ours, theirs = first.get(name), other.get(name)
+            ours, theirs = (repr(f[name]) if name in f else "unknown" for f in (first, other))
+            if ours != theirs:
                 differing.setdefault(
-                    name, f"{name} is {ours!r} in process 0, {theirs!r} in process {number}"
+                    name, f"{name} is {ours} in process 0, {theirs} in process {number}"
                 )
     if differing:
         more = f" (and {len(differing) - 5} more)" if len(differing) > 5 else ""

@@ -113,8 +113,8 @@ class RunFolder:
         """Each option that makes it another run, with both values."""
         may_change = names_of(type(self.settings), lambda option: option.may_change)
         return [
-            f"{name} was {was!r}, is {value!r}"
-            for name, (was, value) in differences(self.settings, before).items()
+            f"{name} {values}"
+            for name, values in differences(self.settings, before).items()
             if name not in may_change
         ]
 
