@@ -75,7 +75,7 @@ def test_the_5_boxes_of_the_toy_set() -> None:
 
 @pytest.mark.parametrize("preset", [35, "many", "-34"])
 def test_another_number_is_refused(preset: int | str) -> None:
-    with pytest.raises(ValueError, match=r"expected a grid of 1, 5, 11, 34, 59, 84, 109 boxes, got"):
+    with pytest.raises(ValueError, match=r"a grid of 1, 5, 11, 34, 59, 84, 109 boxes, got"):
         grid_proposals(preset)
 
 
