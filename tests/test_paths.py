@@ -109,6 +109,30 @@ def test_each_person_keeps_one_number_and_no_two_share_one(scene: Scene, least: 
     assert sum(keeps_numbers(scene, seed) for seed in range(4)) >= least
 
 
+PLAYERS = [
+    [(153, 103, 181, 191), (221, 104, 278, 194)],
+    [(158, 102, 193, 192), (200, 99, 238, 188)],
+    [(169, 103, 199, 188), (191, 100, 232, 183)],
+    [(174, 106, 196, 191), (189, 104, 222, 184)],
+    [(188, 111, 208, 187), (189, 106, 231, 188)],  # one stands before the other
+    [(185, 106, 216, 201), (210, 104, 229, 176)],
+    [(179, 104, 208, 201), (218, 106, 239, 181)],
+    [(183, 108, 213, 198), (234, 104, 259, 184)],
+    [(180, 99, 206, 192), (243, 104, 268, 186)],
+]
+"""Two players of a real clip, on key frames 4 / 15 s apart: they come together and turn back."""
+
+
+def test_players_that_meet_and_turn_back_are_told_apart_by_their_heights() -> None:
+    """By the sizes of the boxes where they meet, they would have passed each other."""
+    seen = [
+        SeenBoxes(k * 4 / 15, np.array(row, float), np.full(2, 0.8))
+        for k, row in enumerate(PLAYERS)
+    ]
+    ways = find_paths(seen, FollowRules())
+    assert ways == [[(k, 0) for k in range(9)], [(k, 1) for k in range(9)]]
+
+
 def boxes_at(*places: float) -> np.ndarray:
     return np.array([(x, 0.0, x + 20, 40.0) for x in places]).reshape(-1, 4)
 

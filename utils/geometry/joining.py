@@ -39,6 +39,7 @@ class Joining:
         self.times, self.boxes, self.rules = times, boxes, rules
         self.centres = [centres(one) for one in boxes]
         self.scales = [scales(one) for one in boxes]
+        self.heights = [np.maximum(one[:, 3] - one[:, 1], 1e-3) for one in boxes]
 
     def reachable(self, k: int) -> Iterator[int]:
         """Yield the key frames before `k` that a path may come from, the last first."""
@@ -72,6 +73,10 @@ class Joining:
         away = times - times.mean()
         return (away[:, None] * (places - places.mean(0))).sum(0) / (away**2).sum()
 
+    def height(self, path: Path) -> float:
+        """Return the median of the heights of a path's boxes."""
+        return float(np.median([self.heights[k][i] for k, i in path]))
+
     def between(self, a: Node, b: Node | None) -> Iterator[tuple[int, Boxes]]:
         """Yield the key frames from `a` to before `b`, and where the object is on them."""
         yield a[0], self.boxes[a[0]][a[1]]
@@ -91,9 +96,11 @@ class Joining:
             return np.inf
         size = np.sqrt(self.scales[j][a] * self.scales[k][b])
         step = self.centres[k][b] - self.centres[j][a]
-        grown = 2 * abs(float(np.log(self.scales[k][b] / self.scales[j][a])))
-        if grown > np.log(self.rules.most_growth):
+        if abs(2 * np.log(self.scales[k][b] / self.scales[j][a])) > np.log(self.rules.most_growth):
             return np.inf
+        # Where two meet, one hides a part of the other for a moment: a single box says little about
+        # who it is, and its width least.
+        grown = 2 * np.log(self.height(right[:FITTED]) / self.height(left[-FITTED:]))
         duration = self.times[k] - self.times[j]
         speeds = (self.speed(left[-FITTED:]), self.speed(right[:FITTED]))
         off = [float((((step - LASTING * duration * v) / size) ** 2).sum()) for v in speeds]
