@@ -57,7 +57,13 @@ def parse_arguments() -> argparse.Namespace:
         default="",
         help="the dataset's folder; default: the run's, or datasets/<data.dataset>",
     )
-    add("--output", type=Path, metavar="D", help="folder of the results; default: runs/<name>/test")
+    add(
+        "--output",
+        type=Path,
+        metavar="D",
+        help="folder of the results; default: test, in the folder of the checkpoint's run; for a "
+        "checkpoint in no run's folder: runs/<name of the file>/test",
+    )
     add("--config", type=Path, metavar="F", help="YAML file with options of data and test")
     add_device_option(parser)
     add("overrides", nargs="*", metavar="key=value", help="options listed below")

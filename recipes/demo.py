@@ -12,6 +12,7 @@ from recipes import RECIPES
 from recipes.annotate_files import annotate_all, check_output
 from recipes.demo_options import DemoOptions
 from recipes.live import live_address, run_live
+from recipes.results_files import tell_replaced
 from utils.system.locks import folder_lock
 from utils.system.terminal import printable
 
@@ -37,7 +38,8 @@ def run_demo(options: DemoOptions) -> bool:
     check_output(results, found.opened)
     with folder_lock(options.output, "demo.py"):
         print(printable(f"detecting with {path} in {', '.join(found.opened)}"), flush=True)
-        for note in recipe.demo_notes(checkpoint, found):
+        replaced = tell_replaced(options.output, list(found.opened), path)
+        for note in (*recipe.demo_notes(checkpoint, found), *([replaced] if replaced else [])):
             print(printable(note), file=sys.stderr)
         return annotate_all(results, found, options)
 

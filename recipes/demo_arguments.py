@@ -12,7 +12,8 @@ from recipes.person_results import MERGE_THRESHOLD, RATE
 from utils.formats.clock import parse_clock
 from utils.geometry.following import FollowRules
 from utils.reporting.action_spans import SpanRules
-from utils.system.cli import default_checkpoint, default_output
+from utils.runs.settings import default_output
+from utils.system.cli import default_checkpoint
 from utils.system.devices import add_device_option
 from utils.system.stall import STEP_LIMIT
 
@@ -77,7 +78,13 @@ def _add_options(parser: argparse.ArgumentParser) -> None:
         "the folder videos of the dataset that the checkpoint was trained on, as the toy set has",
     )
     add("--input", nargs="+", default=[], metavar="FOLDER_OR_VIDEO", help="the same")
-    add("--output", type=Path, metavar="D", help="folder of the results; default: runs/<name>/demo")
+    add(
+        "--output",
+        type=Path,
+        metavar="D",
+        help="folder of the results; default: demo, in the folder of the checkpoint's run; for a "
+        "checkpoint in no run's folder: runs/<name of the file>/demo",
+    )
     add(
         "--source-fps",
         type=float,

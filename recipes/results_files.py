@@ -6,6 +6,7 @@ import hashlib
 import os
 import sys
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -137,6 +138,27 @@ def tell_nothing(name: str, options: DemoOptions) -> None:
         "less sure of, and docs/custom_data.md what to do with one that finds too little"
     )
     print(printable(said), file=sys.stderr)
+
+
+def tell_replaced(folder: Path, videos: Sequence[str], checkpoint: Path) -> str:
+    """Return a line about the results that another checkpoint made; empty where there are none.
+
+    Args:
+        folder: Of the results.
+        videos: The names of the videos whose results `checkpoint` replaces.
+    """
+    others: dict[str, object] = {}
+    for video in videos:
+        with suppress(ValueError, OSError):  # no file, or none of ours
+            content = read_json(folder / f"{video}.json")
+            made_by = content.get("checkpoint_sha256") if isinstance(content, dict) else None
+            if made_by is not None and made_by != file_digest(checkpoint):
+                others[video] = content.get("checkpoint")
+    if not others:
+        return ""
+    video = next(iter(others))
+    more = f" (and of {len(others) - 1} more)" if len(others) > 1 else ""
+    return f"{folder}: replaces the results of {video}, which {others[video]} made{more}"
 
 
 def is_done(

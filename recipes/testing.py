@@ -8,21 +8,30 @@ from contextlib import nullcontext
 from dataclasses import dataclass
 from fnmatch import fnmatch
 from pathlib import Path
-from typing import Any
+from typing import Any, TypedDict
 
 import torch
 
 from data.loading.workers import deaths_explained
+from external.files import read_json, real_path
 from models import open_checkpoint
 from recipes import RECIPES
 from recipes.base import DetectorTest, FusionRequest
 from utils.config.loading import load
-from utils.runs.settings import with_run_data
-from utils.system.cli import default_checkpoint, default_output
+from utils.formats.schema import check_shape
+from utils.runs.settings import default_output, with_run_data
+from utils.system.cli import default_checkpoint
 from utils.system.distributed import is_main
 from utils.system.locks import folder_lock
 from utils.system.outputs import check_replaceable, made_here, note_made, write_whole
 from utils.system.staging import staged_results
+
+
+class _Figures(TypedDict, total=False):
+    """What a file of figures says of where they come from."""
+
+    checkpoint: str
+    checkpoints: list[str]
 
 
 @dataclass(frozen=True)
@@ -68,6 +77,8 @@ def run_test(request: TestRequest, device: torch.device) -> None:
     if is_main():
         together = ", ".join(map(str, [path, *request.fused]))
         print(f"testing {together} on {subject}", flush=True)
+        if line := tell_replaced(output / tested.judged_files[0], [path, *request.fused]):
+            print(line, flush=True)
     with folder_lock(output, "testing") if is_main() else nullcontext():
         with deaths_explained():
             tested.detect()
@@ -132,6 +143,22 @@ def check_output(output: Path, names: Sequence[str]) -> None:
     if output.exists() and not output.is_dir():
         raise ValueError(f"{output}: expected a folder for results, a file is there")
     check_replaceable(output, names)
+
+
+def tell_replaced(figures: Path, checkpoints: Sequence[Path]) -> str:
+    """Return a line about results that are replaced; empty if `checkpoints` made them, or nobody.
+
+    Args:
+        figures: The file of a test that names the checkpoints it was made with.
+    """
+    try:
+        known = check_shape(read_json(figures), _Figures, figures, "a file of test.py")
+    except (ValueError, OSError):  # no file, or none of ours
+        return ""
+    made_by = [known["checkpoint"]] if "checkpoint" in known else known.get("checkpoints", [])
+    if not made_by or [real_path(path) for path in made_by] == [*map(real_path, checkpoints)]:
+        return ""
+    return f"{figures.parent}: replaces the results of {', '.join(made_by)}"
 
 
 def write_results(tested: DetectorTest, output: Path) -> None:

@@ -29,8 +29,8 @@ from models.step.frame_detector import FrameDetector
 from recipes.testing import TestRequest, resolve_config
 from recipes.tube_quality import annotated_clips, format_quality, measure_quality
 from utils.analysis.error_pictures import DPI, draw_proposals, has_matplotlib
-from utils.runs.settings import with_run_data
-from utils.system.cli import default_output, run_main
+from utils.runs.settings import default_output, with_run_data
+from utils.system.cli import run_main
 from utils.system.outputs import check_replaceable, note_made, write_whole
 
 FILES = ("step_quality.json", "step_quality.png")
@@ -42,7 +42,7 @@ def parse_arguments() -> argparse.Namespace:
     )
     add = parser.add_argument
     add("--checkpoint", type=Path, required=True, help="a checkpoint of STEP on tubes")
-    add("--output", type=Path, help="default: steps, beside the checkpoint")
+    add("--output", type=Path, help="default: steps, in the run's folder")
     add("--device", default="cuda" if torch.cuda.is_available() else "cpu")
     add("overrides", nargs="*", metavar="key=value", help="options of data and test")
     return parser.parse_intermixed_args()

@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 import torch
 
-from utils.system.cli import BUG, ROOT, default_output, run_main, staged_results
+from utils.runs.settings import default_output
+from utils.system.cli import BUG, ROOT, run_main, staged_results
 
 
 def fail_with(error: BaseException):
@@ -104,6 +105,17 @@ def test_results_cannot_go_where_a_file_is(tmp_path: Path) -> None:
 )
 def test_results_go_into_the_runs_folder(checkpoint: Path, folder: Path) -> None:
     assert default_output(checkpoint, "test").resolve() == folder
+
+
+def test_results_of_a_run_elsewhere_stay_with_it(tmp_path: Path) -> None:
+    for name in ("one", "two"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "config.yaml").write_text("")
+        (tmp_path / name / "log.jsonl").write_text("")
+        checkpoint = tmp_path / name / "best.pt"
+        assert default_output(checkpoint, "demo").resolve() == tmp_path / name / "demo"
+    (tmp_path / "linked.pt").symlink_to(tmp_path / "one/best.pt")
+    assert default_output(tmp_path / "linked.pt", "test").resolve() == tmp_path / "one/test"
 
 
 COMPILER = """

@@ -69,6 +69,18 @@ def test_frames_and_videos_become_annotated_videos_and_tables(
         assert table.boxes.max() <= 1
 
 
+def test_results_of_another_checkpoint_are_replaced_with_a_word(
+    script: Script, checkpoint: Path, folder: Path, tmp_path: Path
+) -> None:
+    other = write_checkpoint(tmp_path / "other.pt", dataset="elsewhere")
+    said = f"{tmp_path / 'out'}: replaces the results of play, which best.pt made"
+    for path, is_said in ((checkpoint, False), (checkpoint, False), (other, True), (other, False)):
+        named = ["--checkpoint", path, "--output", tmp_path / "out", folder, "--no-video"]
+        outcome = script(*named)
+        assert outcome.code == 0, outcome.err
+        assert (said in outcome.err) == is_said
+
+
 def test_a_report_has_the_video_and_the_steps(
     script: Script, checkpoint: Path, folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -288,6 +288,18 @@ def test_the_run_s_dataset_is_remembered(script: Script, data: Path, tmp_path: P
     assert "config.yaml: section data must hold options" in script.refuses(*named)
 
 
+def test_results_of_another_checkpoint_are_replaced_with_a_word(
+    script: Script, checkpoint: Path, data: Path, tmp_path: Path
+) -> None:
+    other = tmp_path / "best.pt"
+    other.write_bytes(checkpoint.read_bytes())
+    said = f"{tmp_path / 'out'}: replaces the results of {checkpoint}"
+    for path, is_said in ((checkpoint, False), (checkpoint, False), (other, True), (other, False)):
+        outcome = script(*arguments(path, data, tmp_path / "out"))
+        assert outcome.code == 0, outcome.err
+        assert (said in outcome.out) == is_said
+
+
 @pytest.mark.parametrize("value", [float("nan"), 3e37])
 def test_weights_that_compute_no_scores_are_refused(
     script: Script, checkpoint: Path, data: Path, tmp_path: Path, value: float

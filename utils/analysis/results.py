@@ -57,7 +57,7 @@ def find_results(path: Path) -> Path:
     missing = "" if path.exists() else "no such folder or file; "
     raise ValueError(
         f"{path}: {missing}no results of test.py there (looked for {looked}); run test.py first, "
-        "it writes runs/<name>/test"
+        "it writes into the folder test of the run"
     )
 
 

@@ -1,4 +1,4 @@
-"""Where a run's dataset lies, remembered in the run's folder.
+"""What the folder of a run says of its checkpoints: where the dataset lies, where results go.
 
 A checkpoint's paths are never used: it may come from anywhere. The folder that `train.py` made
 around it is the user's own, and its `config.yaml` names the dataset.
@@ -7,12 +7,14 @@ around it is the user's own, and its `config.yaml` names the dataset.
 from __future__ import annotations
 
 import copy
+import os
 from pathlib import Path
 from typing import TypeVar
 
 from external.files import real_path
 from utils.config.base import BaseConfig, options_of
 from utils.config.loading import load
+from utils.system.cli import ROOT
 from utils.system.outputs import made_here
 
 C = TypeVar("C", bound=BaseConfig)
@@ -27,6 +29,28 @@ def run_folder(checkpoint: str | Path) -> Path | None:
     folder = real_path(checkpoint).parent
     is_run = "train" in made_here(folder) or (folder / "log.jsonl").is_file()
     return folder if is_run and (folder / "config.yaml").is_file() else None
+
+
+def default_output(checkpoint: Path, kind: str) -> Path:
+    """Return the folder for results of `checkpoint`: `kind` in its run's folder, wherever that is.
+
+    For a checkpoint that is in no run's folder, such as one in `pretrained/`: `kind` in
+    `runs/<name of the file>` of the repository. Two files of one name share that folder.
+
+    Args:
+        checkpoint: The file.
+        kind: The folder's name, such as "test".
+
+    Returns:
+        The folder, relative to the current one.
+
+    Raises:
+        ValueError: As `run_folder`.
+    """
+    parent = real_path(checkpoint).parent
+    is_run = run_folder(checkpoint) is not None or parent.parent == ROOT / "runs"
+    folder = parent if is_run else ROOT / "runs" / checkpoint.stem
+    return Path(os.path.relpath(folder / kind))
 
 
 def run_settings(checkpoint: str | Path, kind: type[C]) -> C | None:

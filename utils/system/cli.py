@@ -11,7 +11,6 @@ import traceback
 from collections.abc import Callable
 from pathlib import Path
 
-from external.files import real_path
 from utils.system.allocator import keep_freed_memory
 from utils.system.early_signals import restore_interrupts
 from utils.system.interrupt import Interrupted
@@ -105,14 +104,3 @@ def default_checkpoint() -> Path:
             "(`make quickstart` does, in minutes) or name one with --checkpoint"
         )
     return Path(os.path.relpath(found))
-
-
-def default_output(checkpoint: Path, kind: str) -> Path:
-    """The folder for results of a checkpoint: `kind` in its run's folder.
-
-    For a checkpoint outside a run's folder, such as in `pretrained/`: in `runs/<its name>`.
-    """
-    folder = real_path(checkpoint).parent
-    if folder.parent != ROOT / "runs":
-        folder = ROOT / "runs" / checkpoint.stem
-    return Path(os.path.relpath(folder / kind))
