@@ -1,20 +1,24 @@
 """Overfit a small detector on one annotated video: the check of your own data.
 
     python scripts/overfit.py --video VIDEO --csv ANNOTATION [--label-map FILE] [--output DIR]
-                              [--tubes]
+                              [--between N | --tubes]
 
 If a detector cannot learn these few key frames by heart, boxes, seconds or labels are wrong. The
 video becomes a dataset in AVA's layout (`<output>/dataset`), on which `configs/step/overfit.yaml`
 is trained; the result is the frame-mAP on those same key frames, and the video with the detections
-drawn on it. With --tubes the persons are followed from key frame to key frame, each with
-one action at a time, a detector of tubes is trained (`configs/step/overfit_tubes.yaml`), and the
-result is frame-mAP and video-mAP. An earlier result of this script in the output folder is replaced
-once the new dataset is complete; the script refuses to replace anything else there.
+drawn on it. Where the annotation has person ids, the detector also sees moments between two
+annotated seconds (--between), with boxes on a line from one to the other.
+
+With --tubes the persons are followed from key frame to key frame, each with one action at a time, a
+detector of tubes is trained (`configs/step/overfit_tubes.yaml`), and the result is frame-mAP and
+video-mAP. An earlier result of this script in the output folder is replaced once the new dataset is
+complete; the script refuses to replace anything else there.
 """
 
 from __future__ import annotations
 
 import argparse
+import math
 import shutil
 import sys
 from collections.abc import Iterable
@@ -28,7 +32,9 @@ import utils.system.early_signals  # noqa: E402, F401, before what takes long to
 # isort: split
 import torch  # noqa: E402, ROOT must be on the path first
 
-from data.prepare.one_tube_video import prepare_tube_video  # noqa: E402, ROOT must be on the path first
+from data.datasets.ava_records import read_records  # noqa: E402, ROOT must be on the path first
+from data.prepare.manifest import ExtractSettings  # noqa: E402
+from data.prepare.one_tube_video import prepare_tube_video  # noqa: E402
 from data.prepare.one_video import prepare_video_dataset  # noqa: E402
 from external.files import real_path  # noqa: E402
 from recipes import CONFIGS  # noqa: E402
@@ -38,6 +44,7 @@ from recipes.testing import TestRequest, run_test  # noqa: E402
 from recipes.training import train  # noqa: E402
 from utils.config.base import BaseConfig  # noqa: E402
 from utils.config.loading import load  # noqa: E402
+from utils.config.step import DataConfig  # noqa: E402
 from utils.engine.determinism import set_deterministic  # noqa: E402
 from utils.formats.labels import read_label_map  # noqa: E402
 from utils.system.cli import run_main  # noqa: E402
@@ -68,7 +75,17 @@ def parse_arguments() -> argparse.Namespace:
         help="names of the label ids (pbtxt, CSV or YAML); default: AVA v2.1's 60",
     )
     add("--output", type=Path, help="default: runs/overfit_<video>, or runs/overfit_tubes_<video>")
-    add("--tubes", action="store_true", help="train a detector of tubes; takes person ids")
+    kind = parser.add_mutually_exclusive_group()
+    kind.add_argument(
+        "--between",
+        type=int,
+        default=3,
+        metavar="N",
+        help="moments to train on between two seconds with the same person ids (default: 3)",
+    )
+    kind.add_argument(
+        "--tubes", action="store_true", help="train a detector of tubes; takes person ids"
+    )
     add("overrides", nargs="*", metavar="key=value", help="options of train.py")
     return parser.parse_intermixed_args()
 
@@ -94,8 +111,11 @@ def make_dataset(arguments: argparse.Namespace, output: Path) -> Path:
     check_replaceable(output, FOLDERS)
     classes = read_label_map(arguments.label_map)
     with staging_folder(output) as staging:
-        prepare = prepare_tube_video if arguments.tubes else prepare_video_dataset
-        prepare(arguments.video, arguments.csv, classes, staging / "dataset")
+        inputs = arguments.video, arguments.csv, classes, staging / "dataset"
+        if arguments.tubes:
+            prepare_tube_video(*inputs)
+        else:
+            prepare_video_dataset(*inputs, arguments.between)
         check_replaceable(output, FOLDERS)
         note_made(output, "overfit", FOLDERS)
         for name in FOLDERS:
@@ -135,6 +155,10 @@ def clear_away(folder: Path) -> None:
 
 def main() -> None:
     arguments = parse_arguments()
+    if not 0 <= arguments.between < ExtractSettings.fps:
+        raise ValueError(
+            f"--between: expected 0 to {ExtractSettings.fps - 1} moments, got {arguments.between}"
+        )
     load(CONFIGS, config_file(arguments), arguments.overrides)
     kind = "overfit_tubes" if arguments.tubes else "overfit"
     output = arguments.output or ROOT / "runs" / f"{kind}_{arguments.video.stem}"
@@ -155,8 +179,10 @@ def overfit(arguments: argparse.Namespace, output: Path) -> None:
 def learn(arguments: argparse.Namespace, output: Path, dataset: Path) -> None:
     """Train on the dataset, test, and draw, as `train.py`, `test.py` and `demo.py` do."""
     print(f"dataset: {dataset}", flush=True)
-    settings = [f"root={dataset}", f"output={output}", "name=train", *arguments.overrides]
-    config = load(CONFIGS, config_file(arguments), settings)
+    settings = [f"root={dataset}", f"output={output}", "name=train"]
+    if not arguments.tubes:
+        settings += same_iterations(dataset)
+    config = load(CONFIGS, config_file(arguments), [*settings, *arguments.overrides])
     checkpoint = output / "train" / "latest.pt"
     device = start_process(timeout=config.train.peer_timeout)
     try:
@@ -167,6 +193,22 @@ def learn(arguments: argparse.Namespace, output: Path, dataset: Path) -> None:
         stop_process()
     if not run_demo(DemoOptions(checkpoint, output / "demo", [arguments.video])):
         sys.exit(1)
+
+
+def same_iterations(dataset: Path) -> list[str]:
+    """The option that makes more key frames take as many iterations as the annotated ones would."""
+    defaults = DataConfig()
+    trained = len(read_records(dataset / defaults.train_labels).images)
+    annotated = len(read_records(dataset / defaults.val_labels).images)
+    epochs = load(CONFIGS, CONFIG).train.epochs
+    fewer = math.ceil(epochs * annotated / trained)
+    if fewer == epochs:
+        return []
+    print(
+        f"trains on {trained - annotated} moments between the {annotated} annotated ones too: "
+        f"{fewer} epochs instead of {epochs}, which is as long"
+    )
+    return [f"epochs={fewer}"]
 
 
 def train_anew(config: BaseConfig, device: torch.device) -> None:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import csv
 from collections.abc import Mapping
 from pathlib import Path
 
 from data.datasets.ava_records import read_records
+from data.prepare.between_seconds import add_moments_between
 from data.prepare.extract import extract_video
 from data.prepare.manifest import ExtractSettings, write_manifest
 from data.video.file import VideoFile
@@ -15,7 +17,7 @@ from utils.formats.labels import write_label_map
 
 
 def prepare_video_dataset(
-    video: Path, annotation: Path, classes: Mapping[int, str], folder: Path
+    video: Path, annotation: Path, classes: Mapping[int, str], folder: Path, between: int = 0
 ) -> Path:
     """Write `folder` with frames, annotation and label map of one video; returns the folder.
 
@@ -23,6 +25,7 @@ def prepare_video_dataset(
         annotation: CSV of 7 or 8 columns whose timestamps are seconds from the video's start.
         classes: Names of the ids known; the label map lists those that the annotation uses. The
             same key frames serve for training and validation.
+        between: Further moments to train on between two annotated seconds; takes person ids.
 
     Raises:
         ValueError: Naming file and line if the annotation names another video, a second that the
@@ -37,6 +40,12 @@ def prepare_video_dataset(
     (folder / "annotations").mkdir(exist_ok=True)
     for name in (defaults.train_labels, defaults.val_labels):
         (folder / name).write_bytes(annotation.read_bytes())
+    records = read_records(annotation)
+    if between and records.has_persons:
+        rows = add_moments_between(frames, video.stem, records, between)
+        with (folder / defaults.train_labels).open("a", encoding="utf-8", newline="") as stream:
+            stream.write("\n")  # the user's last line may have no end
+            csv.writer(stream, lineterminator="\n").writerows(rows)
     (folder / defaults.val_exclusions).write_text("")
     write_label_map({i: classes[i] for i in used}, folder / defaults.label_map)
     return folder
