@@ -95,7 +95,12 @@ def parse_arguments() -> argparse.Namespace:
         help="folder of test.py's results or of the run, or one CSV per step",
     )
     add("-l", "--labelmap", type=Path, help="classes: .pbtxt, .yaml or .csv")
-    add("-g", "--groundtruth", type=Path, help="annotation, CSV or .pkl as in training")
+    add(
+        "-g",
+        "--groundtruth",
+        type=Path,
+        help="annotation, in any format that training reads: .csv, .pkl",
+    )
     add("-e", "--exclusions", type=Path, help="CSV video,timestamp of images to leave out")
     add("--protocol", choices=sorted(PROTOCOLS), help="default: the results', else 2018")
     add("--iou-threshold", type=float, default=0.5, metavar="IOU", help="default: %(default)s")
@@ -167,9 +172,9 @@ def read_truth(path: Path, label_map: dict[int, str]) -> tuple[Boxes, bool]:
     """Return the ground truth, and whether it has person ids: its `score` then holds them.
 
     Args:
-        path: CSV, or a pickle of scripts/generate_label.py, as in training.
+        path: The annotation, in any format that training reads.
     """
-    if path.suffix != ".pkl":
+    if path.suffix == ".csv":
         return read_boxes(path, images_without_boxes=True), has_person_column(path)
     annotations = read_annotations(path, label_map)
     truth = read_groundtruth(path, annotations)

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from data.datasets.ava_annotations import READERS, Annotations, read_annotations
 from data.datasets.ava_records import read_records, write_pickle
 from external.ava_evaluation import Boxes, evaluate, read_boxes
 from external.ava_evaluation.protocol import PROTOCOLS
@@ -93,6 +94,30 @@ def test_a_pickle_of_the_annotation_gives_what_its_csv_gives(
     for document in documents:
         del document["groundtruth"]
     assert documents[0] == documents[1]
+
+
+def test_an_annotation_format_that_was_added_is_analysed(
+    script: Script, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """docs/architecture.md: a reader in the table is all that training, test and analysis need."""
+
+    def read_json_rows(path: Path, classes: dict[int, str]) -> Annotations:
+        rows = path.with_suffix(".csv")
+        rows.write_text("".join(f"{row}\n" for row in json.loads(path.read_text())))
+        return read_annotations(rows, classes)
+
+    monkeypatch.setitem(READERS, ".json", read_json_rows)
+    (tmp_path / "classes.csv").write_text("1,run\n2,sit\n")
+    truth, found = tmp_path / "truth.json", tmp_path / "found.csv"
+    truth.write_text(json.dumps(["v,1,0.25,0.25,0.5,0.75,1,7", "v,2,0.25,0.25,0.5,0.75,1,7"]))
+    found.write_text("v,1,0.25,0.25,0.5,0.75,1,0.9\n")
+    named = ("-g", truth, "-l", tmp_path / "classes.csv", "--no-pictures")
+    outcome = script(found, *named)
+    assert outcome.code == 0, outcome.err
+    assert "found.csv, mAP 50.00 %" in outcome.out
+    truth.rename(tmp_path / "truth.xyz")
+    refused = script.refuses(found, "-g", tmp_path / "truth.xyz", *named[2:])
+    assert "truth.xyz: expected an annotation file ending in .csv, .pkl or .json" in refused
 
 
 def test_other_files_need_their_ground_truth(script: Script, tmp_path: Path) -> None:

@@ -6,6 +6,7 @@ stays a person even if none of its actions is in the label map: its box is still
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -84,6 +85,21 @@ class Annotations:
 
 
 def read_annotations(path: str | Path, classes: dict[int, str]) -> Annotations:
+    """Read an annotation file for the label map `classes`: training, test and analysis all do.
+
+    Raises:
+        ValueError: For a file whose ending is in none of `READERS`, and as its reader.
+    """
+    path = Path(path)
+    if path.suffix not in READERS:
+        *others, last = READERS
+        raise ValueError(
+            f"{path}: expected an annotation file ending in {', '.join(others)} or {last}"
+        )
+    return READERS[path.suffix](path, classes)
+
+
+def read_ava(path: Path, classes: dict[int, str]) -> Annotations:
     """Read `.csv` or `.pkl` annotations (`ava_records.py`) for the label map `classes`.
 
     Raises `ValueError` naming file and line: wrong columns, no number, a box outside [0, 1] or
@@ -94,6 +110,13 @@ def read_annotations(path: str | Path, classes: dict[int, str]) -> Annotations:
     records = read_records(path)
     _check_actions(records, classes)
     return _to_arrays(records, dict(sorted(classes.items())))
+
+
+READERS: dict[str, Callable[[Path, dict[int, str]], Annotations]] = {
+    ".csv": read_ava,
+    ".pkl": read_ava,
+}
+"""The reader of each ending, from file and label map (id to name). A new format is a line here."""
 
 
 def _check_actions(records: Records, classes: dict[int, str]) -> None:
