@@ -1,9 +1,14 @@
-"""Configuration files: what ours resolve to, bases, old names, and the facts of options."""
+"""Configuration files: what ours resolve to, bases, old names, and the facts of options.
+
+`python -m tests.test_config_files` records anew what STEP's files resolve to, after an option of
+STEP was added or one of these files was changed; look at what `git diff` then says.
+"""
 
 import os
 import re
 import subprocess
 from pathlib import Path
+from typing import Any
 
 import pytest
 import yaml
@@ -15,7 +20,9 @@ from utils.config.loading import load, new_place
 from utils.config.step import Config, load_config
 from utils.engine.agreement import weights_facts
 
-RECORDED = yaml.safe_load((ROOT / "tests/resolved_configs.yaml").read_text())
+RECORD = ROOT / "tests/resolved_configs.yaml"
+RECORDED = yaml.safe_load(RECORD.read_text())
+RENEW = "if the change is meant, `python -m tests.test_config_files` records it"
 FILES = sorted((ROOT / "configs").rglob("*.yaml"))
 
 
@@ -24,20 +31,36 @@ def test_every_configuration_file_loads(file: Path) -> None:
     assert load(CONFIGS, file).train.name == file.stem
 
 
+def resolved(name: str) -> dict[str, dict[str, Any]]:
+    """What the file `name` of ours resolves to, where that is not the default."""
+    (file,) = (ROOT / "configs").glob(f"*/{name}.yaml")
+    found: dict[str, dict[str, Any]] = {}
+    defaults = Config().values()
+    for section, options in load_config(file).values().items():
+        changed = {key: v for key, v in options.items() if v != defaults[section][key]}
+        found |= {section: changed} if changed else {}
+    return found
+
+
 @pytest.mark.parametrize("name", RECORDED["files"])
 def test_our_files_say_what_they_said(name: str) -> None:
-    (file,) = (ROOT / "configs").glob(f"*/{name}.yaml")
-    expected = {section: dict(options) for section, options in RECORDED["defaults"].items()}
-    for section, options in RECORDED["files"][name].items():
-        expected[section] |= options
-    assert load_config(file).to_dict() == expected
+    assert resolved(name) == RECORDED["files"][name], RENEW
 
 
 def test_a_saved_file_of_step_has_the_same_bytes(tmp_path: Path) -> None:
     Config().save(tmp_path / "config.yaml")
-    assert (tmp_path / "config.yaml").read_text() == yaml.safe_dump(
-        RECORDED["defaults"], sort_keys=False
-    )
+    expected = yaml.safe_dump(RECORDED["defaults"], sort_keys=False)
+    assert (tmp_path / "config.yaml").read_text() == expected, RENEW
+
+
+def record() -> None:
+    """Write what the files resolve to now; the comment at the top stays."""
+    comment = [line for line in RECORD.read_text().splitlines() if line.startswith("#")]
+    content = {
+        "defaults": Config().values(),
+        "files": {name: resolved(name) for name in RECORDED["files"]},
+    }
+    RECORD.write_text("\n".join([*comment, yaml.safe_dump(content, sort_keys=False)]))
 
 
 # ------------------------------------------------------------------------------ bases
@@ -198,3 +221,7 @@ def test_an_option_of_before_that_is_known_no_more_is_a_difference() -> None:
         "model.old": "was 5, is no option of this version",
         "loss.name": "was 'focal', is no option of this version",
     }
+
+
+if __name__ == "__main__":
+    record()
