@@ -64,7 +64,9 @@ def tiny_detector(seed: int = 0, **changes: object) -> StepDetector:
 
 def open_split(config: Config, split: str) -> AvaClips:
     """The clips of "train" or "val" that the configured detector asks for."""
-    return build_clips(config, split)
+    clips = build_clips(config, split)
+    assert isinstance(clips, AvaClips)
+    return clips
 
 
 def random_clips(detector: StepDetector, clips: int, size: int = 32, seed: int = 0) -> Tensor:

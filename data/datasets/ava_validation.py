@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import hashlib
 
-from data.datasets.ava import AvaClips
 from data.datasets.ava_annotations import read_exclusions
+from data.datasets.person_clips import PersonClips
 from data.loading.loader import build_loader
 from utils.config.options import named_option
 from utils.config.step import DataConfig
@@ -28,7 +28,9 @@ class ValidationSet:
         ValueError: For such a file.
     """
 
-    def __init__(self, dataset: AvaClips, data: DataConfig, batch_size: int, protocol: str) -> None:
+    def __init__(
+        self, dataset: PersonClips, data: DataConfig, batch_size: int, protocol: str
+    ) -> None:
         """Read and check the files of the dataset.
 
         Args:
