@@ -66,6 +66,13 @@ def test_what_is_no_weight_is_named(tmp_path: Path, name: str) -> None:
     assert said in refusal(content, tmp_path / "a.pt")
 
 
+def test_an_option_of_another_version_is_named(tmp_path: Path) -> None:
+    content = tiny_content()
+    content["config"]["data"]["layout"] = "flat"
+    said = "unknown option data.layout: it was trained by another version of this code"
+    assert said in refusal(content, tmp_path / "a.pt")
+
+
 @pytest.mark.parametrize(
     ("section", "option", "value"),
     [

@@ -55,12 +55,14 @@ def _without_paths(
 ) -> dict[str, Any]:
     if not isinstance(options, dict):
         raise ValueError(f"{path}: section {section} must hold options, got {shown(options)}")
-    known = options_of(kind)
-    return {
-        name: value
-        for name, value in options.items()
-        if name not in known or _may_decide(known[name], value, path)
-    }
+    known = {n: option for n, option in options_of(kind).items() if option.section == section}
+    if others := [name for name in options if name not in known]:
+        name = shown(others[0]).strip("'")
+        raise ValueError(
+            f"{path}: unknown option {section}.{name}: it was trained by another version of this "
+            "code"
+        )
+    return {name: v for name, v in options.items() if _may_decide(known[name], v, path)}
 
 
 def _may_decide(option: Option, value: Any, path: str | Path) -> bool:
