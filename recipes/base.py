@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Generic, Protocol, TypeVar
+from typing import Any, Generic, NoReturn, Protocol, TypeVar
 
 import torch
 from torch import Tensor, nn
@@ -63,15 +63,20 @@ class FusionRequest:
 class DetectorTest(Protocol):
     """A checkpoint's detector, tested on the validation set.
 
-    Attributes:
-        detection_files: Names of the files that hold detections.
-        pattern: The same as a shell pattern.
-        judged_files: Names of the files that hold figures.
+    The names of files may be attributes of the class or of its instances.
     """
 
-    detection_files: list[str]
-    judged_files: list[str]
-    pattern: str
+    @property
+    def detection_files(self) -> Sequence[str]:
+        """Return the names of the files that hold detections."""
+
+    @property
+    def pattern(self) -> str:
+        """Return a shell pattern of these names."""
+
+    @property
+    def judged_files(self) -> Sequence[str]:
+        """Return the names of the files that hold figures, the main ones first."""
 
     def prepare(self, device: torch.device) -> str:
         """Read the validation set and build the detector; returns what it is tested on."""
@@ -84,6 +89,14 @@ class DetectorTest(Protocol):
 
     def judge(self) -> Judgement:
         """Judge what was detected, in the main process."""
+
+
+def no_demo(checkpoint: LoadedCheckpoint[Any, Any], *arguments: object) -> NoReturn:
+    """Refuse to show what a checkpoint's detector finds: for detectors without a demo."""
+    raise ValueError(
+        f"{checkpoint.path}: a {checkpoint.config.detector} detector finds nothing that a demo "
+        "could show"
+    )
 
 
 def build_warmup_cosine(
@@ -112,7 +125,8 @@ class Recipe(Generic[C]):
         format_metrics: A validation's metrics for a terminal.
         tables: The same for `results.md`.
         build_test: The test of a checkpoint with this configuration.
-        open_results: What detects in videos with a checkpoint, and writes what is found.
+        open_results: What detects in videos with a checkpoint, and writes what is found. A detector
+            without a demo leaves this and the next two out.
         own_videos: The folder of held-out videos of the dataset that a checkpoint was trained on.
         demo_notes: What the user should know before these videos are shown, a line each.
         build_scheduler: The learning rates of a run of so many iterations, of which so many make an
@@ -139,9 +153,9 @@ class Recipe(Generic[C]):
     format_metrics: Callable[[Mapping[str, Any]], str]
     tables: Callable[[Mapping[str, Any]], Sequence[Table]]
     build_test: Callable[[LoadedCheckpoint[C, Any], C], DetectorTest]
-    open_results: Callable[[LoadedCheckpoint[C, Any], DemoOptions], VideoResults]
-    own_videos: Callable[[LoadedCheckpoint[C, Any]], Path]
-    demo_notes: Callable[[LoadedCheckpoint[C, Any], Sources], Sequence[str]]
+    open_results: Callable[[LoadedCheckpoint[C, Any], DemoOptions], VideoResults] = no_demo
+    own_videos: Callable[[LoadedCheckpoint[C, Any]], Path] = no_demo
+    demo_notes: Callable[[LoadedCheckpoint[C, Any], Sources], Sequence[str]] = no_demo
     build_scheduler: Callable[[C, Optimizer, int, int], LRScheduler] = build_warmup_cosine
     build_update: Callable[[C], Update] = lambda config: Update()
     adopt: Callable[[Any, Any], str] = lambda detector, dataset: ""

@@ -1,8 +1,10 @@
 """demo.py, run as its users run it, on a few frames and a detector with random weights."""
 
+import dataclasses
 import json
 import re
 from collections.abc import Iterator
+from dataclasses import MISSING
 from fractions import Fraction
 from pathlib import Path
 
@@ -13,6 +15,8 @@ from data.video.file import TimedFrame
 from data.video.windows import VideoFile, write_video
 from data.video.writer import write_timed
 from external.ava_evaluation import read_boxes
+from recipes import RECIPES
+from recipes.base import Recipe
 from tests.demo_runs import FPS, FRAMES, HEIGHT, SHOWN, WIDTH, pictures, write_frames
 from tests.entries import CLASSES, Script, snapshot, write_checkpoint
 from utils.reporting.person_track import KeyFrame, PersonTrack
@@ -79,6 +83,16 @@ def test_results_of_another_checkpoint_are_replaced_with_a_word(
         outcome = script(*named)
         assert outcome.code == 0, outcome.err
         assert (said in outcome.err) == is_said
+
+
+def test_a_detector_without_a_demo_says_so(
+    script: Script, checkpoint: Path, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fields = [field.name for field in dataclasses.fields(Recipe) if field.default is MISSING]
+    plain = Recipe(**{name: getattr(RECIPES["step"], name) for name in fields})
+    monkeypatch.setitem(RECIPES, "step", plain)
+    said = script.refuses("--checkpoint", checkpoint, folder)
+    assert f"{checkpoint}: a step detector finds nothing that a demo could show" in said
 
 
 def test_a_report_has_the_video_and_the_steps(
