@@ -1,8 +1,8 @@
 """Train a detector: `python train.py --config FILE [key=value]`.
 
 The configuration's `detector` says which (STEP on AVA without it); STEP on AVA has two stages,
-chosen by `train.task`. Under `torchrun` it trains
-on all processes. It resumes by itself from the run's newest checkpoint.
+chosen by `train.task`. Under `torchrun` it trains on all processes. It resumes by itself from the
+run's newest checkpoint.
 """
 
 from __future__ import annotations

@@ -28,7 +28,7 @@ class StepTest:
         """Note what is to be tested; nothing is read yet.
 
         Args:
-            config: The checkpoint's, with the user's sections data and test. Nothing is read yet.
+            config: The checkpoint's, with the user's sections data and test.
         """
         self.checkpoint, self.config = checkpoint, config
         self.detection_files = [file_name(step + 1) for step in range(config.model.steps)]

@@ -157,7 +157,10 @@ class ClassificationPass(nn.Module):
         self.detector = detector
 
     def forward(self, batch: ClipBatch) -> list[StepSamples]:
-        """As `DetectionPass.forward`, without looking at the batch's proposals."""
+        """Return the samples of the one step; the boxes are drawn around the persons annotated.
+
+        The batch's proposals are not looked at.
+        """
         height, width = batch.images.shape[-2:]
         with section("backbone"):
             features = self.detector.extract(batch.images)
