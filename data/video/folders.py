@@ -55,9 +55,11 @@ class FolderContent:
 def list_folder(path: str | Path) -> FolderContent:
     """Look into a folder, not below its folders of frames.
 
-    Where there are videos they are what the user means, and pictures beside them, such as a cover,
-    are skipped; a GIF beside pictures shows what they show and is skipped; what the demo wrote
-    there is no input and in none of the lists. Raises `OSError`.
+    Pictures beside videos, such as a cover, are skipped. A GIF beside pictures is skipped, because
+    it shows the same. Files that the demo wrote there are in none of the lists.
+
+    Raises:
+        OSError: If the folder cannot be read.
     """
     ours = set(made_here(Path(path)).get("demo", []))
     found = (e for e in os.scandir(path) if not is_clutter(e.name) and e.name not in ours)

@@ -1,9 +1,9 @@
 """A small backbone for single frames, to train from scratch on a CPU.
 
-Ours, not the paper's. With VGG16's stride of 16, or of 8 for images whose actors are only a few
-dozen pixels wide: at a stride of 16 such an actor is two cells of the map, and what it holds is
-less than one. Group norm in place of batch norm: the frames of a batch are a few clips of
-30 frames that look alike, and their statistics would be noise.
+Ours, not the paper's. Its stride is VGG16's 16, or 8 for images whose actors are only a few dozen
+pixels wide: at a stride of 16 such an actor covers two cells of the map, and the object in its hand
+less than one. It has group norm in place of batch norm, because the frames of a batch are a few
+clips of 30 frames that look alike: their statistics would be noise.
 """
 
 from __future__ import annotations

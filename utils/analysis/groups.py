@@ -1,9 +1,9 @@
 """AP of groups of persons: the small and the large ones, those who stand still and those who move.
 
-A group's AP asks for its boxes only. It has fewer of them than the whole, with the false positives
-of the whole: its precision is normalised to the number of boxes that the class has altogether
-(Hoiem et al., "Diagnosing error in object detectors", normalised precision), so that groups can be
-compared. The group of all persons has the AP of the evaluation.
+The AP of a group counts only the group's boxes as positives, but all false positives of the class.
+To make groups of different sizes comparable, precision is normalised to the number of boxes that
+the class has altogether (Hoiem et al., "Diagnosing error in object detectors", normalised
+precision). The group of all persons has the AP of the evaluation.
 """
 
 from __future__ import annotations

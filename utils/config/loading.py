@@ -1,9 +1,9 @@
 """From YAML files and `key=value` overrides to a checked configuration.
 
-A file holds values only: options by section, and at its top, where wanted, `detector: NAME` (whose
-options they are; STEP's without it) and `base: FILE` (a file whose values hold where this one sets
-none; a path relative to this file). Option names are unique across sections, so an override may
-leave the section out: `train.epochs=3` and `epochs=3` are the same.
+A file holds options by section. Two optional lines stand at its top. `detector: NAME` says which
+detector the options are for; without it they are for STEP. `base: FILE` names another file, by a
+path relative to this one; its values hold where this file sets none. Option names are unique across
+sections, so an override may leave the section out: `train.epochs=3` and `epochs=3` are the same.
 """
 
 from __future__ import annotations
