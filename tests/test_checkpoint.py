@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from models import build_detector, load_detector
+from models import build_detector, load_detector, open_checkpoint
 from models.step.build import initialize_from, load_kinetics
 from tests.helpers import random_boxes, random_clips, tiny_detector, tiny_model
 from utils.config.step import Config, ModelConfig, TrainConfig
@@ -44,6 +44,15 @@ def test_a_checkpoint_s_own_settings_build_it(tmp_path, changes):
         for a, b in zip(detector(images, boxes), again(images, boxes), strict=True):
             assert torch.equal(a.tubes, b.tubes)
             assert torch.equal(a.scores, b.scores)
+
+
+def test_class_names_are_read_once(tmp_path: Path) -> None:
+    path = save_tiny(tmp_path / "a.pt")
+    content = {**read_checkpoint(path), "classes": {i: f"class {i}" for i in range(1, 6)}}
+    save_checkpoint(content, path)
+    checkpoint = open_checkpoint(path)
+    assert checkpoint.classes == content["classes"]
+    assert checkpoint.classes is checkpoint.classes
 
 
 class Malicious:

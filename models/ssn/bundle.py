@@ -7,6 +7,7 @@ training needs.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import cached_property
 from pathlib import Path
 from typing import Any, TypeAlias
 
@@ -82,7 +83,7 @@ class BundleCheckpoint(LoadedCheckpoint[Any, Any]):
             )
         place[modality] = opened
 
-    @property
+    @cached_property
     def classes(self) -> dict[int, str] | None:
         """Id to name; `None` where nobody knows the names."""
         return self._first.classes

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any, Generic, TypeVar
 
@@ -98,7 +99,7 @@ class LoadedCheckpoint(Generic[C, M]):
             self._build = kinds[self.config.detector].build
             self._weights = content["model"]
 
-    @property
+    @cached_property
     def classes(self) -> dict[int, str] | None:
         """Id to name, ascending ids; `None` where nobody knows the names of a release's classes.
 
