@@ -86,12 +86,12 @@ def test_results_of_another_checkpoint_are_replaced_with_a_word(
 
 
 def test_a_detector_without_a_demo_says_so(
-    script: Script, checkpoint: Path, folder: Path, monkeypatch: pytest.MonkeyPatch
+    script: Script, checkpoint: Path, folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     fields = [field.name for field in dataclasses.fields(Recipe) if field.default is MISSING]
     plain = Recipe(**{name: getattr(RECIPES["step"], name) for name in fields})
     monkeypatch.setitem(RECIPES, "step", plain)
-    said = script.refuses("--checkpoint", checkpoint, folder)
+    said = script.refuses("--checkpoint", checkpoint, "--output", tmp_path / "out", folder)
     assert f"{checkpoint}: a step detector finds nothing that a demo could show" in said
 
 
