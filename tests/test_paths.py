@@ -133,6 +133,30 @@ def test_players_that_meet_and_turn_back_are_told_apart_by_their_heights() -> No
     assert ways == [[(k, 0) for k in range(9)], [(k, 1) for k in range(9)]]
 
 
+GHOST = [
+    [(199, 106, 234, 183)],
+    [(208, 106, 235, 186)],
+    [(210, 111, 229, 178)],
+    [(216, 106, 231, 178)],
+    [(226, 106, 247, 181)],
+    [(244, 103, 270, 185), (216, 107, 247, 193)],  # the second box is nobody
+    [(245, 104, 276, 182), (225, 99, 254, 180)],
+    [(247, 98, 279, 182)],
+    [(275, 110, 305, 190)],
+    [(288, 104, 318, 190)],
+]
+"""A player who turns back, on key frames 4 / 15 s apart, and a ghost behind him on two of them."""
+
+
+def test_a_ghost_behind_somebody_does_not_take_the_number() -> None:
+    """The ghost is nearer to where the player was, but nobody goes on from it."""
+    seen = [
+        SeenBoxes(k * 4 / 15, np.array(row, float), np.array([0.9, 0.6])[: len(row)])
+        for k, row in enumerate(GHOST)
+    ]
+    assert find_paths(seen, FollowRules()) == [[(k, 0) for k in range(10)]]
+
+
 def boxes_at(*places: float) -> np.ndarray:
     return np.array([(x, 0.0, x + 20, 40.0) for x in places]).reshape(-1, 4)
 

@@ -130,9 +130,20 @@ class Joining:
             for n in range(m + 1, len(paths)):
                 for k in self._meetings(one, paths[n], first - 1):
                     (a, b), (c, d) = _parts(one, k), _parts(paths[n], k)
+                    if self._makes_two(a, b, c, d):
+                        continue
                     change = self.cost(a, d) + self.cost(c, b) - self.cost(a, b) - self.cost(c, d)
                     if change < -1e-9:
                         yield change, m, n, k
+
+    def _makes_two(self, a: Path, b: Path, c: Path, d: Path) -> bool:
+        """Whether somebody with a ghost beside would go on as the ghost, and a second one begin."""
+        least = min(self.rules.confirm, len(self.times))
+        before, after = (
+            [len(left + right) >= least for left, right in pairs]
+            for pairs in (((a, b), (c, d)), ((a, d), (c, b)))
+        )
+        return not (a and c) and all(after) and not all(before)
 
     def _meetings(self, one: Path, other: Path, first: int) -> list[int]:
         """The key frames from `first` on after which two paths could exchange ends."""
