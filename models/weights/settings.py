@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from utils.config.base import BaseConfig, options_of, sections_of
-from utils.config.loading import from_dict, kind_of
+from utils.config.loading import from_dict, kind_of, meant_option
 from utils.config.options import Option
 from utils.formats.schema import Classes, check_shape, shown
 
@@ -60,7 +60,7 @@ def _without_paths(
         name = shown(others[0]).strip("'")
         raise ValueError(
             f"{path}: unknown option {section}.{name}: it was trained by another version of this "
-            "code"
+            f"code; {meant_option(kind, name)}"
         )
     return {name: v for name, v in options.items() if _may_decide(known[name], v, path)}
 

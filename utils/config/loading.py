@@ -248,7 +248,7 @@ def _known(config: type[BaseConfig], key: Any, section: str, source: str) -> Opt
         return option
     name = shown(key).strip("'")
     prefix = f"{section}." if section else ""
-    raise ValueError(f"{source}: unknown option {prefix}{name}; {_meant(config, name)}")
+    raise ValueError(f"{source}: unknown option {prefix}{name}; {meant_option(config, name)}")
 
 
 def _of_others(kinds: Mapping[str, type[BaseConfig]], config: type[BaseConfig], text: str) -> str:
@@ -260,8 +260,8 @@ def _of_others(kinds: Mapping[str, type[BaseConfig]], config: type[BaseConfig], 
     return f" (an option of {', '.join(others)}; the configuration is for {config.detector})"
 
 
-def _meant(config: type[BaseConfig], key: str) -> str:
-    """Return what a reader of `--help` may have meant by `key`."""
+def meant_option(config: type[BaseConfig], key: str) -> str:
+    """Return a line about what somebody may have meant by `key`, which is no option."""
     if key.lower() in config.meant:
         return config.meant[key.lower()]
     options = options_of(config)
