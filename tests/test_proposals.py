@@ -66,7 +66,7 @@ def test_the_11_boxes_of_ucf101() -> None:
     assert boxes[10].tolist() == [0.5, 0.5, 1, 1]
 
 
-def test_the_5_boxes_of_the_toy_set() -> None:
+def test_the_5_coarse_boxes() -> None:
     """The whole image and its quarters."""
     left_top, right_bottom = [0, 0, 0.5, 0.5], [0.5, 0.5, 1, 1]
     quarters = [left_top, [0, 0.5, 0.5, 1], [0.5, 0, 1, 0.5], right_bottom]
