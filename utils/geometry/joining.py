@@ -74,7 +74,7 @@ class Joining:
         return (away[:, None] * (places - places.mean(0))).sum(0) / (away**2).sum()
 
     def height(self, path: Path) -> float:
-        """Return the median of the heights of a path's boxes."""
+        """Return the median height of a path's boxes [pixels]."""
         return float(np.median([self.heights[k][i] for k, i in path]))
 
     def between(self, a: Node, b: Node | None) -> Iterator[tuple[int, Boxes]]:
