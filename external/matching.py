@@ -140,6 +140,5 @@ def _first_maxima(values: Floats, starts: Ints) -> Ints:
     highest = np.maximum.reduceat(values, starts)
     lengths = np.diff(np.append(starts, len(values)))
     is_highest = np.flatnonzero(values == np.repeat(highest, lengths))
-    run = np.searchsorted(starts, is_highest, "right") - 1
-    _, first = np.unique(run, return_index=True)
-    return is_highest[first]
+    run = np.searchsorted(starts, is_highest, "right")
+    return is_highest[group_starts(run)[:-1]]

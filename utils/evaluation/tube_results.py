@@ -28,7 +28,7 @@ from utils.evaluation.tubelet_lists import (
     linking_list,
     standard_list,
 )
-from utils.geometry.linking import LinkedTubes, LinkRules, link_tubelets
+from utils.geometry.linking import LinkedTubes, LinkRules, link_candidates
 from utils.geometry.trimming import TrimRules, trim_tubes
 
 BLOCK = 64
@@ -161,7 +161,10 @@ def finish_videos(videos: Sequence[VideoResults]) -> list[VideoResult]:
     scores = [part[1] for part in parts if part[1] is not None]
     vectors = np.concatenate(scores) if scores else None
     last = np.array([video.last_start for video in videos])
-    linked = link_tubelets(tubelets, last, rules.link, rules.stride, vectors)
+    # Each video's are by start already, and within a clip as linking wants them.
+    order = np.argsort(tubelets.start, kind="stable")
+    vectors = None if vectors is None else vectors[order]
+    linked = link_candidates(tubelets[order], last, rules.link, rules.stride, vectors)
     trimmed = linked if rules.trim is None else trim_tubes(linked, rules.trim)
     return [
         VideoResult(own, _tubes_of(linked, number), _tubes_of(trimmed, number))

@@ -14,12 +14,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from external.act_evaluation import Tubelets
-from external.act_evaluation.geometry import tubelet_overlaps
+from external.act_evaluation.geometry import plane_overlaps
 from external.matching import Floats, Ints, group_starts, ranks_in_groups
 from utils.geometry.linking import LinkRules
 
 LARGEST = 1 << 19
-"""Pairs of boxes that are compared at a time: few enough to stay in a processor's cache."""
+"""Coordinates that are looked at at a time: few enough to stay in a processor's cache."""
 
 
 @dataclass(frozen=True)
@@ -112,25 +112,46 @@ def survivors(clips: ClipTubelets, threshold: float, pad: float) -> tuple[Ints, 
         and rank. The same as greedy suppression, with all overlaps of a clip and class at once.
     """
     count, tubelets, classes = clips.scores.shape
-    groups = count * classes
-    scores = clips.scores.transpose(0, 2, 1).reshape(groups, tubelets)
+    scores = clips.scores.transpose(0, 2, 1).reshape(count * classes, tubelets)
     order = np.argsort(-scores, axis=1, kind="stable")
-    boxes = clips.boxes.transpose(0, 3, 1, 2, 4).reshape(groups, tubelets, -1, 4)
-    kept = np.ones((groups, tubelets), bool)
-    size = max(LARGEST // (tubelets**2 * boxes.shape[2]), 1)
-    for first in range(0, groups, size):
-        rows = np.arange(first, min(first + size, groups))
-        ordered = boxes[rows[:, None], order[rows]].astype(float)  # [g, M, K, 4]
-        _suppress(ordered, kept[first : first + size], threshold, pad)
+    kept = np.ones((count * classes, tubelets), bool)
+    size = max(LARGEST // clips.boxes[0].size, 1)
+    for first in range(0, count, size):
+        near = _near(clips.boxes[first : first + size], threshold, pad)
+        rows = slice(first * classes, (first + len(near) // classes) * classes)
+        _suppress(near, order[rows], kept[rows])
     group, rank = np.nonzero(kept)
     return group // classes, order[group, rank], group % classes, rank
 
 
-def _suppress(boxes: Floats, kept: NDArray[np.bool_], threshold: float, pad: float) -> None:
-    """Clear `kept` `[g, M]` where a better box of `boxes` `[g, M, K, 4]` is too near."""
-    for better in range(boxes.shape[1] - 1):
-        overlap = tubelet_overlaps(boxes[:, better : better + 1], boxes[:, better + 1 :], pad)
-        kept[:, better + 1 :] &= (overlap <= threshold) | ~kept[:, better : better + 1]
+def _near(boxes: NDArray[np.floating], threshold: float, pad: float) -> NDArray[np.bool_]:
+    """Whether two tubelets of a clip and class overlap by more than `threshold`, `[g, M, M]`.
+
+    Args:
+        boxes: `[B, M, K, C, 4]`; g = B * C.
+    """
+    tubelets, length = boxes.shape[1:3]
+    # Clip and class are the last axis: NumPy is fast where that is long.
+    planes = boxes.transpose(4, 2, 1, 0, 3).astype(float, order="C")
+    planes = planes.reshape(4, length, tubelets, -1)  # [4, K, M, g]
+    near = np.zeros((tubelets, tubelets, planes.shape[-1]), bool)
+    for one in range(tubelets - 1):
+        others = slice(one + 1, None)
+        overlap = plane_overlaps(planes[:, :, one, None], planes[:, :, others], pad)
+        near[one, others] = near[others, one] = ~(overlap.mean(axis=0) <= threshold)
+    return near.transpose(2, 0, 1)
+
+
+def _suppress(near: NDArray[np.bool_], order: Ints, kept: NDArray[np.bool_]) -> None:
+    """Clear `kept` `[g, M]`, by rank, where a better one that is kept is `near` `[g, M, M]`.
+
+    Args:
+        order: `[g, M]`, the tubelet of each rank.
+    """
+    group = np.arange(len(order))[:, None]
+    for better in range(order.shape[1] - 1):
+        beside = near[group, order[:, better, None], order[:, better + 1 :]]
+        kept[:, better + 1 :] &= ~(beside & kept[:, better, None])
 
 
 def best_class_list(clips: ClipTubelets) -> tuple[Tubelets, Floats]:

@@ -14,7 +14,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from external.act_evaluation.geometry import box_overlaps, tubelet_overlaps
+from external.act_evaluation.geometry import plane_overlaps, tubelet_overlaps
 from external.act_evaluation.structures import Tubelets, Tubes
 from external.matching import (
     Floats,
@@ -88,11 +88,31 @@ def link_tubelets(
     Raises:
         ValueError: For a stride that leaves frames between clips.
     """
-    if not 1 <= stride <= tubelets.boxes.shape[1]:
-        raise ValueError(f"stride: expected 1 to {tubelets.boxes.shape[1]} frames, got {stride}")
     rules = rules or LinkRules()
     kept = best_of_clips(tubelets, rules)
-    linker = _Linker(tubelets[kept], rules, None if vectors is None else vectors[kept])
+    chosen = None if vectors is None else vectors[kept]
+    return link_candidates(tubelets[kept], clips, rules, stride, chosen)
+
+
+def link_candidates(
+    candidates: Tubelets,
+    clips: Ints,
+    rules: LinkRules,
+    stride: int = 1,
+    vectors: Floats | None = None,
+) -> LinkedTubes:
+    """Link tubelets as `link_tubelets` does, of which `best_of_clips` would keep all, in its order.
+
+    Args:
+        candidates: Ordered by start, video, label and descending score.
+        clips, stride, vectors: As of `link_tubelets`.
+
+    Raises:
+        ValueError: As there.
+    """
+    if not 1 <= stride <= candidates.boxes.shape[1]:
+        raise ValueError(f"stride: expected 1 to {candidates.boxes.shape[1]} frames, got {stride}")
+    linker = _Linker(candidates, rules, vectors)
     for start in range(1, int(clips.max(initial=0)) + 1, stride):
         linker.step(start, clips)
     return linker.tubes()
@@ -161,6 +181,7 @@ class _Linker:
         none = np.zeros(0, np.int64)
         self.live = _Live(none, none, none, none, np.zeros(0), none)
         self.problem = _problems(self.candidates)
+        self.planes = np.ascontiguousarray(self.candidates.boxes.transpose(2, 1, 0))  # [4, K, N]
         self.bounds = np.searchsorted(
             self.candidates.start, np.arange(self.candidates.start.max(initial=0) + 2)
         )
@@ -201,17 +222,16 @@ class _Linker:
 
         It is -1 where frames lie between the two: a tube has no holes.
         """
-        boxes = self.candidates.boxes
-        length = boxes.shape[1]
+        length = self.planes.shape[1]
         offset = start - self.candidates.start[last]
         result = np.full(len(last), -1.0)
-        for late in np.unique(offset):
+        for late in np.flatnonzero(np.bincount(offset)):
             rows = np.flatnonzero(offset == late)
-            before, after = boxes[last[rows]], boxes[new[rows]]
-            if late < length:
-                result[rows] = tubelet_overlaps(before[:, late:], after[:, : length - late])
-            elif late == length:  # they touch: the last box against the first
-                result[rows] = box_overlaps(before[:, -1], after[:, 0])
+            if late <= length:  # where they just touch: the last box against the first
+                common = max(length - late, 1)
+                before = _gather(self.planes[:, -common:], last[rows])  # [4, common, P]
+                after = _gather(self.planes[:, :common], new[rows])
+                result[rows] = plane_overlaps(before, after).mean(axis=0)
         return result
 
     def _begin(self, new: Ints) -> _Live:
@@ -269,6 +289,17 @@ class _Linker:
         lengths = last + self.candidates.boxes.shape[1] - first
         kept = np.repeat(lengths >= self.rules.least_length, np.diff(bounds))
         return member[kept], group_starts(tube[kept])
+
+
+def _gather(planes: Floats, tubelets: Ints) -> Floats:
+    """Return `planes` `[4, K, N]` at `tubelets` `[P]`, `[4, K, P]`, contiguous.
+
+    Plane by plane: an index of all planes at once takes twice as long and is not contiguous.
+    """
+    result = np.empty((*planes.shape[:2], len(tubelets)))
+    for place in np.ndindex(planes.shape[:2]):
+        planes[place].take(tubelets, out=result[place], mode="clip")  # "raise" makes a copy first
+    return result
 
 
 def _averaged(found: Tubelets, vectors: Floats | None, member: Ints, bounds: Ints) -> LinkedTubes:
