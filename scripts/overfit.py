@@ -21,7 +21,7 @@ import argparse
 import math
 import shutil
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -181,7 +181,7 @@ def learn(arguments: argparse.Namespace, output: Path, dataset: Path) -> None:
     print(f"dataset: {dataset}", flush=True)
     settings = [f"root={dataset}", f"output={output}", "name=train"]
     if not arguments.tubes:
-        settings += same_iterations(dataset)
+        settings += same_iterations(dataset, arguments.overrides)
     config = load(CONFIGS, config_file(arguments), [*settings, *arguments.overrides])
     checkpoint = output / "train" / "latest.pt"
     device = start_process(timeout=config.train.peer_timeout)
@@ -195,8 +195,13 @@ def learn(arguments: argparse.Namespace, output: Path, dataset: Path) -> None:
         sys.exit(1)
 
 
-def same_iterations(dataset: Path) -> list[str]:
-    """The option that makes more key frames take as many iterations as the annotated ones would."""
+def same_iterations(dataset: Path, overrides: Sequence[str]) -> list[str]:
+    """The option that makes more key frames take as many iterations as the annotated ones would.
+
+    None where `overrides` say how many epochs are trained.
+    """
+    if "epochs" in {option.partition("=")[0].removeprefix("train.") for option in overrides}:
+        return []
     defaults = DataConfig()
     trained = len(read_records(dataset / defaults.train_labels).images)
     annotated = len(read_records(dataset / defaults.val_labels).images)

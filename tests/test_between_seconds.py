@@ -80,8 +80,10 @@ def test_overfitting_trains_on_them_as_long_as_without(
     assert {float(line[2]) for line in lines} == lefts
     assert len(lines) == 5
     # 2 key frames of 300 epochs each; 600 / 5.
-    assert overfit.same_iterations(folder) == ["epochs=120"]
+    assert overfit.same_iterations(folder, []) == ["epochs=120"]
     assert "3 moments between the 2 annotated ones too: 120 epochs" in capsys.readouterr().out
+    assert overfit.same_iterations(folder, ["lr=1", "train.epochs=7"]) == []
+    assert not capsys.readouterr().out  # of epochs that are not trained
 
 
 def test_without_person_ids_nobody_is_followed(tmp_path: Path) -> None:
@@ -90,4 +92,4 @@ def test_without_person_ids_nobody_is_followed(tmp_path: Path) -> None:
     video = make_video(tmp_path / "v.mp4", seconds=2)
     folder = prepare_video_dataset(video, annotation, CLASSES, tmp_path / "set", 3)
     assert (folder / "annotations/ava_train_v2.1.csv").read_bytes() == annotation.read_bytes()
-    assert overfit.same_iterations(folder) == []
+    assert overfit.same_iterations(folder, []) == []
