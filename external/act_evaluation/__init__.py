@@ -6,8 +6,10 @@ are all it needs. `python -m external.act_evaluation` evaluates files.
 
 from external.act_evaluation.frames import (
     ErrorShares,
+    JudgedFrames,
     error_analysis,
     frame_ap,
+    judge_frames,
     suppress_frames,
 )
 from external.act_evaluation.precision import average_precision
@@ -35,6 +37,7 @@ __all__ = [
     "THRESHOLDS",
     "ErrorShares",
     "FrameBoxes",
+    "JudgedFrames",
     "Protocol",
     "Tubelets",
     "Tubes",
@@ -43,6 +46,7 @@ __all__ = [
     "classification_accuracy",
     "error_analysis",
     "frame_ap",
+    "judge_frames",
     "make_tubes",
     "mean_ap",
     "mean_best_overlap",

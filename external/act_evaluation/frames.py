@@ -59,34 +59,6 @@ def frame_hits(
     return match(pairs, groups, len(truth), threshold, protocol.strict, protocol.remaining) >= 0
 
 
-def frame_ap(
-    detections: FrameBoxes,
-    truth: Tubes,
-    classes: int,
-    threshold: float = 0.5,
-    protocol: Protocol = ACT,
-) -> Floats:
-    """Return the average precision of each class, `[classes]`; nan without ground truth.
-
-    Args:
-        detections: After `suppress_frames`; equal scores are taken in their order. Every row of
-            every tube of `truth` is to be found. Frames without annotation count unless the
-            protocol leaves them out.
-    """
-    boxes = truth.frame_boxes()
-    if protocol.annotated_frames_only:
-        detections = detections[np.isin(image_keys(detections), image_keys(boxes))]
-    ordered = detections[np.argsort(-detections.score, kind="stable")]
-    hits = frame_hits(ordered, boxes, threshold, protocol)
-    positives = np.bincount(boxes.label, minlength=classes)
-    return np.array(
-        [
-            average_precision(hits[ordered.label == c], positives[c], protocol.interpolated)
-            for c in range(classes)
-        ]
-    )
-
-
 @dataclass(frozen=True)
 class ErrorShares:
     """What part of a class's area each kind of error takes: AP, `errors` and `missed` make about 1.
@@ -103,25 +75,83 @@ class ErrorShares:
     detections: int
 
 
+@dataclass(frozen=True)
+class JudgedFrames:
+    """Boxes on frames, judged once: average precision and errors are read from it.
+
+    Attributes:
+        ordered: The boxes, in descending order of score.
+        hits: `[N]`, which of them find a box of `boxes`.
+        truth: The tubes that were looked for.
+        boxes: Every row of every tube of `truth`.
+    """
+
+    ordered: FrameBoxes
+    hits: NDArray[np.bool_]
+    truth: Tubes
+    boxes: FrameBoxes
+    threshold: float
+    protocol: Protocol
+
+    def ap(self, classes: int) -> Floats:
+        """Return the average precision of each class, `[classes]`; nan without ground truth."""
+        positives = np.bincount(self.boxes.label, minlength=classes)
+        found = [self.hits[self.ordered.label == c] for c in range(classes)]
+        interpolated = self.protocol.interpolated
+        return np.array(
+            [average_precision(h, p, interpolated) for h, p in zip(found, positives, strict=False)]
+        )
+
+    def errors(self, classes: int) -> list[ErrorShares]:
+        """Return for each class what its false positives are (ACT, error analysis).
+
+        A detection that finds nothing is a *localisation* error where its frame has ground truth of
+        its class (duplicates too); else a *classification* error where it overlaps another class's
+        by `threshold` or more; else, on frames that show no action, a *timing* error where its
+        video has its class; else *other*.
+        """
+        kind = _error_kinds(self.ordered, self.truth, self.boxes, self.threshold)
+        positives = np.bincount(self.boxes.label, minlength=classes)
+        return [
+            _shares(self.hits[own := self.ordered.label == c], kind[own], int(positives[c]))
+            for c in range(classes)
+        ]
+
+
+def judge_frames(
+    detections: FrameBoxes, truth: Tubes, threshold: float = 0.5, protocol: Protocol = ACT
+) -> JudgedFrames:
+    """Return which of `detections` find the ground truth.
+
+    Args:
+        detections: After `suppress_frames`; equal scores are taken in their order. Every row of
+            every tube of `truth` is to be found. Frames without annotation count unless the
+            protocol leaves them out.
+    """
+    boxes = truth.frame_boxes()
+    if protocol.annotated_frames_only:
+        detections = detections[np.isin(image_keys(detections), image_keys(boxes))]
+    ordered = detections[np.argsort(-detections.score, kind="stable")]
+    hits = frame_hits(ordered, boxes, threshold, protocol)
+    return JudgedFrames(ordered, hits, truth, boxes, threshold, protocol)
+
+
+def frame_ap(
+    detections: FrameBoxes,
+    truth: Tubes,
+    classes: int,
+    threshold: float = 0.5,
+    protocol: Protocol = ACT,
+) -> Floats:
+    """Return the average precision of each class, `[classes]`: `JudgedFrames.ap`."""
+    return judge_frames(detections, truth, threshold, protocol).ap(classes)
+
+
 def error_analysis(
     detections: FrameBoxes, truth: Tubes, classes: int, threshold: float = 0.5
 ) -> list[ErrorShares]:
-    """Return for each class what its false positives are (ACT, error analysis).
-
-    A detection that finds nothing is a *localisation* error where its frame has ground truth of its
-    class (duplicates too); else a *classification* error where it overlaps another class's by
-    `threshold` or more; else, on frames that show no action, a *timing* error where its video has
-    its class; else *other*.
-    """
-    boxes = truth.frame_boxes()
-    ordered = detections[np.argsort(-detections.score, kind="stable")]
-    hits = frame_hits(ordered, boxes, threshold)
-    kind = _error_kinds(ordered, truth, boxes, threshold)
-    positives = np.bincount(boxes.label, minlength=classes)
-    return [
-        _shares(hits[own := ordered.label == c], kind[own], int(positives[c]))
-        for c in range(classes)
-    ]
+    """Return for each class what its false positives are: `JudgedFrames.errors`."""
+    return judge_frames(detections, truth, threshold).errors(classes)
 
 
 def _error_kinds(

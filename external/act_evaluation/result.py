@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from external.act_evaluation.frames import ErrorShares, error_analysis, frame_ap, suppress_frames
+from external.act_evaluation.frames import ErrorShares, judge_frames, suppress_frames
 from external.act_evaluation.protocol import PROTOCOLS
 from external.act_evaluation.reading import read_frame_boxes, read_tubes
 from external.act_evaluation.structures import Tubes
@@ -93,11 +93,10 @@ def evaluate(
     errors: dict[str, ErrorShares] = {}
     if frames is not None:
         found = suppress_frames(read_frame_boxes(frames, names), nms_threshold, rules.pad)
-        ap = frame_ap(found, truth, len(classes), frame_threshold, rules)
-        frame = dict(zip(classes, map(known, ap), strict=True))
+        judged = judge_frames(found, truth, frame_threshold, rules)
+        frame = dict(zip(classes, map(known, judged.ap(len(classes))), strict=True))
         if protocol == "act":
-            shares = error_analysis(found, truth, len(classes), frame_threshold)
-            errors = dict(zip(classes, shares, strict=True))
+            errors = dict(zip(classes, judged.errors(len(classes)), strict=True))
     video: dict[str, float | None] = {}
     video_class: dict[str, float | None] = {}
     if tubes is not None:

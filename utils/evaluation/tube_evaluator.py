@@ -12,10 +12,10 @@ from external.act_evaluation import (
     STRICT_RANGE,
     THRESHOLDS,
     FrameBoxes,
+    JudgedFrames,
     Tubelets,
     Tubes,
-    error_analysis,
-    frame_ap,
+    judge_frames,
     mean_ap,
     mean_by_class,
     suppress_tubes,
@@ -140,7 +140,10 @@ class TubeEvaluator:
         """Return all figures, of the main process, as plain values; AP in [0, 1]."""
         self.finish()
         rules = self.rules
-        steps = [self._step(step) for step in range(self.steps)]
+        steps = []
+        for step in range(self.steps):
+            judged = judge_frames(self.frames(step), self.truth, FRAME_THRESHOLD, rules.protocol)
+            steps.append(self._step(step, judged))
         found = {"linked": self.tubes(False).tubes}
         if rules.trim is not None:
             found["trimmed"] = self.tubes(True).tubes
@@ -163,12 +166,12 @@ class TubeEvaluator:
             "video": {name: video_means(table) for name, table in tables.items()},
             "video_per_class": self._by_class(last[THRESHOLDS.index(0.5)]),
             "ceiling": video_means(self._video_table(self._ceiling())),
-            "errors": self._errors(),
+            "errors": self._errors(judged),  # of the last step
         }
 
-    def _step(self, step: int) -> dict[str, Any]:
-        found, count = self.frames(step), len(self.classes)
-        ap = frame_ap(found, self.truth, count, FRAME_THRESHOLD, self.rules.protocol)
+    def _step(self, step: int, judged: JudgedFrames) -> dict[str, Any]:
+        count = len(self.classes)
+        ap = judged.ap(count)
         results = [result.steps[step] for _, result in sorted(self.results.items())]
         best = np.concatenate([np.zeros(0), *(result.best for result in results)])
         correct = np.concatenate([np.zeros(0), *(result.correct for result in results)])
@@ -178,7 +181,7 @@ class TubeEvaluator:
             "mAP": known(mean_ap(ap)),
             "mabo": known(mean_ap(mean_by_class(best, label, count))),
             "accuracy": known(mean_ap(mean_by_class(correct, label, count))),
-            "detections": len(found),
+            "detections": sum(len(result.frames) for result in results),
             "overlaps": np.histogram(best, BINS, (0.0, 1.0))[0].tolist(),
             "per_class": self._by_class(ap),
         }
@@ -196,16 +199,13 @@ class TubeEvaluator:
         last = self.frame_counts - self.length + 1
         return self._suppressed(link_tubelets(pieces, last, self.rules.link).tubes)
 
-    def _errors(self) -> dict[str, dict[str, float]]:
-        """The shares of the last step's errors for each class; by ACT's protocol alone."""
+    def _errors(self, judged: JudgedFrames) -> dict[str, dict[str, float]]:
+        """The shares of a step's errors for each class; by ACT's protocol alone."""
         if self.rules.protocol.name != "act":
             return {}
-        shares = error_analysis(
-            self.frames(self.steps - 1), self.truth, len(self.classes), FRAME_THRESHOLD
-        )
         return {
             name: {"ap": share.ap, **share.errors, "missed": share.missed}
-            for name, share in zip(self.classes, shares, strict=True)
+            for name, share in zip(self.classes, judged.errors(len(self.classes)), strict=True)
             if not np.isnan(share.ap)
         }
 
