@@ -78,7 +78,7 @@ def made_clips(video: int, truth: np.ndarray) -> Iterator[ClipTubelets]:
         boxes[..., 2:] = np.maximum(boxes[..., 2:], boxes[..., :2] + 4)
         near = np.abs(shift[..., 0, :, :]).mean(axis=-1) * spread[..., 0, 0] < 12
         logits = rng.normal(0, 1.5, (len(part), TUBELETS, CLASSES + 1))
-        logits[..., 0] += 4
+        logits[..., 0] += 6
         logits[..., label + 1] += 5 * near[..., label]
         scores = np.exp(logits) / np.exp(logits).sum(axis=-1, keepdims=True)
         boxes = np.clip(boxes, 0, [WIDTH, HEIGHT, WIDTH, HEIGHT]).astype(np.float32)

@@ -121,7 +121,7 @@ class TubeResults:
             tubes, note = linked.tubes, ""
             if self.options.video:
                 note = self._draw(folder / f"{name}_detected.mp4", source, tubes)
-            write_tubes(folder / f"{name}.csv", linked, [name], labels, first_frame(source))
+            write_tubes(folder / f"{name}.csv", [(0, linked)], [name], labels, first_frame(source))
             document = self._document(name, source, size, tubes)
             write_document(document, folder / f"{name}.json")
             if self.options.report:
@@ -147,7 +147,7 @@ class TubeResults:
             document,
             {
                 ".html": lambda path: self._write_page(path, source, document),
-                ".csv": lambda path: write_tubes(path, linked, [name], labels, first),
+                ".csv": lambda path: write_tubes(path, [(0, linked)], [name], labels, first),
                 ".mp4": lambda path: self._draw(path, source, linked.tubes),
             },
         )

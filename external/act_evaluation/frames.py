@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
@@ -93,35 +94,37 @@ class JudgedFrames:
     threshold: float
     protocol: Protocol
 
-    def ap(self, classes: int) -> Floats:
-        """Return the average precision of each class, `[classes]`; nan without ground truth."""
-        positives = np.bincount(self.boxes.label, minlength=classes)
-        found = [self.hits[self.ordered.label == c] for c in range(classes)]
-        interpolated = self.protocol.interpolated
-        return np.array(
-            [average_precision(h, p, interpolated) for h, p in zip(found, positives, strict=False)]
-        )
+    @cached_property
+    def kinds(self) -> Ints:
+        """The index in `ERRORS` of what each detection is if it finds nothing, `[N]`."""
+        return _error_kinds(self.ordered, self.truth, self.boxes, self.threshold)
 
-    def errors(self, classes: int) -> list[ErrorShares]:
-        """Return for each class what its false positives are (ACT, error analysis).
+    def ap(self, label: int) -> float:
+        """Return the average precision of a class; nan without ground truth."""
+        found = self.hits[self.ordered.label == label]
+        return average_precision(found, self._positives(label), self.protocol.interpolated)
+
+    def errors(self, label: int) -> ErrorShares:
+        """Return what the false positives of a class are (ACT, error analysis).
 
         A detection that finds nothing is a *localisation* error where its frame has ground truth of
         its class (duplicates too); else a *classification* error where it overlaps another class's
         by `threshold` or more; else, on frames that show no action, a *timing* error where its
         video has its class; else *other*.
         """
-        kind = _error_kinds(self.ordered, self.truth, self.boxes, self.threshold)
-        positives = np.bincount(self.boxes.label, minlength=classes)
-        return [
-            _shares(self.hits[own := self.ordered.label == c], kind[own], int(positives[c]))
-            for c in range(classes)
-        ]
+        own = self.ordered.label == label
+        return _shares(self.hits[own], self.kinds[own], self._positives(label))
+
+    def _positives(self, label: int) -> int:
+        return int(np.count_nonzero(self.boxes.label == label))
 
 
 def judge_frames(
     detections: FrameBoxes, truth: Tubes, threshold: float = 0.5, protocol: Protocol = ACT
 ) -> JudgedFrames:
     """Return which of `detections` find the ground truth.
+
+    Classes do not touch each other: those of one class alone are judged as among all.
 
     Args:
         detections: After `suppress_frames`; equal scores are taken in their order. Every row of
@@ -144,14 +147,16 @@ def frame_ap(
     protocol: Protocol = ACT,
 ) -> Floats:
     """Return the average precision of each class, `[classes]`: `JudgedFrames.ap`."""
-    return judge_frames(detections, truth, threshold, protocol).ap(classes)
+    judged = judge_frames(detections, truth, threshold, protocol)
+    return np.array([judged.ap(label) for label in range(classes)])
 
 
 def error_analysis(
     detections: FrameBoxes, truth: Tubes, classes: int, threshold: float = 0.5
 ) -> list[ErrorShares]:
     """Return for each class what its false positives are: `JudgedFrames.errors`."""
-    return judge_frames(detections, truth, threshold).errors(classes)
+    judged = judge_frames(detections, truth, threshold)
+    return [judged.errors(label) for label in range(classes)]
 
 
 def _error_kinds(

@@ -94,9 +94,9 @@ def evaluate(
     if frames is not None:
         found = suppress_frames(read_frame_boxes(frames, names), nms_threshold, rules.pad)
         judged = judge_frames(found, truth, frame_threshold, rules)
-        frame = dict(zip(classes, map(known, judged.ap(len(classes))), strict=True))
+        frame = {name: known(judged.ap(label)) for label, name in enumerate(classes)}
         if protocol == "act":
-            errors = dict(zip(classes, judged.errors(len(classes)), strict=True))
+            errors = {name: judged.errors(label) for label, name in enumerate(classes)}
     video: dict[str, float | None] = {}
     video_class: dict[str, float | None] = {}
     if tubes is not None:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple, cast
 
 import numpy as np
 
@@ -12,7 +13,6 @@ from external.act_evaluation import (
     STRICT_RANGE,
     THRESHOLDS,
     FrameBoxes,
-    JudgedFrames,
     Tubelets,
     Tubes,
     judge_frames,
@@ -42,6 +42,13 @@ classes is 50 kB) against time (a video alone takes three times as long)."""
 
 BINS = 10
 """Of the histogram of each annotated box's best overlap (the paper's Figure 4)."""
+
+
+class _Judged(NamedTuple):
+    """Of tubes: how many are left after suppression, and video-AP `[thresholds, classes]`."""
+
+    kept: int
+    table: Floats
 
 
 class TubeEvaluator:
@@ -99,7 +106,7 @@ class TubeEvaluator:
         """Link the videos that wait."""
         if self._waiting:
             found = finish_videos(list(self._waiting.values()))
-            self.results.update(zip(self._waiting, found, strict=True))
+            self.results.update(zip(self._waiting, map(_compacted, found), strict=True))
             self._waiting = {}
 
     def merge(self) -> None:
@@ -109,49 +116,48 @@ class TubeEvaluator:
         if is_main():
             self.results = {video: result for part in parts for video, result in part.items()}
 
-    def frames(self, step: int) -> FrameBoxes:
-        """Return the boxes on frames of all videos at `step`, from 0, by video, frame and label."""
-        parts = [
-            _of_video(result.steps[step].frames, video)
-            for video, result in sorted(self.results.items())
-        ]
+    def frames(self, step: int, label: int) -> FrameBoxes:
+        """Return the boxes of a class on the frames of all videos at `step`, from 0, by frame."""
+        nothing = np.zeros(0, np.int64)
+        parts = [FrameBoxes(nothing, nothing, nothing, np.zeros(0), np.zeros((0, 4)))]
+        for video, result in sorted(self.results.items()):
+            boxes = result.steps[step].frames
+            parts.append(boxes.of_video(video, boxes.label == label))
         names = ("video", "frame", "label", "score", "boxes")
-        empty = _of_video(_no_boxes(), 0)
-        joined = [np.concatenate([getattr(p, n) for p in [empty, *parts]]) for n in names]
-        return FrameBoxes(*joined)
+        return FrameBoxes(*(np.concatenate([getattr(p, n) for p in parts]) for n in names))
 
-    def tubes(self, trimmed: bool) -> LinkedTubes:
-        """Return the tubes of all videos, trimmed or as linked."""
-        parts = [
-            (video, result.trimmed if trimmed else result.linked)
-            for video, result in sorted(self.results.items())
-        ]
-        return join_tubes(parts)
+    def tubes(self, trimmed: bool, label: int) -> Tubes:
+        """Return the tubes of a class in all videos, trimmed or as linked."""
+        return join_tubes(
+            [
+                (video, linked.tubes[linked.tubes.label == label])
+                for video, linked in self._linked(trimmed)
+            ]
+        )
 
     def write_detections(self, folder: Path) -> None:
         """Write `frames_step<s>.csv` of every step, `linked.csv` and `tubes.csv` into `folder`."""
         for step in range(self.steps):
-            path = folder / frames_file(step + 1)
-            write_frames(path, self.frames(step), self.videos, self.classes)
+            parts = (
+                result.steps[step].frames.of_video(video)
+                for video, result in sorted(self.results.items())
+            )
+            write_frames(folder / frames_file(step + 1), parts, self.videos, self.classes)
         for name, trimmed in (("linked.csv", False), ("tubes.csv", True)):
-            write_tubes(folder / name, self.tubes(trimmed), self.videos, self.classes)
+            write_tubes(folder / name, self._linked(trimmed), self.videos, self.classes)
 
     def evaluate(self) -> dict[str, Any]:
-        """Return all figures, of the main process, as plain values; AP in [0, 1]."""
+        """Return all figures, of the main process, as plain values; AP in [0, 1].
+
+        Classes are judged one after the other: a detector that is unsure gives hundreds of boxes a
+        frame.
+        """
         self.finish()
         rules = self.rules
-        steps = []
-        for step in range(self.steps):
-            judged = judge_frames(self.frames(step), self.truth, FRAME_THRESHOLD, rules.protocol)
-            steps.append(self._step(step, judged))
-        found = {"linked": self.tubes(False).tubes}
-        if rules.trim is not None:
-            found["trimmed"] = self.tubes(True).tubes
-        kept = {
-            n: t[suppress_tubes(t, rules.tube_nms, rules.protocol.pad)] for n, t in found.items()
-        }
-        tables = {name: self._video_table(tubes) for name, tubes in kept.items()}
-        last = list(tables.values())[-1]
+        judged = [self._step(step) for step in range(self.steps)]
+        kinds = {"linked": False} if rules.trim is None else {"linked": False, "trimmed": True}
+        found = {name: self._video_table(trimmed) for name, trimmed in kinds.items()}
+        last = list(found.values())[-1].table
         return {
             "protocol": rules.protocol.name,
             "iou_threshold": FRAME_THRESHOLD,
@@ -160,36 +166,59 @@ class TubeEvaluator:
             "annotated_tubes": len(self.truth),
             "annotated_boxes": len(self.truth.boxes),
             "stride": rules.stride,
-            "steps": steps,
+            "steps": [figures for figures, _ in judged],
             "link_step": rules.link_step % self.steps + 1,
-            "tubes": {name: len(tubes) for name, tubes in kept.items()},
-            "video": {name: video_means(table) for name, table in tables.items()},
+            "tubes": {name: kept for name, (kept, _) in found.items()},
+            "video": {name: video_means(table) for name, (_, table) in found.items()},
             "video_per_class": self._by_class(last[THRESHOLDS.index(0.5)]),
-            "ceiling": video_means(self._video_table(self._ceiling())),
-            "errors": self._errors(judged),  # of the last step
+            "ceiling": video_means(self._table(self._ceiling())),
+            "errors": judged[-1][1],
         }
 
-    def _step(self, step: int, judged: JudgedFrames) -> dict[str, Any]:
-        count = len(self.classes)
-        ap = judged.ap(count)
+    def _step(self, step: int) -> tuple[dict[str, Any], dict[str, dict[str, float]]]:
+        """The figures of a step; and the shares of its errors for each class, by ACT's protocol."""
+        count, rules = len(self.classes), self.rules
+        ap, errors = np.full(count, np.nan), {}
+        for label, name in enumerate(self.classes):
+            boxes = self.frames(step, label)
+            judged = judge_frames(boxes, self.truth, FRAME_THRESHOLD, rules.protocol)
+            ap[label] = judged.ap(label)
+            if step == self.steps - 1 and rules.protocol.name == "act" and not np.isnan(ap[label]):
+                share = judged.errors(label)
+                errors[name] = {"ap": share.ap, **share.errors, "missed": share.missed}
         results = [result.steps[step] for _, result in sorted(self.results.items())]
         best = np.concatenate([np.zeros(0), *(result.best for result in results)])
         correct = np.concatenate([np.zeros(0), *(result.correct for result in results)])
-        label = self._seen.label[np.isin(self._seen.video, list(self.results))]
-        return {
+        seen = self._seen.label[np.isin(self._seen.video, list(self.results))]
+        figures = {
             "step": step + 1,
             "mAP": known(mean_ap(ap)),
-            "mabo": known(mean_ap(mean_by_class(best, label, count))),
-            "accuracy": known(mean_ap(mean_by_class(correct, label, count))),
+            "mabo": known(mean_ap(mean_by_class(best, seen, count))),
+            "accuracy": known(mean_ap(mean_by_class(correct, seen, count))),
             "detections": sum(len(result.frames) for result in results),
             "overlaps": np.histogram(best, BINS, (0.0, 1.0))[0].tolist(),
             "per_class": self._by_class(ap),
         }
+        return figures, errors
+
+    def _linked(self, trimmed: bool) -> Iterator[tuple[int, LinkedTubes]]:
+        """The number and the tubes of each video."""
+        for video, result in sorted(self.results.items()):
+            yield video, result.trimmed if trimmed else result.linked
 
     def _suppressed(self, tubes: Tubes) -> Tubes:
         return tubes[suppress_tubes(tubes, self.rules.tube_nms, self.rules.protocol.pad)]
 
-    def _video_table(self, tubes: Tubes) -> Floats:
+    def _video_table(self, trimmed: bool) -> _Judged:
+        """How many tubes suppression leaves, and video-AP."""
+        kept, columns = 0, []
+        for label in range(len(self.classes)):
+            tubes = self._suppressed(self.tubes(trimmed, label))
+            kept += len(tubes)
+            columns.append(self._table(tubes)[:, label])
+        return _Judged(kept, np.stack(columns, axis=1))
+
+    def _table(self, tubes: Tubes) -> Floats:
         thresholds = (*THRESHOLDS, *STRICT_RANGE)
         return video_ap(tubes, self.truth, len(self.classes), thresholds, self.rules.protocol)
 
@@ -198,16 +227,6 @@ class TubeEvaluator:
         pieces = ground_truth_tubelets(self.truth, self.length)
         last = self.frame_counts - self.length + 1
         return self._suppressed(link_tubelets(pieces, last, self.rules.link).tubes)
-
-    def _errors(self, judged: JudgedFrames) -> dict[str, dict[str, float]]:
-        """The shares of a step's errors for each class; by ACT's protocol alone."""
-        if self.rules.protocol.name != "act":
-            return {}
-        return {
-            name: {"ap": share.ap, **share.errors, "missed": share.missed}
-            for name, share in zip(self.classes, judged.errors(len(self.classes)), strict=True)
-            if not np.isnan(share.ap)
-        }
 
     def _by_class(self, ap: Floats) -> dict[str, float | None]:
         return dict(zip(self.classes, map(known, ap), strict=True))
@@ -246,32 +265,28 @@ def ground_truth_tubelets(truth: Tubes, length: int) -> Tubelets:
     )
 
 
-def join_tubes(parts: Sequence[tuple[int, LinkedTubes]]) -> LinkedTubes:
+def join_tubes(parts: Sequence[tuple[int, Tubes]]) -> Tubes:
     """Return the tubes of several videos; each part is (its number, its tubes)."""
-    tubes = [linked.tubes for _, linked in parts]
+    tubes = [own for _, own in parts]
     lengths = np.concatenate([np.zeros(0, np.int64), *(t.lengths for t in tubes)])
-    joined = Tubes(
+    return Tubes(
         np.repeat([video for video, _ in parts], [len(t) for t in tubes]).astype(np.int64),
         np.concatenate([np.zeros(0, np.int64), *(t.label for t in tubes)]),
         np.concatenate([np.zeros(0), *(t.score for t in tubes)]),
         np.concatenate([np.zeros(0, np.int64), *(t.start for t in tubes)]),
         np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64),
-        np.concatenate([np.zeros((0, 4)), *(t.boxes for t in tubes)]),
-    )
-    return LinkedTubes(joined, np.concatenate([np.zeros(0), *(p.row_scores for _, p in parts)]))
-
-
-def _of_video(boxes: FrameBoxes, video: int) -> FrameBoxes:
-    """Compact boxes of a video as those of number `video`, in the usual types."""
-    return FrameBoxes(
-        np.full(len(boxes), video, np.int64),
-        boxes.frame.astype(np.int64),
-        boxes.label.astype(np.int64),
-        boxes.score.astype(float),
-        np.round(boxes.boxes.astype(float), DECIMALS),
+        # What compact tubes have kept of their decimals is the files' again.
+        np.round(np.concatenate([np.zeros((0, 4)), *(t.boxes for t in tubes)]), DECIMALS),
     )
 
 
-def _no_boxes() -> FrameBoxes:
-    nothing = np.zeros(0, np.int64)
-    return FrameBoxes(nothing, nothing, nothing, np.zeros(0), np.zeros((0, 4)))
+def _compacted(found: VideoResult) -> VideoResult:
+    """The same with the boxes of tubes in float32, which tells the files' decimals apart."""
+    return replace(
+        found, linked=_compact_tubes(found.linked), trimmed=_compact_tubes(found.trimmed)
+    )
+
+
+def _compact_tubes(linked: LinkedTubes) -> LinkedTubes:
+    boxes = cast(Floats, linked.tubes.boxes.astype(np.float32))
+    return linked._replace(tubes=replace(linked.tubes, boxes=boxes))

@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from itertools import chain
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
-
-import numpy as np
 
 from external.act_evaluation import FrameBoxes
 from utils.formats.ava_csv import quote_cell
@@ -14,18 +11,16 @@ from utils.geometry.linking import LinkedTubes
 
 FRAMES_HEADER = "video,frame,x1,y1,x2,y2,label,score"
 TUBES_HEADER = "video,frame,x1,y1,x2,y2,label,tube,score,frame_score"
-ROWS = 100_000  # rows that are made into text at a time
 
 
 def write_frames(
-    path: Path, boxes: FrameBoxes, videos: Sequence[str], classes: Sequence[str]
+    path: Path, parts: Iterable[FrameBoxes], videos: Sequence[str], classes: Sequence[str]
 ) -> None:
-    """Write boxes on frames; nine digits tell any two float32 scores apart."""
+    """Write boxes on frames, part by part; nine digits tell any two float32 scores apart."""
     names, labels = [quote_cell(v) for v in videos], [quote_cell(c) for c in classes]
     with path.open("w", encoding="utf-8", newline="\n") as file:
         file.write(FRAMES_HEADER + "\n")
-        for start in range(0, len(boxes), ROWS):
-            part = boxes[np.arange(start, min(start + ROWS, len(boxes)))]
+        for part in parts:
             columns = (part.video, part.frame, part.label, part.score)
             rows = zip(*(column.tolist() for column in columns), part.boxes.tolist(), strict=True)
             file.writelines(
@@ -36,28 +31,30 @@ def write_frames(
 
 
 def write_tubes(
-    path: Path, linked: LinkedTubes, videos: Sequence[str], classes: Sequence[str], before: int = 0
+    path: Path,
+    parts: Iterable[tuple[int, LinkedTubes]],
+    videos: Sequence[str],
+    classes: Sequence[str],
+    before: int = 0,
 ) -> None:
     """Write tubes, numbered from 0 within each video; `frame_score` is what trimming looks at.
 
     Args:
-        before: Frames of the videos before the first one of `linked`, which is number 1 there.
+        parts: The number of each video, and its tubes.
+        before: Frames of the videos before the first one of the tubes, which is number 1 there.
     """
-    rows = _tube_rows(linked, videos, classes, before)
     with path.open("w", encoding="utf-8", newline="\n") as file:
-        file.writelines(chain([TUBES_HEADER + "\n"], rows))
+        file.write(TUBES_HEADER + "\n")
+        for video, linked in parts:
+            file.writelines(_tube_rows(linked, quote_cell(videos[video]), classes, before))
 
 
 def _tube_rows(
-    linked: LinkedTubes, videos: Sequence[str], classes: Sequence[str], before: int
+    linked: LinkedTubes, video: str, classes: Sequence[str], before: int
 ) -> Iterator[str]:
     tubes, scores = linked.tubes, linked.row_scores
-    place = np.arange(len(tubes)) - np.searchsorted(tubes.video, tubes.video)
     for tube in range(len(tubes)):
-        video = quote_cell(videos[tubes.video[tube]])
-        tail = (
-            f"{quote_cell(classes[tubes.label[tube]])},{place[tube]},{float(tubes.score[tube])!r}"
-        )
+        tail = f"{quote_cell(classes[tubes.label[tube]])},{tube},{float(tubes.score[tube])!r}"
         first, last = int(tubes.ends[tube]), int(tubes.ends[tube + 1])
         rows = zip(tubes.boxes[first:last].tolist(), scores[first:last].tolist(), strict=True)
         for frame, ((x1, y1, x2, y2), shown) in enumerate(rows, before + int(tubes.start[tube])):

@@ -9,6 +9,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 
 import numpy as np
+from numpy.typing import NDArray
 
 from external.act_evaluation import (
     PROTOCOLS,
@@ -63,17 +64,58 @@ class TubeRules:
     protocol: Protocol = PROTOCOLS["act"]
 
 
+@dataclass(frozen=True)
+class CompactBoxes:
+    """Boxes on the frames of one video, in 26 bytes each, with the coordinates that files have.
+
+    Attributes:
+        frame: `[N]` int32.
+        label: `[N]` int16.
+        score: `[N]` float32.
+        boxes: `[N, 4]` float32.
+    """
+
+    frame: NDArray[np.int32]
+    label: NDArray[np.int16]
+    score: NDArray[np.float32]
+    boxes: NDArray[np.float32]
+
+    def __len__(self) -> int:
+        return len(self.frame)
+
+    def of_video(self, video: int, rows: NDArray | slice = slice(None)) -> FrameBoxes:
+        """Return boxes, all or those of a mask, as those of number `video` in the usual types."""
+        frame = self.frame[rows].astype(np.int64)
+        return FrameBoxes(
+            np.full_like(frame, video),
+            frame,
+            self.label[rows].astype(np.int64),
+            self.score[rows].astype(float),
+            np.round(self.boxes[rows].astype(float), DECIMALS),
+        )
+
+
+def compact_boxes(boxes: FrameBoxes) -> CompactBoxes:
+    """Return the boxes of one video, whose number is forgotten."""
+    return CompactBoxes(
+        boxes.frame.astype(np.int32),
+        boxes.label.astype(np.int16),
+        boxes.score.astype(np.float32),
+        np.round(boxes.boxes, DECIMALS).astype(np.float32),
+    )
+
+
 @dataclass
 class StepResult:
     """A video at one step.
 
     Attributes:
-        frames: Boxes on frames, after suppression; all of video 0.
+        frames: Boxes on frames, after suppression.
         best: `[G]`, the best overlap of any box with each box of the ground truth.
         correct: `[G]`, whether the summed scores of the tubelets on it name its class.
     """
 
-    frames: FrameBoxes
+    frames: CompactBoxes
     best: Floats
     correct: np.ndarray
 
@@ -194,7 +236,7 @@ class _Step:
         boxes = _joined(self.standard).frame_boxes()
         kept = suppress_frames(boxes, rules.frame_nms, rules.protocol.pad)
         correct = self.sums.argmax(axis=1) == self.truth.label
-        return StepResult(_compact(kept), self.best.astype(np.float32), correct)
+        return StepResult(compact_boxes(kept), self.best.astype(np.float32), correct)
 
 
 def _no_tubelets(length: int) -> Tubelets:
@@ -205,17 +247,6 @@ def _no_tubelets(length: int) -> Tubelets:
 def _joined(parts: list[Tubelets]) -> Tubelets:
     names = ("video", "start", "label", "score", "boxes")
     return Tubelets(*(np.concatenate([getattr(part, name) for part in parts]) for name in names))
-
-
-def _compact(boxes: FrameBoxes) -> FrameBoxes:
-    """The same in a third of the memory, with the coordinates that files have."""
-    return FrameBoxes(
-        boxes.video.astype(np.int32),
-        boxes.frame.astype(np.int32),
-        boxes.label.astype(np.int16),
-        boxes.score.astype(np.float32),
-        np.round(boxes.boxes, DECIMALS).astype(np.float32),
-    )
 
 
 def _tubes_of(linked: LinkedTubes, video: int) -> LinkedTubes:
