@@ -157,3 +157,37 @@ def test_cvat_counts_shapes_that_are_no_boxes(tmp_path: Path) -> None:
         "shapes that are no boxes (polygon)",
         "shapes that are no boxes (skeleton)",
     ]
+
+
+def test_between_boxes_of_a_track_cvat_shows_a_box_that_moves(tmp_path: Path) -> None:
+    """Eight frames apart at 29.97 a second, as the demo writes tracks."""
+    stand, run = attribute("pose", "stand"), attribute("pose", "run")
+    poses = [stand, stand, stand, stand, run, run, run, run, run]
+    boxes = [box(8 * i, (16 * i, 10, 16 * i + 40, 90), pose) for i, pose in enumerate(poses)]
+    path = cvat(tmp_path, f'<track id="7" label="person">{"".join(boxes)}</track>')
+    converted = convert(path, Media(fps=Fraction(30000, 1001)))
+    assert rows_of(converted) == [
+        ("kitchen", 0, (0, 0.1, 0.2, 0.9), "stand", 7),
+        ("kitchen", 1, (0.3, 0.1, 0.5, 0.9), "stand", 7),  # frame 30: run begins on frame 32
+        ("kitchen", 2, (0.6, 0.1, 0.8, 0.9), "run", 7),  # frame 60
+    ]
+    assert converted.left_out.reasons["boxes not on a whole second"][0] == 8
+
+
+@pytest.mark.parametrize("between", [box(40, (0, 0, 50, 50), outside=1), "<polygon frame='40'/>"])
+def test_no_box_where_the_track_is_not_to_be_seen(tmp_path: Path, between: str) -> None:
+    shown = attribute("pose", "walk")
+    boxes = [box(15, (0, 0, 50, 50), shown), between, box(75, (0, 0, 50, 50), shown)]
+    tracks = [
+        f'<track id="1" label="person">{"".join(boxes)}</track>',
+        f'<track id="2" label="person">{box(90, (0, 0, 50, 50), shown)}</track>',
+    ]
+    converted = convert(cvat(tmp_path, *tracks))
+    assert [row[1] for row in rows_of(converted)] == [3]
+
+
+def test_tracks_far_apart_are_not_filled(tmp_path: Path) -> None:
+    """A line of the file must not become millions."""
+    boxes = box(0, (0, 0, 50, 50)) + box(30 * 10**7, (0, 0, 50, 50))
+    converted = convert(cvat(tmp_path, f'<track id="1" label="walk">{boxes}</track>'))
+    assert [row[1] for row in rows_of(converted)] == [0, 10**7]

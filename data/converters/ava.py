@@ -77,6 +77,10 @@ def to_ava(
     if not kept:
         raise ValueError(_nothing(reading))
     _check_videos(kept, media)
+    if between := sum(mark.interpolated for mark in kept):
+        reading.notes.append(
+            f"{between:,} boxes at whole seconds are interpolated between boxes of their tracks"
+        )
     ids = _action_ids(kept, classes)
     persons = _person_ids(kept)
     boxes = [_fractions(mark) for mark in kept]

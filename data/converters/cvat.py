@@ -8,16 +8,18 @@
 A track is a person. Its actions are the values of its attributes; a checkbox that is set is an
 action of the attribute's name; where a box has no attributes, the track's label is its action.
 Frames are numbers in the source video, whatever frame step the task has; see `cvat_meta` for
-projects. A rotated box becomes the upright box around it.
+projects. A rotated box becomes the upright box around it. Files that hold only some frames of a
+track mean the boxes between these, too, until one is `outside`.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from math import cos, radians, sin
 from pathlib import Path
 from xml.etree.ElementTree import Element
 
+from data.converters.between import interpolated
 from data.converters.cvat_meta import Meta, Task, read_meta
 from data.converters.marks import Box, Choice, Mark, Reading
 from data.converters.media import Media
@@ -59,6 +61,7 @@ class _Reader:
     Attributes:
         tracks: How many have ended.
         person: Of the track that is being read.
+        last: The number and the mark of the frame before in that track, if it shows a box.
     """
 
     path: Path
@@ -68,6 +71,7 @@ class _Reader:
     meta: Meta | None = None
     tracks: int = 0
     person: str | None = None
+    last: tuple[int, Mark] | None = None
     _persons: dict[str, set[str]] = field(default_factory=dict)
     _tasks: dict[str, list[Task]] = field(default_factory=dict)
 
@@ -82,13 +86,14 @@ class _Reader:
 
     def end_track(self, _: Element) -> None:
         self.tracks += 1
-        self.person = None
+        self.person = self.last = None
 
     def add_shape(self, track: Element, shape: Element) -> None:
         """Take in a shape of a track, or count it where it is no box."""
         number = track.get("id", "")[:20] or f"number {self.tracks + 1}"
         where = f"{self.path}, track {number}, frame {shape.get('frame', '?')[:20]}"
         where = where if where.isprintable() else printable(where)
+        before, self.last = self.last, None
         if shape.tag != "box":
             self.reading.left_out.add(
                 f"shapes that are no boxes ({printable(shape.tag[:40])})", where
@@ -114,7 +119,16 @@ class _Reader:
             person=person,
             kind=kind,
         )
+        if before is not None:
+            self._add_between(before, (frame, mark), number)
         self.reading.marks.append(mark)
+        self.last = frame, mark
+
+    def _add_between(self, before: tuple[int, Mark], after: tuple[int, Mark], number: str) -> None:
+        """Add what the track `number` shows at the whole seconds between two of its boxes."""
+        for frame, mark in interpolated(before[1], before[0], after[1], after[0], self.media):
+            where = printable(f"{self.path}, track {number}, frame {frame}")
+            self.reading.marks.append(replace(mark, where=where))
 
     def _task_of(self, track: Element) -> Task:
         """The task that a track names, or the only one."""

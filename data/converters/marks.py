@@ -20,6 +20,7 @@ class Mark:
             and height where `size` is None.
         person: The tool's name for the person, None if it has none.
         kind: What the tool says the object is, None if it does not: CVAT's label of a track.
+        interpolated: Whether the file holds it only as what lies between two others.
     """
 
     where: str
@@ -30,6 +31,7 @@ class Mark:
     labels: tuple[str, ...]
     person: str | None
     kind: str | None = None
+    interpolated: bool = False
 
 
 @dataclass(frozen=True)
