@@ -198,9 +198,10 @@ def learn(arguments: argparse.Namespace, output: Path, dataset: Path) -> None:
 def same_iterations(dataset: Path, overrides: Sequence[str]) -> list[str]:
     """The option that makes more key frames take as many iterations as the annotated ones would.
 
-    None where `overrides` say how many epochs are trained.
+    No option where `overrides` say how long is trained.
     """
-    if "epochs" in {option.partition("=")[0].removeprefix("train.") for option in overrides}:
+    given = {option.partition("=")[0].removeprefix("train.") for option in overrides}
+    if given & {"epochs", "iterations"}:
         return []
     defaults = DataConfig()
     trained = len(read_records(dataset / defaults.train_labels).images)

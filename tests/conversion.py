@@ -11,9 +11,11 @@ from data.converters import Choice, Converted, Media, read_marks, to_ava
 FULL_HD = Media(fps=Fraction(30), size=(1080, 1920))
 
 
-def convert(path: Path, media: Media = FULL_HD, **options: object) -> Converted:
+def convert(
+    path: Path, media: Media = FULL_HD, tolerance: Fraction | None = None, **options: object
+) -> Converted:
     """Read and convert one file; `options` are those of `Choice`."""
-    return to_ava(read_marks(path, media, Choice(**options)), media)
+    return to_ava(read_marks(path, media, Choice(**options)), media, tolerance=tolerance)
 
 
 def rows_of(converted: Converted) -> list[tuple]:

@@ -83,6 +83,7 @@ def test_overfitting_trains_on_them_as_long_as_without(
     assert overfit.same_iterations(folder, []) == ["epochs=120"]
     assert "3 moments between the 2 annotated ones too: 120 epochs" in capsys.readouterr().out
     assert overfit.same_iterations(folder, ["lr=1", "train.epochs=7"]) == []
+    assert overfit.same_iterations(folder, ["iterations=7"]) == []
     assert not capsys.readouterr().out  # of epochs that are not trained
 
 

@@ -174,16 +174,61 @@ def test_between_boxes_of_a_track_cvat_shows_a_box_that_moves(tmp_path: Path) ->
     assert converted.left_out.reasons["boxes not on a whole second"][0] == 8
 
 
-@pytest.mark.parametrize("between", [box(40, (0, 0, 50, 50), outside=1), "<polygon frame='40'/>"])
-def test_no_box_where_the_track_is_not_to_be_seen(tmp_path: Path, between: str) -> None:
-    shown = attribute("pose", "walk")
-    boxes = [box(15, (0, 0, 50, 50), shown), between, box(75, (0, 0, 50, 50), shown)]
+def person_track(number: int, *boxes: str) -> str:
+    return f'<track id="{number}" label="person">{"".join(boxes)}</track>'
+
+
+WALK, IDLE = attribute("pose", "walk"), attribute("talk", "false")
+ANYWHERE = (0.0, 0.0, 50.0, 50.0)
+
+
+@pytest.mark.parametrize(
+    ("between", "seconds"),
+    [
+        (box(40, ANYWHERE, outside=1), [1]),  # until then CVAT shows the last box
+        (box(30, ANYWHERE, outside=1), []),
+        (box(10**6, ANYWHERE, outside=1), []),  # for hours: not filled
+        ("<polygon frame='40'/>", []),
+        (box(40, ANYWHERE, IDLE), [1]),  # without an action from then on
+    ],
+)
+def test_no_box_where_the_track_is_not_to_be_seen(
+    tmp_path: Path, between: str, seconds: list[int]
+) -> None:
+    track = person_track(1, box(15, ANYWHERE, WALK), between, box(75, ANYWHERE, WALK))
+    other = person_track(2, box(90, ANYWHERE, WALK))
+    found = rows_of(convert(cvat(tmp_path, track, other)))
+    assert [row[1] for row in found] == [*seconds, 3]
+
+
+def test_all_persons_of_a_frame_step_are_on_the_key_frame(tmp_path: Path) -> None:
+    """Boxes on every seventh frame: second 1 is frame 30, where nobody has a box of the file."""
+    stays = person_track(1, *(box(frame, ANYWHERE, WALK) for frame in (21, 28, 35)))
+    goes = person_track(
+        2, box(21, ANYWHERE, WALK), box(28, ANYWHERE, WALK), box(35, ANYWHERE, outside=1)
+    )
+    for tolerance in (None, Fraction(1, 2)):
+        found = rows_of(convert(cvat(tmp_path, stays, goes), tolerance=tolerance))
+        assert [(row[1], row[-1]) for row in found] == [(1, 1), (1, 2)]
+
+
+def test_interpolation_refuses_no_file_and_counts_no_box(tmp_path: Path) -> None:
+    flat = (50.0, 0.0, 50.0, 50.0)
     tracks = [
-        f'<track id="1" label="person">{"".join(boxes)}</track>',
-        f'<track id="2" label="person">{box(90, (0, 0, 50, 50), shown)}</track>',
+        person_track(1, box(0, ANYWHERE, WALK), box(25, flat, WALK), box(35, flat, WALK)),
+        person_track(2, box(1, ANYWHERE, IDLE), box(200, ANYWHERE, IDLE)),
+        person_track(3, box(0, ANYWHERE, WALK), box(60, ANYWHERE, WALK), box(30, ANYWHERE, WALK)),
     ]
     converted = convert(cvat(tmp_path, *tracks))
-    assert [row[1] for row in rows_of(converted)] == [3]
+    assert [(row[1], row[-1]) for row in rows_of(converted)] == [(0, 1), (0, 3), (1, 3), (2, 3)]
+    counts = {reason: count for reason, (count, _) in converted.left_out.reasons.items()}
+    assert counts == {"boxes without an action": 2, "boxes not on a whole second": 2}
+
+
+def test_a_frame_may_be_the_nearest_of_several_seconds(tmp_path: Path) -> None:
+    path = cvat(tmp_path, person_track(1, box(0, ANYWHERE, WALK), box(4, ANYWHERE, WALK)))
+    found = rows_of(convert(path, Media(fps=Fraction(1, 2)), tolerance=Fraction(1, 2)))
+    assert [row[1] for row in found] == [0, 2, 4, 6, 8]
 
 
 def test_tracks_far_apart_are_not_filled(tmp_path: Path) -> None:

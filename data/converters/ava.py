@@ -73,13 +73,14 @@ def to_ava(
             without a name among others that have one.
     """
     left_out = reading.left_out
-    kept = on_key_frames(_with_actions(reading.marks, left_out), media, tolerance, left_out)
+    marks = _with_actions(_possible(reading.marks), left_out)
+    kept = on_key_frames(marks, media, tolerance, left_out)
     if not kept:
         raise ValueError(_nothing(reading))
     _check_videos(kept, media)
     if between := sum(mark.interpolated for mark in kept):
         reading.notes.append(
-            f"{between:,} boxes at whole seconds are interpolated between boxes of their tracks"
+            f"interpolated between boxes of their tracks, at whole seconds: {between:,} boxes"
         )
     ids = _action_ids(kept, classes)
     persons = _person_ids(kept)
@@ -162,7 +163,9 @@ def _second_of(mark: Mark, media: Media, tolerance: Fraction | None) -> int | st
 
 
 def _leave_out(mark: Mark, reason: str, left_out: LeftOut) -> None:
-    """Count a mark; where it is the first, with its time."""
+    """Count a mark that is in the file; where it is the first, with its time."""
+    if mark.interpolated:
+        return
     known = reason in left_out.reasons
     left_out.add(reason, mark.where if known else f"{mark.where}: {float(mark.time):.3f} s")
 
@@ -173,9 +176,28 @@ def _with_actions(marks: Iterable[Mark], left_out: LeftOut) -> list[Mark]:
     for mark in marks:
         if mark.labels:
             kept.append(mark)
-        else:
+        elif not mark.interpolated:
             left_out.add(NO_ACTION, mark.where)
     return kept
+
+
+def _possible(marks: Sequence[Mark]) -> list[Mark]:
+    """Those of the file, and what is interpolated where it is a box and the file has none."""
+    known = {(mark.video, mark.person, mark.time) for mark in marks if not mark.interpolated}
+    return [
+        mark
+        for mark in marks
+        if not mark.interpolated
+        or ((mark.video, mark.person, mark.time) not in known and _is_box(mark))
+    ]
+
+
+def _is_box(mark: Mark) -> bool:
+    try:
+        _fractions(mark)
+    except ValueError:
+        return False
+    return True
 
 
 def _check_videos(marks: Iterable[Mark], media: Media) -> None:

@@ -16,9 +16,7 @@ LONGEST_GAP = 600
 proportion to the file."""
 
 
-def interpolated(
-    before: Mark, first: int, after: Mark, last: int, media: Media
-) -> Iterator[tuple[int, Mark]]:
+def interpolated(before: Mark, first: int, after: Mark, last: int, media: Media) -> Iterator[Mark]:
     """Yield what a track shows on the frames nearest to the whole seconds between two boxes.
 
     As CVAT does: boxes move along a line, attributes stay as they were.
@@ -26,9 +24,6 @@ def interpolated(
     Args:
         before, after: Boxes of one track that is visible from the one to the other.
         first, last: The numbers of their frames.
-
-    Yields:
-        Frame number and mark.
     """
     if after.time - before.time > LONGEST_GAP:
         return
@@ -37,12 +32,14 @@ def interpolated(
     def time(frame: int) -> Fraction:
         return media.frame_time(before.video, frame, after.where)
 
+    done = {first, last}  # a frame may be the nearest of several seconds
     for second in range(floor(before.time) + 1, ceil(after.time)):
         place = bisect_left(frames, Fraction(second), key=time)
         near = frames[max(place - 1, 0) : place + 1]
         frame = min(near, key=lambda number: abs(time(number) - second))
-        if frame in (first, last):
+        if frame in done:
             continue
+        done.add(frame)
         share = (frame - first) / (last - first)
         x1, y1, x2, y2 = (a + share * (b - a) for a, b in zip(before.box, after.box, strict=True))
-        yield frame, replace(before, time=time(frame), box=(x1, y1, x2, y2), interpolated=True)
+        yield replace(before, time=time(frame), box=(x1, y1, x2, y2), interpolated=True)

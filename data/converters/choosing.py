@@ -48,10 +48,10 @@ def choose_labels(reading: Reading, keep: Collection[str], drop: Collection[str]
     kept = []
     for mark in reading.marks:
         chosen = _chosen(mark, wanted, wanted_kinds)
-        if chosen is None:
-            reading.left_out.add("boxes of labels that are not wanted", mark.where)
-        else:
+        if chosen is not None:
             kept.append(chosen)
+        elif not mark.interpolated:
+            reading.left_out.add("boxes of labels that are not wanted", mark.where)
     reading.marks[:] = kept
 
 

@@ -9,7 +9,7 @@ A track is a person. Its actions are the values of its attributes; a checkbox th
 action of the attribute's name; where a box has no attributes, the track's label is its action.
 Frames are numbers in the source video, whatever frame step the task has; see `cvat_meta` for
 projects. A rotated box becomes the upright box around it. Files that hold only some frames of a
-track mean the boxes between these, too, until one is `outside`.
+track mean the boxes between these, too, and the last one until the track is `outside`.
 """
 
 from __future__ import annotations
@@ -61,7 +61,8 @@ class _Reader:
     Attributes:
         tracks: How many have ended.
         person: Of the track that is being read.
-        last: The number and the mark of the frame before in that track, if it shows a box.
+        last: The mark before in that track, if it still lasts; its frame in the video, and in the
+            file.
     """
 
     path: Path
@@ -71,7 +72,7 @@ class _Reader:
     meta: Meta | None = None
     tracks: int = 0
     person: str | None = None
-    last: tuple[int, Mark] | None = None
+    last: tuple[Mark, int, str] | None = None
     _persons: dict[str, set[str]] = field(default_factory=dict)
     _tasks: dict[str, list[Task]] = field(default_factory=dict)
 
@@ -100,6 +101,7 @@ class _Reader:
             )
             return
         if shape.get("outside") == "1":
+            self._end(before, track, shape, number)
             return
         task = self._task_of(track)
         video = self._video_of(task, where)
@@ -119,16 +121,40 @@ class _Reader:
             person=person,
             kind=kind,
         )
-        if before is not None:
-            self._add_between(before, (frame, mark), number)
+        self._add_between(before, mark, frame, shape, number)
         self.reading.marks.append(mark)
-        self.last = frame, mark
+        self.last = mark, frame, shape.get("frame", "")
 
-    def _add_between(self, before: tuple[int, Mark], after: tuple[int, Mark], number: str) -> None:
-        """Add what the track `number` shows at the whole seconds between two of its boxes."""
-        for frame, mark in interpolated(before[1], before[0], after[1], after[0], self.media):
-            where = printable(f"{self.path}, track {number}, frame {frame}")
-            self.reading.marks.append(replace(mark, where=where))
+    def _end(
+        self, before: tuple[Mark, int, str] | None, track: Element, shape: Element, number: str
+    ) -> None:
+        """Let the box of `before` last up to the frame where its track leaves the picture."""
+        if before is None:
+            return
+        mark = before[0]
+        try:
+            frame = self._task_of(track).frame(parse_count(shape.get("frame", ""), "frame", ""), "")
+            time = self.media.frame_time(mark.video, frame, mark.where)
+        except ValueError:  # an end after the video's; nothing else of this shape is ever read
+            return
+        self._add_between(before, replace(mark, time=time), frame, shape, number)
+
+    def _add_between(
+        self,
+        before: tuple[Mark, int, str] | None,
+        after: Mark,
+        frame: int,
+        shape: Element,
+        number: str,
+    ) -> None:
+        """Add what track `number` shows at the whole seconds between two of its boxes."""
+        if before is None:
+            return
+        mark, first, text = before
+        last = shape.get("frame", "")
+        where = printable(f"{self.path}, track {number}, between frames {text} and {last}")
+        for between in interpolated(mark, first, after, frame, self.media):
+            self.reading.marks.append(replace(between, where=where))
 
     def _task_of(self, track: Element) -> Task:
         """The task that a track names, or the only one."""

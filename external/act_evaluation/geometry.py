@@ -56,4 +56,9 @@ def _plane_areas(boxes: Floats, pad: float) -> Floats:
 
 def tubelet_overlaps(a: Floats, b: Floats, pad: float = 1.0) -> Floats:
     """Return the mean over K frames of the boxes' overlaps: `[..., K, 4]` twice to `[...]`."""
-    return box_overlaps(a, b, pad).mean(axis=-1)
+    overlaps = box_overlaps(a, b, pad)
+    # Frame after frame, as a sum over planes does: along a last axis NumPy adds in pairs.
+    total = np.zeros(overlaps.shape[:-1])
+    for overlap in np.moveaxis(overlaps, -1, 0):
+        total += overlap
+    return total / overlaps.shape[-1]

@@ -117,7 +117,7 @@ class TubeEvaluator:
             self.results = {video: result for part in parts for video, result in part.items()}
 
     def frames(self, step: int, label: int) -> FrameBoxes:
-        """Return the boxes of a class on the frames of all videos at `step`, from 0, by frame."""
+        """Return the boxes of a class at `step`, from 0, by video and frame."""
         nothing = np.zeros(0, np.int64)
         parts = [FrameBoxes(nothing, nothing, nothing, np.zeros(0), np.zeros((0, 4)))]
         for video, result in sorted(self.results.items()):
