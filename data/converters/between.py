@@ -1,4 +1,4 @@
-"""Boxes of a track at whole seconds, where the file has only those before and after."""
+"""Boxes of a track at whole seconds, where the file has only frames before and after."""
 
 from __future__ import annotations
 

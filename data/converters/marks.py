@@ -20,7 +20,8 @@ class Mark:
             and height where `size` is None.
         person: The tool's name for the person, None if it has none.
         kind: What the tool says the object is, None if it does not: CVAT's label of a track.
-        interpolated: Whether the file holds it only as what lies between two others.
+        interpolated: Whether it is not in the file itself: what a track shows between two frames
+            that are.
     """
 
     where: str
