@@ -6,8 +6,9 @@
 STEP with VGG16 on a made video of 400 x 400, as test.py goes through it: every frame's features
 once, then the heads on each clip of 6 frames. At stride 6 the clips lie side by side, at stride 1,
 where all metrics are taken, one begins at every frame. Rows are milliseconds a frame; frames a
-second are in the last column. They hold neither decoding nor flow: `benchmarks.flow` has that cost.
-The yardstick is the 97.9 GFLOP of VGG16 on a frame in `torch.mm` (see `benchmarks.throughput`).
+second are in the last column, on a CPU with the peak of the whole process's memory. They hold
+neither decoding nor flow: `benchmarks.flow` has that cost. The yardstick is the 97.9 GFLOP of VGG16
+on a frame in `torch.mm` (see `benchmarks.throughput`).
 """
 
 from __future__ import annotations
@@ -22,14 +23,12 @@ from benchmarks.throughput import SIDE, finish, matrix_rate, memory
 from benchmarks.vgg16 import GFLOP
 from models.step.build_tubes import build_tube_detector
 from models.step.inference import prepare_for_inference
-from recipes.tube_streaming import ClipScorer, FrameStream, detect_in_video
+from recipes.tube_streaming import ClipScorer, FrameStream, detect_in_video, portions
 from utils.config.step_tubes import TubesModel
 from utils.engine.precision import autocast
 from utils.geometry.grid import grid_proposals
 from utils.system.allocator import keep_freed_memory
-
-CHUNK = 8  # frames through VGG16 at a time
-CLIPS = 4  # clips through the heads at a time
+from utils.system.memory import peak_memory, reset_peak_memory
 
 
 def measure(
@@ -43,20 +42,24 @@ def measure(
     boxes = grid_proposals(proposals) * SIDE
     stream = FrameStream(detector, boxes, SIDE, device)
     channels = detector.clip_spec.channels
-    shape = (CHUNK, channels, SIDE, SIDE)
+    at_once = portions(0, 0, device)
+    shape = (at_once.frames, channels, SIDE, SIDE)
     images = torch.randint(0, 256, shape, dtype=torch.uint8).to(device)
-    chunks = arguments.frames // CHUNK
-    frames = chunks * CHUNK
+    chunks = arguments.frames // at_once.frames
+    frames = chunks * at_once.frames
 
     def work() -> None:
         made = ([images] for _ in range(chunks))
         with autocast(device, arguments.precision):
-            for _ in detect_in_video(ClipScorer([stream]), made, frames, SIDE, SIDE, stride, CLIPS):
+            for _ in detect_in_video(
+                ClipScorer([stream]), made, frames, SIDE, SIDE, stride, at_once.clips
+            ):
                 pass
         finish(device)
 
     if device.type == "cuda":
         work()  # cuDNN and the allocator find their ways
+    reset_peak_memory(device)
     ours, yardstick = [], []
     for _ in range(arguments.repeats):
         before = matrix_rate(device)
@@ -64,7 +67,8 @@ def measure(
         yardstick.append(2e3 * GFLOP / (before + matrix_rate(device)))
     name = f"{inputs}, {steps} steps, {proposals} proposals, a clip every {stride} frames"
     speed = f"{digits(1e3 / sorted(ours)[len(ours) // 2])} frames/s"
-    also = ", ".join(filter(None, (speed, arguments.precision, memory(device))))
+    resident = "" if device.type == "cuda" else f"{peak_memory(device) / 2**30:.2f} GiB resident"
+    also = ", ".join(filter(None, (speed, arguments.precision, memory(device), resident)))
     return Row(name, "ms", ours, yardstick, "a frame's 97.9 GFLOP in torch.mm", also=also)
 
 

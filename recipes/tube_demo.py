@@ -42,7 +42,7 @@ from recipes.results_files import (
     source_settings,
     tell_nothing,
 )
-from recipes.tube_streaming import ClipScorer, detect_in_video
+from recipes.tube_streaming import ClipScorer, detect_in_video, portions
 from recipes.tube_testing import check_rules, open_stream, tube_rules
 from utils.config.step_tubes import TubesConfig
 from utils.evaluation.tube_files import write_tubes
@@ -200,9 +200,12 @@ class TubeResults:
         bar = tqdm(
             seen, total=count, desc=printable(name), unit="frame", leave=False, disable=hides_bars()
         )
-        chunks = _chunks(iter(bar), config.test.frame_batch)
-        batch = config.test.test_batch_size
-        for steps in detect_in_video(self.scorer, chunks, count, height, width, self.stride, batch):
+        device = self.scorer.streams[0].device
+        at_once = portions(config.test.frame_batch, config.test.test_batch_size, device)
+        chunks = _chunks(iter(bar), at_once.frames)
+        for steps in detect_in_video(
+            self.scorer, chunks, count, height, width, self.stride, at_once.clips
+        ):
             results.add(steps)
         return (height, width), self._shown(results.finish().trimmed, float(source.fps))
 

@@ -14,6 +14,7 @@ from models.step.build_tubes import tube_clips_of
 from models.step.frame_detector import FrameDetector
 from models.step.inference import prepare_for_inference
 from recipes.tube_data import detector_proposals, read_annotations
+from recipes.tube_streaming import portions
 from utils.config.step_tubes import TubesConfig
 from utils.engine.precision import autocast
 from utils.engine.progress import progress_bar
@@ -55,7 +56,7 @@ def measure_quality(
     fast = prepare_for_inference(copy.deepcopy(detector))
     loader = build_loader(
         clips,
-        config.test.test_batch_size,
+        portions(0, config.test.test_batch_size, device).clips,
         config.data.workers,
         rank=rank(),
         world_size=world_size(),

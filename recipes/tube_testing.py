@@ -25,7 +25,7 @@ from models.step.inference import prepare_for_inference
 from models.weights.checkpoint import LoadedCheckpoint
 from recipes.base import FusionRequest, Judgement
 from recipes.tube_data import build_tube_clips, detector_proposals, read_annotations
-from recipes.tube_streaming import ClipScorer, FrameStream, detect_in_video
+from recipes.tube_streaming import ClipScorer, FrameStream, detect_in_video, portions
 from utils.config.step_tubes import TubesConfig
 from utils.config.tube_test import TubesTestConfig
 from utils.engine.interfaces import Validation
@@ -133,11 +133,12 @@ def collect_tubes(
 ) -> None:
     """Fill `evaluator` with what is found in the videos, over all processes."""
     notes, device = datasets[0].annotations, scorer.streams[0].device
+    at_once = portions(options.frame_batch, options.test_batch_size, device)
     for video in progress_bar(shared_videos(notes.frame_counts), progress):
         frames = int(notes.frame_counts[video])
         results = evaluator.collector(video)
         if results.last_start >= 1:
-            chunks = read_chunks(datasets, video, frames, options.frame_batch)
+            chunks = read_chunks(datasets, video, frames, at_once.frames)
             height, width = notes.sizes[video].tolist()
             with autocast(device, precision):
                 for steps in detect_in_video(
@@ -147,7 +148,7 @@ def collect_tubes(
                     height,
                     width,
                     evaluator.rules.stride,
-                    options.test_batch_size,
+                    at_once.clips,
                 ):
                     results.add(steps)
         evaluator.add(video, results)

@@ -19,7 +19,7 @@ from models.step.fusion import (
     union,
 )
 from models.step.inference import prepare_for_inference
-from recipes.tube_streaming import ClipScorer, FrameStream, detect_in_video, in_pixels
+from recipes.tube_streaming import ClipScorer, FrameStream, detect_in_video, in_pixels, portions
 from utils.config.step_tubes import TubesModel
 from utils.evaluation.tubelet_lists import join_clips
 
@@ -240,3 +240,11 @@ def test_a_union_has_the_tubelets_of_all() -> None:
     )
     assert found[1].scores.shape[1] == 6
     np.testing.assert_allclose(found[1].scores[:, :3], alone_first[1].scores, atol=1e-5)
+
+
+def test_portions_suit_the_device_unless_they_are_given() -> None:
+    """A GPU gains from more at a time; a CPU only takes more memory."""
+    assert portions(0, 0, torch.device("cpu")) == (2, 1)
+    assert portions(0, 0, torch.device("cuda")) == (8, 4)
+    assert portions(16, 0, torch.device("cpu")) == (16, 1)
+    assert portions(0, 3, torch.device("cpu")) == (2, 3)

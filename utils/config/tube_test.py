@@ -13,8 +13,21 @@ from utils.config.options import option
 class TubesTestConfig(CommonTest):
     """From tubelets to boxes on frames and to tubes, and their evaluation."""
 
+    test_batch_size: int = option(
+        0,
+        "clips through the heads at a time; 0: 1 on a CPU, 4 on a GPU",
+        0,
+        4096,
+        1,
+        may_change=True,
+    )
     frame_batch: int = option(
-        8, "frames whose features are computed together", 1, 4096, 1, may_change=True
+        0,
+        "frames through the backbone at a time; 0: 2 on a CPU, 8 on a GPU",
+        0,
+        4096,
+        1,
+        may_change=True,
     )
     score_threshold: float = option(0.01, "scores of tubelets on frames are above this", 0, 1)
     nms_threshold: float = option(
