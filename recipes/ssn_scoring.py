@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 
 import numpy as np
@@ -16,8 +17,9 @@ from models.ssn.actionness import ActionnessModel
 from models.ssn.detector import SegmentDetector
 from utils.formats.segment_scores import Floats, SegmentScores
 
-CACHED = 8
-"""Snippets whose feature maps fit into a CPU's cache; more at a time are slower there."""
+CPU_SNIPPETS = 20
+"""At most so many go through a network together on a CPU: of fewer, each pays a larger share of
+laying out the weights anew for every call; of more, the feature maps outgrow the cache."""
 
 
 class DenseScoring:
@@ -40,7 +42,7 @@ class DenseScoring:
         chunk: int,
     ) -> None:
         self.source, self.crops, self.modality = source, crops, network.modality
-        self._score = _scorer(network)
+        self._run = _scorer(network)
         self._device = next(network.parameters()).device
         self._view = CropView(network.input_side, crops)
         first = video_ticks(len(source), LENGTHS[network.modality], interval)
@@ -53,16 +55,22 @@ class DenseScoring:
         """The frame that the next chunk begins with, from 1; `None` at the video's end."""
         return int(self._coming[-1][0]) if self._coming else None
 
-    @torch.inference_mode()
     def advance(self) -> None:
-        """Score the next chunk."""
+        """Read and score the next chunk."""
         first = self._coming.pop()
-        snippets = read_snippets(self.source, first, self.modality, self._view)
-        size = CACHED if self._device.type == "cpu" else len(snippets)
-        parts = [self._score(part.to(self._device)) for part in snippets.split(size)]
-        scores = torch.cat(parts)  # [crops * n, W], crop by crop
+        scores = self.score(self.read(first))  # [crops * n, W], crop by crop
         by_crop = scores.reshape(self.crops, len(first), -1).transpose(0, 1)
         self._done.append(by_crop.float())  # [n, crops, W]
+
+    def read(self, first: Ints) -> Tensor:
+        """Read the snippets that begin at frames `first` `[n]`: uint8 `[crops * n, C, H, W]`."""
+        return read_snippets(self.source, first, self.modality, self._view)
+
+    @torch.inference_mode()
+    def score(self, snippets: Tensor) -> Tensor:
+        """Run the network on snippets `[n, C, H, W]`, uint8: scores `[n, W]`."""
+        parts = math.ceil(len(snippets) / CPU_SNIPPETS) if self._device.type == "cpu" else 1
+        return torch.cat([self._run(part.to(self._device)) for part in snippets.chunk(parts)])
 
     def result(self) -> Tensor:
         """Return the scores of all ticks by crop, `[T, crops, W]`."""

@@ -12,7 +12,7 @@ from models.backbones.base import InputSpec, PixelScaling
 from models.ssn.actionness import ActionnessModel
 from models.ssn.build import build_actionness
 from models.ssn.detector import SegmentDetector
-from models.ssn.inference import prepare_for_inference
+from models.ssn.inference import FusedConv, prepare_for_inference
 from recipes.ssn_scoring import score_actionness, score_video
 
 
@@ -127,3 +127,22 @@ def test_a_network_that_is_prepared_scores_as_before(architecture: str):
     assert architecture != "BNInception" or not any(
         isinstance(layer, nn.BatchNorm2d) for layer in model.modules()
     )
+
+
+@pytest.mark.parametrize("without", ["nothing", "the operation", "float32"])
+def test_a_fused_convolution_is_the_layers_it_replaces(
+    without: str, monkeypatch: pytest.MonkeyPatch
+):
+    """Also where PyTorch lacks the operation, and under autocast, in its precision."""
+    torch.manual_seed(0)
+    conv = nn.Conv2d(10, 16, 3, stride=2, padding=1)
+    fused = FusedConv(conv)
+    if without == "the operation":
+        monkeypatch.setattr("models.ssn.inference.OPERATION", "_lacking")
+    with torch.inference_mode(), torch.autocast("cpu", enabled=without == "float32"):
+        for size in (32, 17):  # weights are laid out for the first
+            x = torch.randn(4, 10, size, size).contiguous(memory_format=torch.channels_last)
+            expected, found = nn.functional.relu(conv(x)), fused(x)
+            assert found.dtype == expected.dtype
+            torch.testing.assert_close(found, expected, rtol=1e-5, atol=1e-5)
+    assert (fused._laid_out is not None) == (without == "nothing")

@@ -81,7 +81,13 @@ class BranchedNetwork(nn.Module):
         in_channels: See `scaling_of`.
         side: Of the square images [pixels].
         conv_name, norm_name: Patterns of the modules' names for a convolution's name.
+
+    Attributes:
+        fused: The convolutions have become their batch norm and ReLU as well, see
+            `models.ssn.inference`.
     """
+
+    fused = False
 
     def __init__(
         self, steps: Sequence[Step], in_channels: int, side: int, conv_name: str, norm_name: str
@@ -125,6 +131,8 @@ class BranchedNetwork(nn.Module):
         """One step on `[N, C, H, W]`."""
         if isinstance(step, Conv):
             conv = self.get_submodule(self.conv_name.format(step.name))
+            if self.fused:
+                return conv(x)
             norm = self.get_submodule(self.norm_name.format(step.name))
             return functional.relu(norm(conv(x)), inplace=True)
         if isinstance(step, Pool):
