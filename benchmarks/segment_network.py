@@ -73,8 +73,9 @@ def scoring(
 ) -> Iterator[Row]:
     """Yield rows of a video scored, and of the network alone on snippets that are read already."""
     torch.manual_seed(0)
-    detector = build_segment_detector(architecture, modality)
-    prepare_for_inference(detector.to(device))
+    detector = build_segment_detector(architecture, modality).eval()
+    operations = backbone_gflop(detector.to(device))  # before: fused ones are not counted
+    prepare_for_inference(detector)
     source = MadeFrames(seconds * FPS)
     ticks = video_ticks(len(source), LENGTHS[modality], INTERVAL)
     spans = np.array([[10, len(source) - 10]])
@@ -93,7 +94,7 @@ def scoring(
 
     work()
     ours, network, yardstick = [], [], []
-    gflop = backbone_gflop(detector) * crops * len(ticks) / seconds
+    gflop = operations * crops * len(ticks) / seconds
     for _ in range(repeats):
         before = matrix_rate(device)
         ours.append(1e3 * timed(work) / seconds)
