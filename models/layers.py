@@ -191,3 +191,12 @@ def fold_steps(x: Tensor) -> Tensor:
 def unfold_steps(x: Tensor, steps: int) -> Tensor:
     """Invert `fold_steps`: `[N * T, C, H, W]` to `[N, C, T, H, W]`."""
     return torch.unflatten(x, 0, (x.shape[0] // steps, steps)).transpose(1, 2)
+
+
+def suits_onednn(x: Tensor) -> bool:
+    """Whether a layer may call oneDNN's own functions on `x`: float32 on a CPU, nothing else."""
+    if torch.compiler.is_compiling():  # the compiler knows convolutions, not these functions
+        return False
+    if x.device.type != "cpu" or not torch.backends.mkldnn.is_available():
+        return False
+    return x.dtype == torch.float32 and not torch.is_autocast_enabled("cpu")

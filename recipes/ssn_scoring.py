@@ -18,8 +18,8 @@ from models.ssn.detector import SegmentDetector
 from utils.formats.segment_scores import Floats, SegmentScores
 
 CPU_SNIPPETS = 20
-"""At most so many go through a network together on a CPU: of fewer, each pays a larger share of
-laying out the weights anew for every call; of more, the feature maps outgrow the cache."""
+"""At most so many go through a network together on a CPU: fewer are slower, more only take more
+memory."""
 
 
 class DenseScoring:

@@ -138,7 +138,7 @@ def test_a_fused_convolution_is_the_layers_it_replaces(
     conv = nn.Conv2d(10, 16, 3, stride=2, padding=1)
     fused = FusedConv(conv)
     if without == "the operation":
-        monkeypatch.setattr("models.ssn.inference.OPERATION", "_lacking")
+        monkeypatch.setattr("models.ssn.inference.OPERATIONS", ("_lacking",))
     with torch.inference_mode(), torch.autocast("cpu", enabled=without == "float32"):
         for size in (32, 17):  # weights are laid out for the first
             x = torch.randn(4, 10, size, size).contiguous(memory_format=torch.channels_last)

@@ -14,6 +14,7 @@ from torch.nn import functional
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 from models.backbones.branches import BranchedNetwork, convolutions
+from models.layers import suits_onednn
 from models.ssn.actionness import ActionnessModel
 from models.ssn.detector import SegmentDetector
 
@@ -34,15 +35,16 @@ def prepare_for_inference(model: M) -> M:
     return model
 
 
-OPERATION = "_convolution_pointwise"
+OPERATIONS = ("_reorder_convolution_weight", "_convolution_pointwise")
 
 
 class FusedConv(nn.Module):
-    """A convolution and the ReLU behind it: on a CPU one operation of oneDNN.
+    """A convolution and the ReLU behind it, `[N, C, H, W]` to `[N, D, H', W']`.
 
-    That lays the weights out once; a convolution of PyTorch does it at every call. The operation is
-    the one that `torch.compile` uses; PyTorch does not document it, and without it, or on another
-    device or in another precision, the two layers run one after the other.
+    On a CPU they are one operation of oneDNN. That lays the weights out once; a convolution of
+    PyTorch does it at every call. The operation is the one that `torch.compile` uses; PyTorch does
+    not document it, and without it, or on another device or in another precision, the two layers
+    run one after the other.
     """
 
     def __init__(self, conv: nn.Conv2d) -> None:
@@ -52,13 +54,7 @@ class FusedConv(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         conv, operations = self.conv, torch.ops.mkldnn
-        plain = x.device.type == "cpu" and x.dtype == torch.float32
-        if (
-            not plain
-            or torch.is_autocast_enabled("cpu")
-            or not torch.backends.mkldnn.is_available()
-            or not hasattr(operations, OPERATION)
-        ):
+        if not suits_onednn(x) or not all(hasattr(operations, name) for name in OPERATIONS):
             return functional.relu(conv(x), inplace=True)
         how = (conv.padding, conv.stride, conv.dilation, conv.groups)
         if self._laid_out is None:

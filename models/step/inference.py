@@ -12,7 +12,7 @@ from typing import TypeVar
 import torch
 from torch import Tensor, nn
 
-from models.layers import ConvUnit, MaxPool, MaxPoolAfterReLU
+from models.layers import ConvUnit, MaxPool, MaxPoolAfterReLU, suits_onednn
 from models.step.detector import StepDetector
 
 D = TypeVar("D", bound=StepDetector)
@@ -58,11 +58,7 @@ class OneDnnConv3d(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         layer = self.layer
-        if torch.compiler.is_compiling():  # the compiler knows convolutions, not this function
-            return layer(x)
-        if x.device.type != "cpu" or not torch.backends.mkldnn.is_available():
-            return layer(x)
-        if torch.is_autocast_enabled("cpu") or x.dtype != torch.float32:
+        if not suits_onednn(x):
             return layer(x)
         assert not isinstance(layer.padding, str)
         return torch.mkldnn_convolution(
