@@ -8,6 +8,7 @@ import resource
 import shutil
 import signal
 import subprocess
+import time
 from contextlib import AbstractContextManager, suppress
 from pathlib import Path
 
@@ -21,6 +22,7 @@ from data.prepare.manifest import ExtractSettings
 from data.video.writer import write_video
 from tests.runs import start, wait_for
 from utils.system.locks import LOCK
+from utils.system.processes import TELL_EVERY
 
 OPTIONS = ("--start", 0, "--end", "auto", "--short-side", 0)
 SMALL = ExtractSettings(start=0, end=None, fps=2)
@@ -199,6 +201,7 @@ def test_nobody_goes_on_when_the_script_is_killed(
         child = hold(videos / "a.mp4", tmp_path / "frames", process)
         process.kill()
         process.wait(timeout=60)  # a child that goes on before is not without its parent
+        time.sleep(TELL_EVERY)  # the first that it does then is to tell that it works
         os.kill(child, signal.SIGCONT)
         process.communicate(timeout=60)  # returns when its children, too, have closed its pipes
     assert (tmp_path / "frames/.unfinished-a").exists()

@@ -216,7 +216,7 @@ def _serve(function: Callable[..., Any], tasks: Connection) -> None:
     """Run tasks in the child until the parent has no more, or is gone."""
     global _tell_parent
     Thread(target=_end_with_parent, daemon=True).start()
-    _tell_parent = lambda: tasks.send(_Working())  # noqa: E731
+    _tell_parent = lambda: _send(tasks, _Working())  # noqa: E731
     _tell_parent()
     while True:
         try:
@@ -227,7 +227,15 @@ def _serve(function: Callable[..., Any], tasks: Connection) -> None:
             result = function(*task)
         except (ValueError, OSError) as error:
             result = error
-        tasks.send(result)
+        _send(tasks, result)
+
+
+def _send(parent: Connection, message: object) -> None:
+    """Send to the parent, or end at once: as an error it would set off the task's own clearing."""
+    try:
+        parent.send(message)
+    except ConnectionError:
+        os._exit(1)
 
 
 def _end_with_parent() -> None:
