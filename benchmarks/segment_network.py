@@ -1,7 +1,7 @@
 """SSN's network on a CPU or GPU: a whole video scored, its parts, and a training iteration.
 
     python -m benchmarks.segment_network [--backbones BNInception InceptionV3] [--seconds 8]
-                                         [--device cpu] [--threads 2] [--repeats 3]
+                                         [--device cpu] [--threads 2] [--repeats 5]
 
 Scored is a made video of 30 frames a second, every sixth frame, with 1 crop and 10, in RGB and
 flow: milliseconds a second of video, beside as many floating-point operations of the backbone in
@@ -13,7 +13,7 @@ iteration is of one video, eight proposals of nine snippets; its parts stand bes
 from __future__ import annotations
 
 import argparse
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -35,6 +35,7 @@ from recipes.ssn_scoring import DenseScoring, score_video
 from utils.config.ssn import TrainConfig
 from utils.engine.profiling import section
 from utils.segment_structures import ProposalBatch
+from utils.system.allocator import keep_freed_memory
 
 FPS, INTERVAL, CHUNK = 30, 6, 40
 BACKBONES = ("BNInception", "InceptionV3")
@@ -93,19 +94,30 @@ def scoring(
         finish(device)
 
     work()
-    ours, network, yardstick = [], [], []
     gflop = operations * crops * len(ticks) / seconds
-    for _ in range(repeats):
-        before = matrix_rate(device)
-        ours.append(1e3 * timed(work) / seconds)
-        network.append(1e3 * timed(run_network) / seconds)
-        yardstick.append(2e3 * gflop / (before + matrix_rate(device)))
+    ours, its_yardsticks = beside_matrices(work, gflop, seconds, device, repeats)
+    network, yardsticks = beside_matrices(run_network, gflop, seconds, device, repeats)
     name = f"{architecture}, {modality}, {crops} crop{'s' if crops > 1 else ''}"
     speed = 1e3 / float(np.median(ours))
     also = f"{digits(speed)} s of video a second"
-    yield Row(f"{name}: scored", "ms", ours, yardstick, f"its {gflop:.0f} GFLOP in torch.mm",
+    yield Row(f"{name}: scored", "ms", ours, its_yardsticks, f"its {gflop:.0f} GFLOP in torch.mm",
               "", also)  # fmt: skip
-    yield Row(f"{name}: the network alone", "ms", network, yardstick, "the same", "0.8")
+    yield Row(f"{name}: the network alone", "ms", network, yardsticks, "the same", "0.8")
+
+
+def beside_matrices(
+    work: Callable[[], None], gflop: float, seconds: int, device: torch.device, repeats: int
+) -> tuple[list[float], list[float]]:
+    """Milliseconds a second of video of `work`, and of `gflop` in matrices just before and after.
+
+    Nothing else runs between, because a shared machine's rate changes within seconds.
+    """
+    times, yardsticks = [], []
+    for _ in range(repeats):
+        before = matrix_rate(device)
+        times.append(1e3 * timed(work) / seconds)
+        yardsticks.append(2e3 * gflop / (before + matrix_rate(device)))
+    return times, yardsticks
 
 
 def backbone_gflop(detector: SegmentDetector) -> float:
@@ -180,6 +192,7 @@ def made_batch(side: int, modality: str) -> ProposalBatch:
 
 def rows(arguments: argparse.Namespace) -> Iterator[Row]:
     torch.set_num_threads(arguments.threads)
+    keep_freed_memory()  # as every command of ours does
     device, repeats = torch.device(arguments.device), arguments.repeats
     for architecture in arguments.backbones:
         for modality in arguments.modalities:
@@ -200,7 +213,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--seconds", type=int, default=8, help="of the made video")
     add("--device", default="cpu")
     add("--threads", type=int, default=2)
-    add("--repeats", type=int, default=3)
+    add("--repeats", type=int, default=5)
     add("--no-training", dest="training", action="store_false", help="score only")
 
 
