@@ -104,7 +104,9 @@ class SegmentResults:
             problem = self._write(name, source, timeline, folder)
             if self.options.report:
                 document = self._document(name, source, timeline)
-                self._write_page(folder / f"{name}.html", source, document, stop)
+                write_found_page(
+                    folder / f"{name}.html", source, document, self.shown, self.options, stop
+                )
             stop.at_once = False
             if stop.signum:
                 raise Interrupted(stop.signum)
@@ -150,21 +152,14 @@ class SegmentResults:
         return Answer(
             document,
             {
-                ".html": lambda path: self._write_page(path, source, document),
+                ".html": lambda path: write_found_page(
+                    path, source, document, self.shown, self.options
+                ),
                 ".csv": lambda path: path.write_text(table, encoding="utf-8"),
                 ".png": lambda path: draw_timeline(timeline, printable(name), path),
                 ".mp4": lambda path: self._draw(path, source, timeline),
             },
         )
-
-    def _write_page(
-        self,
-        path: Path,
-        source: Source,
-        document: dict[str, Any],
-        stop: StopSignals | None = None,
-    ) -> None:
-        write_found_page(path, source, document, self.shown, self.options, stop)
 
     def _find(self, name: str, source: Source) -> Timeline:
         """The detections that count, along the video."""

@@ -125,7 +125,9 @@ class TubeResults:
             document = self._document(name, source, size, tubes)
             write_document(document, folder / f"{name}.json")
             if self.options.report:
-                self._write_page(folder / f"{name}.html", source, document, stop)
+                write_found_page(
+                    folder / f"{name}.html", source, document, self.classes, self.options, stop
+                )
             stop.at_once = False
         found = describe_tubes(tubes, labels)
         drawn = ["_detected.mp4"] * self.options.video
@@ -146,20 +148,13 @@ class TubeResults:
         return Answer(
             document,
             {
-                ".html": lambda path: self._write_page(path, source, document),
+                ".html": lambda path: write_found_page(
+                    path, source, document, self.classes, self.options
+                ),
                 ".csv": lambda path: write_tubes(path, [(0, linked)], [name], labels, first),
                 ".mp4": lambda path: self._draw(path, source, linked.tubes),
             },
         )
-
-    def _write_page(
-        self,
-        path: Path,
-        source: Source,
-        document: dict[str, Any],
-        stop: StopSignals | None = None,
-    ) -> None:
-        write_found_page(path, source, document, self.classes, self.options, stop)
 
     def _document(
         self, name: str, source: Source, size: tuple[int, int], tubes: Tubes

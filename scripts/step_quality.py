@@ -4,10 +4,10 @@
     python scripts/step_quality.py --checkpoint runs/ucf101_rgb/best.pt [--output DIR] [key=value]
 
 Runs the detector over the annotated validation clips and compares the proposals and each step's
-tubes with the annotated ones by their mean IoU over the clip. Written: `step_quality.json` (counts
-of overlaps, recall at 0.5, mean IoU, share of actors whose action is right) and, with matplotlib,
-`step_quality.png`. What each step was trained on stands in the run's `log.jsonl` as
-`noted/step<i>/...`.
+tubes with the annotated ones by their mean IoU over the clip. Written: `step_quality.json` (the
+checkpoint, counts of overlaps, recall at 0.5, mean IoU, share of actors whose action is right) and,
+with matplotlib, `step_quality.png`. What each step was trained on stands in the run's `log.jsonl`
+as `noted/step<i>/...`.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ import torch
 
 from models import open_checkpoint
 from models.step.frame_detector import FrameDetector
-from recipes.testing import TestRequest, resolve_config
+from recipes.testing import TestRequest, resolve_config, tell_replaced
 from recipes.tube_quality import annotated_clips, format_quality, measure_quality
 from utils.analysis.error_pictures import DPI, draw_proposals, has_matplotlib
 from utils.runs.settings import default_output, with_run_data
@@ -58,13 +58,17 @@ def main() -> None:
     config = resolve_config(saved, TestRequest(path, overrides=arguments.overrides))
     output = arguments.output or default_output(path, "steps")
     check_replaceable(output, FILES)
+    if line := tell_replaced(output / FILES[0], [path]):
+        print(line, flush=True)
     clips = annotated_clips(config)
     detector = checkpoint.build(device)
     assert isinstance(detector, FrameDetector)
     quality = measure_quality(config, detector, clips, device)
     output.mkdir(parents=True, exist_ok=True)
     note_made(output, "step-quality", FILES)
-    write_whole(output / FILES[0], json.dumps(quality, indent=2) + "\n")
+    write_whole(
+        output / FILES[0], json.dumps({"checkpoint": str(path), **quality}, indent=2) + "\n"
+    )
     print(format_quality(quality))
     if has_matplotlib():
         draw_proposals(quality["overlaps"]).savefig(output / FILES[1], dpi=DPI)

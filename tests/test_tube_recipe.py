@@ -248,6 +248,9 @@ def test_each_steps_overlap_with_the_annotation_is_written_and_drawn(
     assert all(sum(stage["boxes"]) == 99 for stage in stages)
     assert stages[0]["mean_iou"] == pytest.approx(quality["proposals"]["mean_iou"])
     assert (tmp_path / "step_quality.png").stat().st_size > 5000
+    assert "replaces" not in outcome.out
+    again = script("--checkpoint", run / "latest.pt", "--output", tmp_path, "train_stride=1")
+    assert f"{tmp_path}: replaces the results of {run}/best.pt" in again.out, again.err
 
 
 def test_quality_is_counted_by_hand():
