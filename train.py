@@ -12,12 +12,12 @@ import utils.system.early_signals  # noqa: F401, before what takes long to impor
 # isort: split
 import argparse
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
 
 from recipes import CONFIGS
 from recipes.options_help import options_help
 from recipes.training import replay, train
-from utils.config.base import BaseConfig
 from utils.config.loading import load
 from utils.system.cli import ROOT, run_main
 from utils.system.console import tolerant_output
@@ -66,9 +66,7 @@ def parse_arguments() -> argparse.Namespace:
 def main() -> None:
     arguments = parse_arguments()
 
-    def read_config() -> BaseConfig:
-        return load(CONFIGS, arguments.config, arguments.overrides)
-
+    read_config = partial(load, CONFIGS, arguments.config, arguments.overrides)
     timeout = PEER_TIMEOUT
     if not arguments.replay:
         with suppress(ValueError):  # it is said when all processes have met

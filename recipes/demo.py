@@ -6,7 +6,6 @@ import sys
 from pathlib import Path
 
 from data.video.inputs import Sources, describe_joins, find_sources
-from external.files import check_regular
 from models import open_checkpoint
 from recipes import RECIPES
 from recipes.annotate_files import annotate_all, check_output
@@ -24,7 +23,7 @@ def run_demo(options: DemoOptions) -> bool:
         ValueError: Naming the file or option that is wrong, before any work.
         Interrupted: A signal came; the message says what is on disk.
     """
-    path = check_regular(options.checkpoint, "checkpoint")
+    path = options.checkpoint
     options.check_files()
     if address := live_address(options):
         run_live(options, address)

@@ -25,7 +25,6 @@ from utils.config.step import DataConfig
 from utils.formats.labels import read_label_map
 from utils.geometry.grid import grid_proposals, is_grid, read_proposals
 from utils.structures import (
-    ClipBatch,
     ClipKey,
     ClipSample,
     ClipSpec,
@@ -50,6 +49,8 @@ class AvaClips(Dataset[ClipSample]):
     pixels of that square. Whatever is random depends on `(seed, epoch, i)` alone. The loader asks
     for `dataset[epoch, i]`, so that its long-lived workers need not be told of a new epoch.
     """
+
+    collate = staticmethod(collate_clips)
 
     def __init__(
         self,
@@ -139,10 +140,6 @@ class AvaClips(Dataset[ClipSample]):
     def describe(self, index: int) -> str:
         """Return the video and second of sample `index`, for messages."""
         return str(self.keys[index])
-
-    def collate(self, samples: list[ClipSample]) -> ClipBatch:
-        """Join samples into a batch; see `collate_clips`."""
-        return collate_clips(samples)
 
     def __getitem__(self, index: int | tuple[int, int]) -> ClipSample:
         """The sample at `index` or `(epoch, index)`. A `ValueError` names its image."""

@@ -19,7 +19,7 @@ from data.snippets.times import (
     proposal_snippets,
 )
 from data.snippets.views import CropView, TrainingView, View
-from utils.segment_structures import ProposalBatch, ProposalSample, collate_proposals
+from utils.segment_structures import ProposalSample, collate_proposals
 from utils.structures import ProposalKind
 
 Planner = Callable[[PooledProposal, int, np.random.Generator], SnippetPlan]
@@ -63,6 +63,8 @@ class ProposalSamples:
         passes: Draws of each video in an epoch.
     """
 
+    collate = staticmethod(collate_proposals)
+
     def __init__(
         self,
         found: SegmentSet,
@@ -105,10 +107,6 @@ class ProposalSamples:
     def describe(self, index: int) -> str:
         """Return the video of sample `index`, for messages."""
         return f"video {self.found.videos[index % len(self.found)].video}"
-
-    def collate(self, samples: list[ProposalSample]) -> ProposalBatch:
-        """Join samples into a batch; see `collate_proposals`."""
-        return collate_proposals(samples)
 
     def __getitem__(self, index: tuple[int, int]) -> ProposalSample:
         """The sample at `(epoch, index)`. A `ValueError` names the file."""

@@ -21,7 +21,6 @@ from data.video.folders import image_names
 from data.windows import read_images
 from utils import tube_structures
 from utils.tube_structures import (
-    TubeClipBatch,
     TubeClipKey,
     TubeClipSample,
     collate_tube_clips,
@@ -37,6 +36,8 @@ class TubeClips(Dataset[TubeClipSample]):
     `dataset[i]` is a `TubeClipSample`. Whatever is random depends on `(seed, epoch, i)` alone. The
     loader asks for `dataset[epoch, i]`.
     """
+
+    collate = staticmethod(collate_tube_clips)
 
     def __init__(
         self,
@@ -118,10 +119,6 @@ class TubeClips(Dataset[TubeClipSample]):
         """Return what sample `index` is, for an error."""
         video = self.annotations.videos[int(self.clips.video[index])]
         return f"video {video}, frame {int(self.clips.start[index])}"
-
-    def collate(self, samples: list[TubeClipSample]) -> TubeClipBatch:
-        """Join the samples of a batch."""
-        return collate_tube_clips(samples)
 
     def _check_video(self, video: int) -> None:
         name, count = self.annotations.videos[video], int(self.annotations.frame_counts[video])

@@ -22,7 +22,6 @@ from models.step.features import Features
 from models.step.heads import HeadOutput
 from models.step.sampling import Drawn, Sample, clip_slices, join_samples
 from utils.engine.profiling import section
-from utils.geometry.boxes import encode_boxes
 from utils.structures import ClipTargets
 from utils.tube_structures import TubeTargets
 
@@ -161,11 +160,6 @@ class ProgressivePass(nn.Module, Generic[Targets]):
     ) -> StepSamples:
         """Put the predictions for the samples beside their targets."""
         raise NotImplementedError
-
-
-def encode_where(mask: Tensor, boxes: Tensor, references: Tensor) -> Tensor:
-    """Encode `boxes` `[..., 4]` where `mask` `[...]`; zeros elsewhere, even for a NaN."""
-    return encode_boxes(torch.where(mask[..., None], boxes, references), references)
 
 
 def sample_generator(seed: int, step: int) -> torch.Generator:

@@ -19,7 +19,7 @@ from torch import Tensor, nn
 from models.step.criterion import StepSamples
 from models.step.detector import StepDetector
 from models.step.heads import HeadOutput
-from models.step.progressive import Candidates, ProgressivePass, encode_where, sample_generator
+from models.step.progressive import Candidates, ProgressivePass, sample_generator
 from models.step.sampling import (
     Drawn,
     Sample,
@@ -29,7 +29,7 @@ from models.step.sampling import (
 )
 from utils.config.step import TrainConfig
 from utils.engine.profiling import section
-from utils.geometry.boxes import box_iou
+from utils.geometry.boxes import box_iou, encode_where
 from utils.geometry.jitter import jitter_boxes
 from utils.geometry.tubes import (
     anticipated_clip,

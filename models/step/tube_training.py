@@ -19,14 +19,9 @@ from models.step.criterion import StepSamples
 from models.step.frame_detector import FrameDetector
 from models.step.heads import HeadOutput
 from models.step.outcome import BACKGROUND, of_class
-from models.step.progressive import (
-    Candidates,
-    ProgressivePass,
-    encode_where,
-    sample_generator,
-)
+from models.step.progressive import Candidates, ProgressivePass, sample_generator
 from models.step.sampling import Drawn, Sample, sample_tubes
-from utils.geometry.boxes import decode_boxes
+from utils.geometry.boxes import decode_boxes, encode_where
 from utils.geometry.jitter import jitter_boxes
 from utils.geometry.tubes import (
     anticipated_clip,

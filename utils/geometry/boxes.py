@@ -33,6 +33,11 @@ def encode_boxes(boxes: Tensor, references: Tensor) -> Tensor:
     return torch.cat([(centers - ref_centers) / ref_sizes, torch.log(sizes / ref_sizes)], dim=-1)
 
 
+def encode_where(mask: Tensor, boxes: Tensor, references: Tensor) -> Tensor:
+    """Encode `boxes` `[..., 4]` where `mask` `[...]`; zeros elsewhere, even for a NaN."""
+    return encode_boxes(torch.where(mask[..., None], boxes, references), references)
+
+
 def decode_boxes(deltas: Tensor, references: Tensor) -> Tensor:
     """Invert `encode_boxes`: `deltas` `[..., 4]` on `references` `[..., 4]` give boxes in pixels.
 
