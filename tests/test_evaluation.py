@@ -260,7 +260,7 @@ def test_merging_joins_what_the_processes_have(
             rows = slice(3 * i, 3 * i + 3)
             part = make_batch([batch.keys[i]], [batch.targets[i]])
             evaluator.add(part, make_outputs([(o.boxes[rows], o.scores[rows]) for o in outputs]))
-    others = iter([second.found.proposals, len(outputs), *second.found.steps])
+    others = iter([second.proposals, len(outputs), *second.steps])
     monkeypatch.setattr(
         "utils.evaluation.collecting.gather_objects", lambda own: [own, next(others)]
     )

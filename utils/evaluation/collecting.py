@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -15,6 +15,7 @@ from utils.system.distributed import gather_objects, is_main
 
 # Decimals of a coordinate in the files, a fraction of width or height: 0.0004 pixels of 400.
 DECIMALS = 6
+DEFAULT_POST_PROCESS = PostProcess()
 
 
 @dataclass
@@ -34,16 +35,29 @@ class ImageResult:
     overlap: Overlap
 
 
-@dataclass
 class Collected:
-    """What was found: per step the images' results, and the proposals' overlaps with persons."""
+    """What was found.
 
-    steps: list[dict[ClipKey, ImageResult]] = field(default_factory=list)
-    proposals: dict[ClipKey, Overlap] = field(default_factory=dict)
+    Args:
+        post_process: Turns outputs into detections. The *cls* stage is evaluated on annotated
+            boxes: its batch carries them as proposals, and the post-processing's `nms_threshold` is
+            1.
 
-    def add(
-        self, batch: ClipBatch, outputs: Sequence[StepOutput], post_process: PostProcess
-    ) -> None:
+    Attributes:
+        steps: Of each step the images' results.
+        proposals: The overlaps of each image's proposals with persons.
+    """
+
+    def __init__(self, post_process: PostProcess = DEFAULT_POST_PROCESS) -> None:
+        self.post_process = post_process
+        self.steps: list[dict[ClipKey, ImageResult]] = []
+        self.proposals: dict[ClipKey, Overlap] = {}
+
+    def __len__(self) -> int:
+        """Images collected so far."""
+        return len(self.proposals)
+
+    def add(self, batch: ClipBatch, outputs: Sequence[StepOutput]) -> None:
         """Collect what the detector found on `batch`, one output per step, on any device.
 
         An image that comes twice counts once.
@@ -58,7 +72,7 @@ class Collected:
         for images, output in zip(self.steps, outputs, strict=True):
             clips = split_clips(output, counts, height, width)
             for key, truth, (boxes, scores) in zip(batch.keys, truths, clips, strict=True):
-                found = post_process.detect(boxes, scores)
+                found = self.post_process.detect(boxes, scores)
                 overlap = measure_overlap(truth, boxes.cpu())
                 images[key] = _compact(found, overlap, height, width)
 

@@ -8,22 +8,19 @@ the CSV gives the very same numbers.
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from external.ava_evaluation import Boxes
-from utils.evaluation.collecting import Collected
+from utils.evaluation.collecting import DEFAULT_POST_PROCESS, Collected
 from utils.evaluation.detection_files import write_detections
 from utils.evaluation.judging import Exclusions, judge, measure_stages
 from utils.evaluation.postprocess import PostProcess
-from utils.structures import ClipBatch, StepOutput
-
-DEFAULT_POST_PROCESS = PostProcess()
 
 
-class StepEvaluator:
-    """Collects the detections of every step and evaluates them.
+class StepEvaluator(Collected):
+    """Collects the detections of every step, and evaluates them.
 
         evaluator.add(batch, outputs)      for every batch, in every process
         evaluator.merge()                  in every process; afterwards the main one has all images
@@ -31,43 +28,28 @@ class StepEvaluator:
 
     Args:
         classes: Label map, id to name; class c of the network is the c-th of them.
-        post_process: Turns outputs into detections. The *cls* stage is evaluated on annotated
-            boxes: its batch carries them as proposals, and the post-processing's `nms_threshold` is
-            1.
+        post_process: As for `Collected`.
     """
 
     def __init__(
         self, classes: Mapping[int, str], post_process: PostProcess = DEFAULT_POST_PROCESS
     ) -> None:
+        super().__init__(post_process)
         self.classes = dict(sorted(classes.items()))
-        self.post_process = post_process
-        self.found = Collected()
-
-    def __len__(self) -> int:
-        """Images collected so far."""
-        return len(self.found.proposals)
-
-    def add(self, batch: ClipBatch, outputs: Sequence[StepOutput]) -> None:
-        """As `Collected.add`."""
-        self.found.add(batch, outputs, self.post_process)
-
-    def merge(self) -> None:
-        """As `Collected.merge`."""
-        self.found.merge()
 
     def evaluate(
         self, groundtruth: Boxes, exclusions: Exclusions = None, protocol: str = "2018"
     ) -> dict[str, Any]:
         """Return the metrics of every step (`judge` has the arguments) and the thresholds."""
-        metrics = judge(self.found, self.classes, groundtruth, exclusions, protocol)
+        metrics = judge(self, self.classes, groundtruth, exclusions, protocol)
         return {**metrics, **dataclasses.asdict(self.post_process)}
 
     def proposal_overlaps(
         self, exclusions: Exclusions = None, protocol: str = "2018"
     ) -> dict[str, Any]:
         """As `measure_stages`."""
-        return measure_stages(self.found, exclusions, protocol)
+        return measure_stages(self, exclusions, protocol)
 
     def write_detections(self, folder: str | Path) -> list[Path]:
         """As `detection_files.write_detections`."""
-        return write_detections(self.found.steps, list(self.classes), folder)
+        return write_detections(self.steps, list(self.classes), folder)
