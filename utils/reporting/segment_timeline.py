@@ -84,7 +84,9 @@ def _draw_curves(axes: Any, curves: Mapping[str, Floats], timeline: Timeline) ->
         axes.plot(times, curve, color=color, linewidth=1, label=name)
     axes.set_ylim(0, 1)
     axes.set_ylabel("actionness", fontsize=9)
-    axes.legend(fontsize=8, loc="upper right", frameon=False)
+    # Above the axes: inside them it would lie on a curve.
+    place = {"loc": "lower right", "bbox_to_anchor": (1, 1), "borderaxespad": 0}
+    axes.legend(fontsize=8, frameon=False, ncols=len(curves), **place)
 
 
 def _draw_rows(axes: Any, timeline: Timeline, rows: Sequence[str]) -> None:
