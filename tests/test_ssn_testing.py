@@ -15,6 +15,8 @@ import torch
 from data.snippets.video import VideoFrames
 from data.toy.segment_plays import CLASSES
 from data.video.file import VideoFile
+from external.anet_evaluation.reading import read_segments
+from external.names import Names
 from models import open_checkpoint
 from models.ssn.bundle import write_bundle
 from recipes import open_detector
@@ -164,6 +166,12 @@ def test_the_demo_writes_tables_timeline_and_video(
     found = read.segments
     assert (read.persons, read.key_frames) == ([], [])
     assert [one.start for one in found] == sorted(one.start for one in found)
+    table, submission = (
+        read_segments(tmp_path / f"toy_demo_000{end}", Names(), scored=True)[0]
+        for end in (".csv", ".json")
+    )
+    assert submission.start.tolist() == [one.start for one in found]
+    assert sorted(submission.score) == pytest.approx(sorted(table.score), abs=1e-5)
     rows = (tmp_path / "toy_demo_000.csv").read_text().splitlines()
     assert rows[0] == "video,start,end,class,score"
     assert len(rows) - 1 == len(found) > 0

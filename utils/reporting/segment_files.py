@@ -19,7 +19,8 @@ def segment_document(
 ) -> dict[str, Any]:
     """Return the results as those of persons are (`utils.formats.person_results`), without persons.
 
-    `segments` has a row for each detection, by start: class, score and times.
+    `segments` has a row for each detection, by start: class, score and times. `results` has the
+    same in ActivityNet's layout, which `external.anet_evaluation` and ActivityNet's tools read.
 
     Args:
         size: Height and width [pixels].
@@ -37,5 +38,16 @@ def segment_document(
         }
         for found in sorted(timeline.segments, key=lambda one: (one.start, -one.score))
     ]
-    head = document_head(video, False, size, fps, settings)
-    return {**head, "cuts": [], "persons": [], "segments": rows, "key_frames": []}
+    submission = [
+        {"label": row["name"], "score": row["score"], "segment": [row["start"], row["end"]]}
+        for row in rows
+    ]
+    return {
+        **document_head(video, False, size, fps, settings),
+        "cuts": [],
+        "persons": [],
+        "segments": rows,
+        "key_frames": [],
+        "results": {video: submission},
+        "external_data": {},
+    }
