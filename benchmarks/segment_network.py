@@ -13,7 +13,7 @@ iteration is of one video, eight proposals of nine snippets; its parts stand bes
 from __future__ import annotations
 
 import argparse
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -21,7 +21,7 @@ import torch
 from torch.utils.flop_counter import FlopCounterMode
 
 from benchmarks.report import Row, digits, main, timed
-from benchmarks.throughput import finish, matrix_rate
+from benchmarks.throughput import beside_matrices, finish
 from benchmarks.training import timed_parts
 from data.snippets.sources import STORED_SIZE, FrameSource, Image
 from data.snippets.times import LENGTHS, video_ticks
@@ -103,21 +103,6 @@ def scoring(
     yield Row(f"{name}: scored", "ms", ours, its_yardsticks, f"its {gflop:.0f} GFLOP in torch.mm",
               "", also)  # fmt: skip
     yield Row(f"{name}: the network alone", "ms", network, yardsticks, "the same", "0.8")
-
-
-def beside_matrices(
-    work: Callable[[], None], gflop: float, seconds: int, device: torch.device, repeats: int
-) -> tuple[list[float], list[float]]:
-    """Milliseconds a second of video of `work`, and of `gflop` in matrices just before and after.
-
-    Nothing else runs between, because a shared machine's rate changes within seconds.
-    """
-    times, yardsticks = [], []
-    for _ in range(repeats):
-        before = matrix_rate(device)
-        times.append(1e3 * timed(work) / seconds)
-        yardsticks.append(2e3 * gflop / (before + matrix_rate(device)))
-    return times, yardsticks
 
 
 def backbone_gflop(detector: SegmentDetector) -> float:

@@ -56,6 +56,22 @@ def matrix_rate(device: torch.device) -> float:
     return 8 * 2 * size**3 / 1e9 / timed(multiply)
 
 
+def beside_matrices(
+    work: Callable[[], object], gflop: float, parts: int, device: torch.device, repeats: int
+) -> tuple[list[float], list[float]]:
+    """Milliseconds of `work` for each of its `parts`, and of `gflop` a part in `torch.mm`.
+
+    The matrices come directly before and after, because a shared machine's rate changes within
+    seconds.
+    """
+    ours, yardstick = [], []
+    for _ in range(repeats):
+        before = matrix_rate(device)
+        ours.append(1e3 * timed(work) / parts)
+        yardstick.append(2e3 * gflop / (before + matrix_rate(device)))
+    return ours, yardstick
+
+
 @torch.no_grad()
 def measure(
     detect: Callable[..., object],
@@ -74,12 +90,7 @@ def measure(
 
     for _ in range(3):  # compilation, autotuning and graph capture
         work()
-    ours, yardstick = [], []
-    for _ in range(repeats):
-        before = matrix_rate(device)
-        ours.append(1e3 * timed(work) / clips)
-        yardstick.append(2e3 * GFLOP / (before + matrix_rate(device)))
-    return ours, yardstick
+    return beside_matrices(work, GFLOP, clips, device, repeats)
 
 
 def rows(arguments: argparse.Namespace) -> Iterator[Row]:

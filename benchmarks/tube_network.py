@@ -18,8 +18,8 @@ from collections.abc import Iterator
 
 import torch
 
-from benchmarks.report import Row, digits, main, timed
-from benchmarks.throughput import SIDE, finish, matrix_rate, memory
+from benchmarks.report import Row, digits, main
+from benchmarks.throughput import SIDE, beside_matrices, finish, memory
 from benchmarks.vgg16 import GFLOP
 from models.step.build_tubes import build_tube_detector
 from models.step.inference import prepare_for_inference
@@ -60,11 +60,7 @@ def measure(
     if device.type == "cuda":
         work()  # cuDNN and the allocator find their ways
     reset_peak_memory(device)
-    ours, yardstick = [], []
-    for _ in range(arguments.repeats):
-        before = matrix_rate(device)
-        ours.append(1e3 * timed(work) / frames)
-        yardstick.append(2e3 * GFLOP / (before + matrix_rate(device)))
+    ours, yardstick = beside_matrices(work, GFLOP, frames, device, arguments.repeats)
     name = f"{inputs}, {steps} steps, {proposals} proposals, a clip every {stride} frames"
     speed = f"{digits(1e3 / sorted(ours)[len(ours) // 2])} frames/s"
     resident = "" if device.type == "cuda" else f"{peak_memory(device) / 2**30:.2f} GiB resident"
