@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import signal
 import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -18,6 +20,9 @@ class Result(Protocol):
         """Return a table for reading."""
         ...
 
+
+NOBODY_READS = 128 + signal.SIGPIPE
+"""The exit status that the shell gives a program whose output nobody reads."""
 
 R = TypeVar("R", bound=Result)
 
@@ -44,7 +49,7 @@ def run_evaluation(
     before anything is read.
 
     Returns:
-        The exit status: 0, or 2 after one line on what is wrong.
+        The exit status: 0, or 2 after one line on what is wrong; `NOBODY_READS` after `| head`.
     """
     try:
         taken = list(inputs)
@@ -58,5 +63,19 @@ def run_evaluation(
     except (ValueError, OSError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
-    print(result.report())
+    return printed(result.report())
+
+
+def printed(text: str) -> int:
+    """Print `text`; return the exit status, 0 or `NOBODY_READS` after `| head`."""
+    try:
+        print(text, flush=True)
+    except BrokenPipeError:
+        write_nowhere()
+        return NOBODY_READS
     return 0
+
+
+def write_nowhere() -> None:
+    """Send the rest of standard output nowhere: Python writes it at its end, and would complain."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

@@ -2,6 +2,10 @@
 
 import csv
 import json
+import os
+import signal
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +24,7 @@ from external.anet_evaluation import (
     segment_overlaps,
 )
 from external.anet_evaluation.__main__ import main
-from tests.helpers import SHARED
+from tests.helpers import ROOT, SHARED
 
 FOLDER = SHARED / "reference" / "tubes_and_ssn"
 recorded_only = pytest.mark.skipif(not FOLDER.is_dir(), reason=f"no recorded outputs at {FOLDER}")
@@ -242,3 +246,14 @@ def test_a_subset_that_no_video_has_is_named(tmp_path):
     (tmp_path / "gt.json").write_text('{"database": {"v": {"subset": "training"}}}')
     with pytest.raises(ValueError, match="no video is of the subset test"):
         evaluate(tmp_path / "gt.json", tmp_path / "gt.json", subsets=["test"])
+
+
+def test_a_report_that_nobody_reads_ends_quietly(tmp_path):
+    truth = write(tmp_path / "gt.csv", [HEADER, ["v", 0, 1, "run"]])
+    found = write(tmp_path / "p.csv", [[*HEADER, "score"], ["v", 0, 1, "run", 1]])
+    reader, writer = os.pipe()
+    os.close(reader)
+    command = [sys.executable, "-m", "external.anet_evaluation", "-g", str(truth), "-p", str(found)]
+    outcome = subprocess.run(command, cwd=ROOT, stdout=writer, stderr=subprocess.PIPE, check=False)
+    os.close(writer)
+    assert (outcome.returncode, outcome.stderr) == (128 + signal.SIGPIPE, b"")

@@ -1,5 +1,7 @@
 """User errors are one line; results appear whole or not at all."""
 
+import os
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -134,3 +136,29 @@ def test_detectors_are_built_without_pytorch_s_compiler() -> None:
     """Importing it takes two seconds of every start; drawing values on `meta` does."""
     command = [sys.executable, "-c", COMPILER]
     assert subprocess.run(command, cwd=ROOT, timeout=120).returncode == 0
+
+
+@pytest.mark.parametrize("size", [10, 300_000])
+def test_output_that_nobody_reads_ends_quietly(size: int):
+    """As `| head` leaves it, whether the output fits into a buffer or not."""
+    code = f"from utils.system.cli import run_main; run_main(lambda: print('x' * {size}))"
+    reader, writer = os.pipe()
+    os.close(reader)
+    outcome = subprocess.run(
+        [sys.executable, "-c", code], cwd=ROOT, stdout=writer, stderr=subprocess.PIPE, check=False
+    )
+    os.close(writer)
+    assert (outcome.returncode, outcome.stderr) == (128 + signal.SIGPIPE, b"")
+
+
+def test_a_broken_pipe_to_anybody_else_is_an_error():
+    code = (
+        "import os; from utils.system.cli import run_main\n"
+        "def main():\n    reader, writer = os.pipe(); os.close(reader); os.write(writer, b'x')\n"
+        "run_main(main)"
+    )
+    outcome = subprocess.run(
+        [sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=False
+    )
+    assert outcome.returncode == 2
+    assert "Broken pipe" in outcome.stderr
