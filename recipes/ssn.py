@@ -24,7 +24,7 @@ from recipes.segment_recipes import (
 )
 from recipes.ssn_data import build_segment_samples
 from recipes.ssn_demo import demo_notes, open_segment_results, own_videos
-from recipes.ssn_testing import SSNTest, detect_split, measure_split, score_split
+from recipes.ssn_testing import SSNTest, detect_split, measure_found, score_split
 from recipes.ssn_validation import ProposalValidator, format_metrics, metrics_tables
 from utils.config.ssn import SSNConfig
 
@@ -75,7 +75,7 @@ def measure_detector(
 ) -> dict[str, float]:
     """Return the protocol's headline mAP of the detections in all validation videos."""
     scores = score_split(detector, found, config.test, device)
-    result = measure_split(detect_split(scores, config.test), found, config.test)
+    result = measure_found(detect_split(scores, config.test), found, config.test).every
     # The published figure: at 0.5 on THUMOS14, the mean over the thresholds on ActivityNet.
     value = result.mean_ap["0.5"] if config.test.protocol == "thumos14" else result.average
     return {"mAP": 0.0 if value is None else value}

@@ -11,7 +11,7 @@ import torch
 
 from data.datasets.segment_lists import media_key
 from data.datasets.segment_set import SegmentSet
-from data.datasets.segment_sources import is_youtube, open_annotations
+from data.datasets.segment_sources import open_annotations
 from external.anet_evaluation import Result
 from external.files import real_path
 from models.ssn.bundle import AnyPart, BundleCheckpoint
@@ -25,13 +25,13 @@ from utils.config.ssn import SSNConfig, TestConfig
 from utils.engine.precision import autocast
 from utils.engine.progress import progress_bar
 from utils.evaluation.segment_files import FoundSegment, as_csv, as_json, segments_in_seconds
+from utils.evaluation.segment_measuring import SplitResult, measure_split
 from utils.evaluation.segments import (
     PROTOCOLS,
     DetectionRules,
     VideoDetections,
     detect_segments,
     fuse_streams,
-    measure_detections,
 )
 from utils.formats.segment_scores import SegmentScores, write_scores
 from utils.system.distributed import gather_objects, rank, world_size
@@ -86,16 +86,11 @@ def detect_split(
     return {video: detect_segments(found, rules) for video, found in scores.items()}
 
 
-def measure_split(
+def measure_found(
     detections: Mapping[str, VideoDetections], found: SegmentSet, test: TestConfig
-) -> Result:
-    """Measure detections against the ground truth of a split."""
-    truth = {
-        video.video: (video.truth / video.frames, video.truth_labels - 1)
-        for video in found.videos
-        if len(video.truth)
-    }
-    return measure_detections(detections, truth, list(found.classes.values()), test.protocol)
+) -> SplitResult:
+    """Measure detections against the ground truth of a split's list."""
+    return measure_split(detections, found.truth, list(found.classes.values()), test.protocol)
 
 
 def streams_of(checkpoint: AnyPart) -> dict[str, AnyPart]:
@@ -170,13 +165,13 @@ class SSNTest:
         fused = fuse_streams(list(self.scores.values()), weights, streams)
         detections = detect_split(fused, test)
         found = next(iter(self.found.values()))
-        result = measure_split(detections, found, test)
+        result = measure_found(detections, found, test)
         alone = {
-            name: measure_split(detect_split(scores, test), self.found[name], test).mean_ap
+            name: measure_found(detect_split(scores, test), self.found[name], test).every.mean_ap
             for name, scores in self.scores.items()
         }
         metrics = {
-            **json.loads(result.to_json()),
+            **result.to_dict(),
             "streams": alone,
             "checkpoint": str(real_path(self.checkpoint.path)),
             "proposals": str(real_path(found.path)),
@@ -188,7 +183,7 @@ class SSNTest:
             as_csv(segments),
         )
         files = dict(zip(self.judged_files, contents, strict=True))
-        return Judgement(files, "\n".join([result.report(), *_stream_rows(alone, result)]))
+        return Judgement(files, "\n".join([result.report(), *_stream_rows(alone, result.every)]))
 
     def _segments(
         self, detections: Mapping[str, VideoDetections], names: list[str]
@@ -203,8 +198,9 @@ def read_durations(config: SSNConfig) -> dict[str, float]:
     """Return the durations of the test videos [s], by the names that lists have."""
     data = config.data
     path = data.folder / (data.val_annotation or data.annotation)
-    youtube, durations = is_youtube(path), open_annotations(path, "test").durations
-    return durations | {media_key(name, youtube): value for name, value in durations.items()}
+    annotations = open_annotations(path, "test", data.folder / data.frames)
+    keys = {media_key(v, annotations.youtube): s for v, s in annotations.durations.items()}
+    return annotations.durations | keys
 
 
 def _score_file(stream: str) -> str:

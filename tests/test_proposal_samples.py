@@ -197,16 +197,27 @@ def test_annotated_videos_alone_are_kept_unless_all_are_wanted(data: Path):
 
 def test_proposals_outside_their_video_are_counted(data: Path):
     options = SegmentData(root=str(data), annotation="segments_train.csv", frame_size=[])
-    assert read_segment_set(options, "train", "RGB").note == ""
     path = data / "proposals_train.txt"
+    # Sliding windows reach beyond the end.
+    usual = read_segment_set(options, "train", "RGB").note
+    cut = f"{path}: 28 proposals cut that reach beyond their video (of 4 videos, such as a1)"
+    assert usual == cut
     lines = path.read_text().splitlines()
     place = lines.index("a2") + 6  # after the two numbers, one segment and the number of proposals
     lines[place] = "0 0.0000 0.0000 1.2000 1.4000"
     lines[place + 1] = "0 0.0000 0.0000 0.4000 0.4000"
+    lines[place + 2] = "0 0.0000 0.0000 -0.4000 0.0000"
+    lines[place + 3] = "0 0.0000 0.0000 -0.1000 0.2000"
     path.write_text("\n".join(lines) + "\n")
-    note = read_segment_set(options, "train", "RGB").note
-    assert note.startswith(f"{path}: 2 proposals left out that lie outside their video")
-    assert note.endswith("(of 1 videos, such as a2)")
+    found = read_segment_set(options, "train", "RGB")
+    left_out, cut = found.note.splitlines()
+    assert left_out.startswith(f"{path}: 3 proposals left out that lie outside their video")
+    assert left_out.endswith("(of 1 videos, such as a2)")
+    assert f"{path}: 29 proposals cut" in cut
+    spans = found.videos[1].spans
+    assert spans[0].tolist() == [0, FPS * SECONDS // 5]
+    assert spans.min() == 0
+    assert spans.max() == FPS * SECONDS
 
 
 # ------------------------------------------------------------------------------ joins

@@ -1,6 +1,7 @@
 """Actionness of a split by `scripts/ssn/score_actionness.py`, and the launch scripts of SSN."""
 
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -96,3 +97,37 @@ def test_a_dataset_and_a_modality_name_a_configuration(
     assert said in done.stdout + done.stderr
     assert (done.returncode == 0) == ("runs train.py --config" in done.stdout)
     assert done.returncode or done.stdout.endswith("seed=3\n")
+
+
+def test_a_dataset_of_ones_own_is_trained_as_thumos14(tmp_path: Path):
+    """Its folder names it; without folder there is an error that says so."""
+    for name in ("scripts/train_ssn.sh", "scripts/train_actionness.sh", "scripts/launch.sh"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        shutil.copy(ROOT / name, tmp_path / name)
+    shutil.copytree(ROOT / "configs" / "ssn", tmp_path / "configs" / "ssn")
+    fake = tmp_path / "python"
+    fake.write_text('#!/bin/sh\ncase "$1" in -c) echo 0 ;; *) echo "runs $*" ;; esac\n')
+    fake.chmod(0o755)
+
+    def trained(script: str, dataset: str) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            ["bash", f"scripts/{script}", dataset, "flow", "seed=3"],
+            cwd=tmp_path,
+            capture_output=True,
+            text=True,
+            env={**os.environ, "PYTHON": str(fake)},
+            check=False,
+        )
+
+    missing = trained("train_ssn.sh", "mine")
+    assert missing.returncode == 2
+    assert "your own is the folder datasets/mine, which is not there" in missing.stderr
+    (tmp_path / "datasets" / "mine").mkdir(parents=True)
+    said = trained("train_ssn.sh", "mine").stdout
+    assert said.endswith(
+        "runs train.py --config configs/ssn/thumos14_flow.yaml dataset=mine name=mine_flow seed=3\n"
+    )
+    said = trained("train_actionness.sh", "mine").stdout
+    config = "configs/ssn/actionness_thumos14_flow.yaml"
+    assert said.endswith(f"--config {config} dataset=mine name=actionness_mine_flow seed=3\n")
+    assert "dataset=" not in trained("train_ssn.sh", "activitynet1.2").stdout

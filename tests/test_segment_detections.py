@@ -12,10 +12,10 @@ import pytest
 from data.datasets.segment_proposals import annotated_videos
 from external.anet_evaluation import Segments, segment_ap
 from tests.helpers import SHARED
+from utils.evaluation.segment_measuring import as_segments
 from utils.evaluation.segments import (
     PROTOCOLS,
     DetectionRules,
-    as_segments,
     detect_segments,
     fuse_streams,
 )

@@ -15,7 +15,8 @@ from data.datasets.segment_proposals import THUMOS14, ProposalPools, annotated_v
 from data.datasets.thumos14 import read_thumos14
 from external.anet_evaluation import THUMOS, Segments, segment_ap
 from tests.helpers import SHARED
-from utils.evaluation.segments import DetectionRules, as_segments, detect_segments
+from utils.evaluation.segment_measuring import as_segments
+from utils.evaluation.segments import DetectionRules, detect_segments
 from utils.formats.proposal_lists import (
     ListedVideo,
     Proposal,

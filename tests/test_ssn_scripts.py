@@ -30,9 +30,9 @@ published_only = pytest.mark.skipif(not PUBLISHED.is_file(), reason=f"no list at
 TABLE = "video,start,end,label,duration\na,2,6,run,20\nb,1,3,sit,10\nb,5,9,run,10\n"
 
 
-def run(name: str, *arguments: object, status: int = 0) -> str:
+def run(name: str, *arguments: object, status: int = 0, cwd: Path | None = None) -> str:
     command = [sys.executable, str(ROOT / "scripts" / "ssn" / name), *map(str, arguments)]
-    outcome = subprocess.run(command, capture_output=True, text=True, check=False)
+    outcome = subprocess.run(command, capture_output=True, text=True, check=False, cwd=cwd)
     assert outcome.returncode == status, outcome.stderr
     return outcome.stdout if status == 0 else outcome.stderr
 
@@ -214,3 +214,53 @@ def test_sanity_as_a_script(tmp_path):
     assert run("sanity.py", path).endswith("nothing unusual\n")
     said = run("sanity.py", path, "--frames", tmp_path / "none", status=2)
     assert "no such folder of videos" in said
+
+
+def test_a_dataset_of_ones_own_goes_by_its_name(tmp_path):
+    """Its folder is all that proposals, evaluation and the look before training need."""
+    mine = tmp_path / "datasets" / "mine"
+    mine.mkdir(parents=True)
+    head, *rows = TABLE.splitlines()
+    (mine / "segments_train.csv").write_text("\n".join([head, *rows, "c,1,2,jump,9"]) + "\n")
+    (mine / "segments_test.csv").write_text(TABLE)
+    windows = mine / "proposals_test.txt"
+    run("proposals.py", "windows", "datasets/mine", "test", "-o", windows, cwd=tmp_path)
+    # Labels are those of training's classes: jump, run, sit.
+    assert [s.label for s in read_proposal_list(windows)[0].truth] == [2]
+    scores = tmp_path / "rgb.pkl"
+    scores.write_bytes(pickle.dumps(perfect(read_proposal_list(windows), 3), 2))
+    options = ["--dataset", "mine", "--output", "results"]
+    said = run("evaluate.py", scores, *options, cwd=tmp_path)
+    assert "protocol: thumos14" in said
+    assert "average mAP: 100.00" in said
+    rows = (tmp_path / "results" / "detections.csv").read_text().splitlines()
+    sure = [cells for cells in (row.split(",") for row in rows[1:]) if float(cells[4]) > 0.5]
+    assert {cells[3] for cells in sure} == {"run", "sit"}
+    said = run("evaluate.py", scores, "--protocol", "activitynet1.2", *options[:2], cwd=tmp_path)
+    assert "protocol: activitynet" in said
+    look = [windows, "--dataset", "mine", "--split", "test"]
+    assert "3 instances" in run("sanity.py", *look, cwd=tmp_path, status=0)
+    windows.write_text(windows.read_text().replace("\n2 0.1000 0.3000\n", "\n9 0.1000 0.3000\n"))
+    wrong = run("sanity.py", *look, cwd=tmp_path, status=2)
+    assert f"{windows}: video a: label 9, expected 1 to 3: a list of another dataset?" in wrong
+
+
+def test_proposals_of_no_use_and_foreign_labels_are_unusual():
+    truth = [TrueSegment(1, 10, 40)]
+    good = [Proposal(1, 0.8, 1, 10, 34), Proposal(1, 0.2, 1, 12, 18), Proposal(0, 0, 0, 60, 90)]
+    assert check_list([ListedVideo("a", 100, truth, good)], THUMOS14).warnings == []
+    bad = [
+        *good,
+        Proposal(99, 0, 0, 50, 55),
+        Proposal(0, 0, 0, 100, 130),
+        Proposal(0, 0, 0, 90, 101),
+    ]
+    report = check_list([ListedVideo("a", 100, truth, bad)], THUMOS14)
+    assert "1 proposals reach beyond their video, and are cut there" in report.lines
+    assert (
+        "1 proposals are left out: outside their video, or ending where they begin" in report.lines
+    )
+    assert [w.split(":")[0] for w in report.warnings] == [
+        "16.7 % of the proposals are of no use",
+        "1 proposals have a label that no instance of their video has, such as 99 in a",
+    ]

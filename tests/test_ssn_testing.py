@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import csv
 import json
+import shutil
+import subprocess
+import sys
 from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
@@ -15,6 +18,7 @@ import torch
 from data.snippets.video import VideoFrames
 from data.toy.segment_plays import CLASSES
 from data.video.file import VideoFile
+from external.anet_evaluation import evaluate as evaluate_files
 from external.anet_evaluation.reading import read_segments
 from external.names import Names
 from models import open_checkpoint
@@ -24,8 +28,9 @@ from recipes.demo import run_demo
 from recipes.demo_options import DemoOptions
 from recipes.segment_finder import in_frames
 from recipes.ssn_scoring import DenseScoring, advance_together, score_video
-from recipes.ssn_testing import SSNTest, detect_split, measure_split
+from recipes.ssn_testing import SSNTest, detect_split, measure_found
 from recipes.testing import TestRequest, run_test
+from tests.helpers import ROOT
 from tests.segment_checkpoints import make_videos, save_actionness, save_ssn
 from utils.config.ssn import TestConfig
 from utils.formats.person_results import read_results
@@ -89,8 +94,40 @@ def test_ground_truth_as_scores_is_found_exactly(bundle: Path, root: Path) -> No
         completeness = np.zeros((len(spans), 6))
         regression = np.zeros((len(spans), 6, 2))
         scores[video.video] = SegmentScores(spans, activity, completeness, regression)
-    result = measure_split(detect_split(scores, config.test), found, config.test)
+    result = measure_found(detect_split(scores, config.test), found, config.test).every
     assert set(result.mean_ap.values()) == {1.0}
+
+
+def test_the_figures_are_those_of_the_files_beside_them(
+    bundle: Path, root: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """`metrics.json`, scripts/ssn/evaluate.py and the evaluation of files agree, and count a video
+    whose frames are missing as missed."""
+    data = Path(shutil.copytree(root, tmp_path / "data"))
+    (data / "videos" / "toy_test_001.mp4").unlink()
+    output = tmp_path / "results"
+    run_test(request(bundle, data, output), torch.device("cpu"))
+    said = capsys.readouterr().out
+    assert "1 of 2 videos of the list have no scores, and their instances count as missed" in said
+    metrics = json.loads((output / "metrics.json").read_text())
+    assert (metrics["without_scores"], metrics["scored_only"]["videos"]) == (1, 1)
+    files = evaluate_files(data / "segments.json", output / "detections.json",
+                           subsets=["validation"])  # fmt: skip
+    assert (files.videos, files.without_predictions) == (2, 1)
+    for threshold, value in files.mean_ap.items():
+        assert metrics["mean_ap"][threshold] == pytest.approx(value, abs=1e-3), threshold
+    assert metrics["scored_only"]["mean_ap"]["0.1"] > metrics["mean_ap"]["0.1"] > 0
+    command = [sys.executable, ROOT / "scripts" / "ssn" / "evaluate.py",
+               output / "scores_rgb.npz", output / "scores_flow.npz",
+               "--list", data / "proposals_test.txt", "--annotation", data / "segments.json",
+               "--output", tmp_path / "again"]  # fmt: skip
+    subprocess.run(list(map(str, command)), check=True, capture_output=True)
+    again = json.loads((tmp_path / "again" / "metrics.json").read_text())
+    assert again["mean_ap"] == metrics["mean_ap"]
+    assert again["scored_only"]["mean_ap"] == metrics["scored_only"]["mean_ap"]
+    rows = [json.loads((folder / "detections.json").read_text())["results"]
+            for folder in (output, tmp_path / "again")]  # fmt: skip
+    assert rows[0] == rows[1]
 
 
 def test_without_completeness_activity_alone_decides() -> None:

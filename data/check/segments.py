@@ -24,6 +24,9 @@ LEAST_FOREGROUND = 0.005
 FLOW_MEAN, FLOW_TOLERANCE = 128.0, 6.0
 """Flow images of a camera at rest have a mean of 128; other encodings have another."""
 
+MOST_LEFT_OUT = 0.01
+"""Share of proposals of no use above which a list is suspicious; the published ones have less."""
+
 RATES = (5.0, 70.0)
 """Frames per second of ordinary videos."""
 
@@ -81,12 +84,42 @@ def check_list(listed: Sequence[ListedVideo], rules: SamplingRules) -> SanityRep
     )
     if dropped := len(listed) - len(videos):
         report.lines.append(f"{dropped} videos have no ground truth that can be used")
+    if cut := sum(video.cut for video in videos):
+        report.lines.append(f"{cut} proposals reach beyond their video, and are cut there")
+    if left_out := sum(video.left_out for video in videos):
+        report.lines.append(
+            f"{left_out} proposals are left out: outside their video, or ending where they begin"
+        )
+        if left_out > MOST_LEFT_OUT * (total + left_out):
+            report.warnings.append(
+                f"{100 * left_out / (total + left_out):.1f} % of the proposals are of no use: are "
+                "their times in the unit of the videos' lengths?"
+            )
+    report.warnings += _strange_labels(listed)
     if share < LEAST_FOREGROUND:
         report.warnings.append(f"only {100 * share:.2f} % of the proposals are foreground")
     for kind, count in zip(ProposalKind, rules.counts, strict=True):
         if count and not pools.everywhere[kind]:
             report.warnings.append(f"no proposal is {kind.name.lower()}: nothing to train with")
     return report
+
+
+def _strange_labels(listed: Sequence[ListedVideo]) -> list[str]:
+    """A warning of proposals whose class no instance of their video has; empty: there are none."""
+    known = {video.video: {0, *(s.label for s in video.truth)} for video in listed}
+    strange = [
+        (video.video, p.label)
+        for video in listed
+        for p in video.proposals
+        if p.label not in known[video.video]
+    ]
+    if not strange:
+        return []
+    video, label = strange[0]
+    return [
+        f"{len(strange)} proposals have a label that no instance of their video has, such as "
+        f"{label} in {video}: labels count from 1, and are those of the annotation's classes"
+    ]
 
 
 def check_frames(

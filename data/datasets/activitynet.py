@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Any
 
 from data.datasets.segment_annotations import Segment, SegmentAnnotations, check_seconds
 from utils.formats.reading import read_json
+
+YOUTUBE_ID = re.compile(r"[A-Za-z0-9_-]{11}")
+"""ActivityNet's videos have ids of YouTube for names; those of one's own have any."""
 
 SUBSETS = ("training", "validation", "testing")
 
@@ -14,6 +18,7 @@ SUBSETS = ("training", "validation", "testing")
 def read_activitynet(path: str | Path, subset: str) -> SegmentAnnotations:
     """Read the videos of a subset, `training`, `validation` or `testing`, sorted by id.
 
+    The videos are known by ids of YouTube if all names in the file have the form of one.
     Left out are segments that end where they begin, or before, and those that start after their
     video ends.
 
@@ -47,7 +52,8 @@ def read_activitynet(path: str | Path, subset: str) -> SegmentAnnotations:
                 segments.setdefault(video, []).append(Segment(start, end, label))
     if not durations:
         raise ValueError(f"{path}: no video is of the subset {subset}")
-    return SegmentAnnotations(classes, durations, segments, dropped)
+    youtube = all(map(YOUTUBE_ID.fullmatch, content["database"]))
+    return SegmentAnnotations(classes, durations, segments, dropped, youtube)
 
 
 def read_taxonomy(nodes: Any, path: str | Path) -> list[str]:

@@ -31,12 +31,15 @@ class SegmentAnnotations:
         durations: Of every known video, in seconds.
         segments: Of each video that has any, in the order of the files.
         dropped: What was left out, number by reason.
+        youtube: The videos' names are ids of YouTube: the last 11 characters of the names of
+            folders and files.
     """
 
     classes: list[str]
     durations: dict[str, float]
     segments: dict[str, list[Segment]]
     dropped: dict[str, int] = field(default_factory=dict)
+    youtube: bool = False
 
     def counts(self) -> str:
         """Return one line with the numbers of videos, segments, and what was left out."""

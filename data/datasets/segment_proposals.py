@@ -65,7 +65,8 @@ class SegmentVideo:
         spans: `[P, 2]`.
         labels: `[P]`, from 1, 0 where a proposal overlaps nothing.
         best_iou, overlap: `[P]`, as listed.
-        coverage: `[P]`, the share of the video, before the end was limited to the video's.
+        coverage: `[P]`, the share of the video, before the ends were limited to the video's.
+        left_out, cut: How many proposals could not be used, and how many were limited.
     """
 
     video: str
@@ -77,6 +78,8 @@ class SegmentVideo:
     best_iou: Floats
     overlap: Floats
     coverage: Floats
+    left_out: int = 0
+    cut: int = 0
 
     def kinds(self, rules: SamplingRules) -> Ints:
         """Return what each proposal is, `[P]`: a `ProposalKind` or `UNUSED`."""
@@ -96,8 +99,8 @@ class SegmentVideo:
 def usable_video(listed: ListedVideo) -> SegmentVideo:
     """Return what is left of a concrete list's video.
 
-    Left out are ground truth and proposals that end where they begin or before, or begin at the
-    video's end or later; ends are limited to the video's.
+    Left out are ground truth and proposals that end where they begin or before, or lie outside the
+    video; what reaches beyond the video is cut there.
     """
     truth = np.array([(s.label, s.start, s.end) for s in listed.truth]).reshape(-1, 3)
     truth = truth[_inside(truth[:, 1:], listed.frames)].astype(np.int64)
@@ -106,21 +109,24 @@ def usable_video(listed: ListedVideo) -> SegmentVideo:
     ).reshape(-1, 5)
     rows = rows[_inside(rows[:, 3:], listed.frames)]
     spans = rows[:, 3:].astype(np.int64)
+    cut = spans.clip(0, listed.frames)
     return SegmentVideo(
         video=listed.video,
         frames=listed.frames,
-        truth=np.minimum(truth[:, 1:], listed.frames),
+        truth=truth[:, 1:].clip(0, listed.frames),
         truth_labels=truth[:, 0],
-        spans=np.minimum(spans, listed.frames),
+        spans=cut,
         labels=rows[:, 0].astype(np.int64),
         best_iou=rows[:, 1],
         overlap=rows[:, 2],
         coverage=(spans[:, 1] - spans[:, 0]) / listed.frames,
+        left_out=len(listed.proposals) - len(rows),
+        cut=int((cut != spans).any(axis=1).sum()),
     )
 
 
 def _inside(spans: Floats, frames: int) -> NDArray[np.bool_]:
-    return (spans[:, 1] > spans[:, 0]) & (spans[:, 0] < frames)
+    return (spans[:, 1] > spans[:, 0]) & (spans[:, 0] < frames) & (spans[:, 1] > 0)
 
 
 def relative_truth(listed: ListedVideo) -> tuple[Floats, Ints]:
@@ -132,7 +138,11 @@ def relative_truth(listed: ListedVideo) -> tuple[Floats, Ints]:
     if listed.frames > 1:
         video = usable_video(listed)
         return video.truth / video.frames, video.truth_labels
-    rows = [(s.label, s.start, min(s.end, 1.0)) for s in listed.truth if s.end > s.start]
+    rows = [
+        (s.label, max(s.start, 0.0), min(s.end, 1.0))
+        for s in listed.truth
+        if s.end > max(s.start, 0.0)
+    ]
     values = np.array([row for row in rows if row[1] < 1.0]).reshape(-1, 3)
     return values[:, 1:], values[:, 0].astype(np.int64)
 

@@ -3,14 +3,21 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
 from data.datasets.segment_lists import find_media, media_key
-from data.datasets.segment_proposals import SegmentVideo, check_labels, usable_video
-from data.datasets.segment_sources import is_youtube, open_annotations
+from data.datasets.segment_proposals import (
+    Floats,
+    Ints,
+    SegmentVideo,
+    check_labels,
+    relative_truth,
+    usable_video,
+)
+from data.datasets.segment_sources import open_annotations
 from data.snippets.sources import FrameNames, FrameSource, check_frame_name, open_frames
 from utils.config.options import named_option
 from utils.config.segments import SegmentData
@@ -26,13 +33,16 @@ class SegmentSet:
         classes: Label, from 1, to name.
         videos: With their proposals, in frames.
         sources: Of the frames of each.
-        note: Which videos are missing, and how many proposals are of no use; empty: none.
+        truth: Of every video of the list that has any, with frames or not: spans `[G, 2]` as
+            fractions of the video, and labels `[G]` from 0.
+        note: Which videos are missing, and how many proposals were left out or cut; empty: none.
     """
 
     path: Path
     classes: dict[int, str]
     videos: list[SegmentVideo]
     sources: list[FrameSource]
+    truth: dict[str, tuple[Floats, Ints]]
     note: str = ""
 
     def __len__(self) -> int:
@@ -65,7 +75,7 @@ def read_segment_set(
     """Read a split, "train" or "val".
 
     Videos without frames are left out, and named in the note, which also counts the proposals that
-    `usable_video` leaves out.
+    `usable_video` leaves out or cuts.
 
     Args:
         num_classes: How many classes the annotation must have; 0: any number.
@@ -77,21 +87,22 @@ def read_segment_set(
     """
     assert split in ("train", "val"), f"split {split!r}, expected train or val"
     root = data.folder
-    annotation = root / data.annotation
-    classes = read_segment_classes(data, num_classes)
+    annotations = open_annotations(root / data.annotation, "train", root / data.frames)
+    classes = checked_classes(annotations.classes, data, num_classes, split)
+    youtube = annotations.youtube
     path = root / (data.train_list if split == "train" else data.val_list)
     with named_option(f"data.{split}_list"):
         listed = read_proposal_list(path)
     check_labels(listed, len(classes), path)
-    youtube = is_youtube(annotation)
     with named_option("data.frames"):
         keys = [media_key(video.video, youtube) for video in listed]
         found = find_media(root / data.frames, keys, youtube)
     sources = {key: open_source(place, data, modality) for key, place in found.places.items()}
     videos = _usable(listed, sources, youtube, path, keep_unannotated)
     kept = [sources[media_key(video.video, youtube)] for video in videos]
-    notes = [found.note(root / data.frames), _left_out(listed, videos, youtube, path)]
-    return SegmentSet(path, classes, videos, kept, "\n".join(filter(None, notes)))
+    notes = [found.note(root / data.frames), *_left_out(videos, path)]
+    truth = _truth(listed, videos, youtube)
+    return SegmentSet(path, classes, videos, kept, truth, "\n".join(filter(None, notes)))
 
 
 def open_source(place: Path, data: SegmentData, modality: str) -> FrameSource:
@@ -111,20 +122,46 @@ def open_source(place: Path, data: SegmentData, modality: str) -> FrameSource:
     return open_frames(place, modality, FrameNames(*patterns), size)
 
 
-def read_segment_classes(data: SegmentData, num_classes: int = 0) -> dict[int, str]:
+def checked_classes(
+    names: Sequence[str], data: SegmentData, num_classes: int, split: str
+) -> dict[int, str]:
     """Return the classes of the training videos' annotation: label, from 1, to name.
 
     Raises:
-        ValueError: Naming it unless it has `num_classes`; 0: any number.
+        ValueError: Naming the annotation unless it has `num_classes`; 0: any number. For the split
+            "val" naming that of the test videos if it has other classes.
     """
     path = data.folder / data.annotation
-    names = open_annotations(path, "train").classes
     if num_classes and num_classes != len(names):
         raise ValueError(
             f"model.num_classes is {num_classes}, but {path} has {len(names)} classes "
             "(0: as many as it has)"
         )
+    if split == "val" and data.val_annotation:
+        other = data.folder / data.val_annotation
+        tested = open_annotations(other, "test", data.folder / data.frames).classes
+        if tested != list(names):
+            raise ValueError(
+                f"data.val_annotation: {other} has the classes {', '.join(tested[:5])} "
+                f"({len(tested)}), data.annotation {', '.join(names[:5])} ({len(names)}): the "
+                "labels of their lists would mean different classes. Tables called "
+                "segments_train.csv and segments_test.csv, in one folder, share those of training"
+            )
     return dict(enumerate(names, start=1))
+
+
+def _truth(
+    listed: list[ListedVideo], videos: list[SegmentVideo], youtube: bool
+) -> dict[str, tuple[Floats, Ints]]:
+    """Ground truth of all videos, of those in `videos` by their names there."""
+    called = {media_key(video.video, youtube): video.video for video in videos}
+    truth = {}
+    for video in listed:
+        spans, labels = relative_truth(video)
+        if len(labels):
+            name = called.get(media_key(video.video, youtube), media_key(video.video))
+            truth[name] = spans, labels - 1
+    return truth
 
 
 def _usable(
@@ -148,19 +185,18 @@ def _usable(
     return videos
 
 
-def _left_out(
-    listed: list[ListedVideo], videos: list[SegmentVideo], youtube: bool, path: Path
-) -> str:
-    """A line with the proposals of `listed` that `videos` lack; empty: none."""
-    counts = {media_key(video.video, youtube): len(video.proposals) for video in listed}
-    lost = {v.video: counts[media_key(v.video, youtube)] - len(v.spans) for v in videos}
-    names = [name for name, count in lost.items() if count]
-    if not names:
-        return ""
-    return (
-        f"{path}: {sum(lost.values())} proposals left out that lie outside their video, or end "
-        f"where they begin (of {len(names)} videos, such as {names[0]})"
-    )
+def _left_out(videos: list[SegmentVideo], path: Path) -> Iterator[str]:
+    """Yield lines with the proposals that `videos` lack, and with those that were cut."""
+    reasons = {
+        "left out that lie outside their video, or end where they begin": [
+            v.left_out for v in videos
+        ],
+        "cut that reach beyond their video": [v.cut for v in videos],
+    }
+    for reason, counts in reasons.items():
+        if total := sum(counts):
+            names = [video.video for video, count in zip(videos, counts, strict=True) if count]
+            yield f"{path}: {total} proposals {reason} (of {len(names)} videos, such as {names[0]})"
 
 
 def _in_frames(video: ListedVideo, source: FrameSource, path: Path) -> ListedVideo:

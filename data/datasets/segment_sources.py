@@ -1,4 +1,4 @@
-"""Any annotation of segments by its path: THUMOS14's folder, ActivityNet's JSON, a CSV table."""
+"""Any annotation of segments by its path: a dataset's folder, ActivityNet's JSON, a CSV table."""
 
 from __future__ import annotations
 
@@ -6,19 +6,33 @@ from pathlib import Path
 
 from data.datasets.activitynet import read_activitynet
 from data.datasets.segment_annotations import SegmentAnnotations
-from data.datasets.segment_table import read_segment_table
-from data.datasets.thumos14 import read_thumos14
+from data.datasets.segment_durations import find_durations
+from data.datasets.segment_table import (
+    read_segment_table,
+    table_classes,
+    videos_without_duration,
+)
+from data.datasets.thumos14 import is_thumos14, read_thumos14
 
 # What each dataset calls the videos to train and to test with.
 _THUMOS = {"train": "validation", "test": "test"}
 _ACTIVITYNET = {"train": "training", "test": "validation"}
 
+TABLE, JSON = "segments_{}.csv", "segments.json"
+"""Names of annotation in the folder of a dataset of one's own."""
 
-def open_annotations(path: Path, split: str) -> SegmentAnnotations:
+
+def open_annotations(path: Path, split: str, frames: Path | None = None) -> SegmentAnnotations:
     """Read a split, `train` or `test`, of an annotation.
 
-    A folder is THUMOS14's; `.json` is ActivityNet's; `.csv` is a table with a column `duration`,
-    which has one split, so that both names give all of it.
+    `.json` is ActivityNet's; `.csv` is a table. A folder is THUMOS14's, or that of a dataset of
+    one's own, which holds `segments_train.csv` and `segments_test.csv`, or `segments.json`. A table
+    has one split, so that both names give all of it, and `segments_test.csv` the classes of
+    `segments_train.csv` beside it.
+
+    Args:
+        frames: Folder of frames or videos, for the durations of a table without them; those called
+            `frames` and `videos` beside the table are looked at, too.
 
     Raises:
         ValueError: Naming the path for anything else, and what the readers raise.
@@ -26,14 +40,51 @@ def open_annotations(path: Path, split: str) -> SegmentAnnotations:
     if split not in _THUMOS:
         raise ValueError(f"split: expected train or test, got {split!r}")
     if path.is_dir():
-        return read_thumos14(path, _THUMOS[split])
+        if is_thumos14(path):
+            return read_thumos14(path, _THUMOS[split])
+        path = own_annotation(path, split)
     if path.suffix.lower() == ".json":
         return read_activitynet(path, _ACTIVITYNET[split])
     if path.suffix.lower() == ".csv":
-        return read_segment_table(path)
-    raise ValueError(f"{path}: expected THUMOS14's folder, ActivityNet's .json, or a .csv table")
+        return _read_table(path, frames)
+    raise ValueError(f"{path}: expected a dataset's folder, ActivityNet's .json, or a .csv table")
 
 
-def is_youtube(path: Path) -> bool:
-    """Whether the videos of an annotation are known by the last 11 characters of their names."""
-    return path.suffix.lower() == ".json"
+def own_dataset(name: str) -> Path | None:
+    """Return the folder datasets/<name> if it holds annotation of one's own; None: it does not."""
+    folder = Path("datasets") / name
+    names = (*(TABLE.format(split) for split in _THUMOS), JSON)
+    found = not is_thumos14(folder) and any((folder / name).exists() for name in names)
+    return folder if found else None
+
+
+def own_annotation(folder: Path, split: str) -> Path:
+    """Return the annotation of a dataset of one's own; raises `ValueError` if there is none."""
+    names = (TABLE.format(split), JSON)
+    for path in (folder / name for name in names):
+        if path.exists():
+            return path
+    raise ValueError(
+        f"{folder}: holds no annotation: expected {' or '.join(names)}, or THUMOS14's "
+        f"temporal_annotations_{_THUMOS[split]}"
+    )
+
+
+def _read_table(path: Path, frames: Path | None) -> SegmentAnnotations:
+    """A table with the durations that it lacks, and the classes that its training has."""
+    train, classes = path.with_name(TABLE.format("train")), None
+    if path.name == TABLE.format("test") and train.exists():
+        classes = table_classes(train)
+    if not (videos := videos_without_duration(path)):
+        return read_segment_table(path, classes)
+    folders = [path.parent / "frames", path.parent / "videos"]
+    if frames is not None:
+        folders.insert(0, frames)
+    durations = find_durations(videos, folders)
+    if missing := [video for video in videos if video not in durations]:
+        raise ValueError(
+            f"{path}: {len(missing)} of {len(videos)} videos have no duration, such as "
+            f"{missing[0]}: expected a column duration, or their frames with extraction.json, or "
+            f"their files, in {' or '.join(map(str, folders))}"
+        )
+    return read_segment_table(path, classes, durations)

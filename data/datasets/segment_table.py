@@ -20,8 +20,7 @@ def read_segment_table(
 
     Args:
         classes: Names by label; None: those of the table, sorted.
-        durations: Of the videos [s], such as an extraction measured them; None: the table has a
-            column `duration`.
+        durations: Of the videos [s], for a table without a column `duration`; None: it has one.
 
     Raises:
         ValueError: Naming file and line for what cannot be read, a class that is not known, a
@@ -41,6 +40,18 @@ def read_segment_table(
         _check(where, video, start, end, lengths)
         rows.append((where, video, start, end, label))
     return _collected(path, rows, classes, lengths)
+
+
+def videos_without_duration(path: str | Path) -> list[str]:
+    """Return the videos of a table that has no column `duration`; of one that has it, none."""
+    rows = (row for _, row in read_table(path, COLUMNS, "table of segments"))
+    return list(dict.fromkeys(row["video"].strip() for row in rows if "duration" not in row))
+
+
+def table_classes(path: str | Path) -> list[str]:
+    """Return the classes of a table, sorted."""
+    rows = read_table(path, COLUMNS, "table of segments")
+    return sorted({row["label"].strip() for _, row in rows})
 
 
 def _check(

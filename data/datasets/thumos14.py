@@ -22,6 +22,12 @@ CLASSES = [
 SUFFIXES = {"validation": "val", "test": "test"}
 
 
+def is_thumos14(folder: Path) -> bool:
+    """Whether a folder holds any of the dataset's annotation."""
+    names = ("temporal_annotations_{}", "{}_durations.txt", "{}_avoid_videos.txt")
+    return any((folder / n.format(subset)).exists() for n in names for subset in SUFFIXES)
+
+
 def read_thumos14(folder: str | Path, subset: str) -> SegmentAnnotations:
     """Read `temporal_annotations_<subset>/`, `<subset>_durations.txt`, `<subset>_avoid_videos.txt`.
 

@@ -2,6 +2,7 @@
 """Fuse score files of SSN, and evaluate the detections made from them.
 
     python scripts/ssn/evaluate.py rgb.pkl flow.pkl
+    python scripts/ssn/evaluate.py rgb.pkl flow.pkl --dataset mine
     python scripts/ssn/evaluate.py rgb.pkl flow.pkl --dataset activitynet1.2 --list LIST \\
         --annotation activity_net.v1-2.min.json --output results
 
@@ -14,6 +15,7 @@ classes and durations, `--output` holds `detections.json` in ActivityNet's layou
 from __future__ import annotations
 
 import argparse
+import json
 import sys
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
@@ -27,17 +29,16 @@ import utils.system.early_signals  # noqa: F401, before what takes long to impor
 from data.datasets.segment_annotations import SegmentAnnotations
 from data.datasets.segment_lists import media_key
 from data.datasets.segment_proposals import check_labels, relative_truth
-from data.datasets.segment_sources import is_youtube, open_annotations
+from data.datasets.segment_sources import open_annotations, own_dataset
 from data.datasets.thumos14 import CLASSES as THUMOS14_CLASSES
 from utils.evaluation.segment_files import FoundSegment, as_csv, as_json, segments_in_seconds
+from utils.evaluation.segment_measuring import Truth, measure_split
 from utils.evaluation.segments import (
     PROTOCOLS,
     DetectionRules,
-    Truth,
     VideoDetections,
     detect_segments,
     fuse_streams,
-    measure_detections,
 )
 from utils.formats.proposal_lists import read_proposal_list
 from utils.formats.segment_scores import read_scores, read_video_classifier, video_name
@@ -53,9 +54,24 @@ def parse_arguments() -> argparse.Namespace:
     )
     add = parser.add_argument
     add("scores", type=Path, nargs="+", help="a file of each stream")
-    add("--dataset", choices=sorted(PROTOCOLS), default="thumos14", help="%(default)s")
+    add(
+        "--dataset",
+        default="thumos14",
+        metavar="NAME",
+        help="its folder is datasets/NAME (%(default)s)",
+    )
+    add(
+        "--protocol",
+        choices=sorted(PROTOCOLS),
+        help="rules of detections and overlaps of the mAP; default: the dataset's, or thumos14",
+    )
     add("--list", type=Path, metavar="LIST", help="default: datasets/DATASET/proposals_test.txt")
-    add("--annotation", type=Path, help="for class names, and to write detections in seconds")
+    add(
+        "--annotation",
+        type=Path,
+        help="for class names, and to write detections in seconds; default for a dataset of one's "
+        "own: datasets/DATASET",
+    )
     add(
         "--score-weights",
         type=float,
@@ -80,18 +96,24 @@ def parse_arguments() -> argparse.Namespace:
         help="classes of --cls-scores that are kept for a video (1)",
     )
     add("--output", type=Path, metavar="D", help="folder for the results")
-    return parser.parse_args()
+    arguments = parser.parse_args()
+    if arguments.protocol is None:
+        known = arguments.dataset in PROTOCOLS
+        arguments.protocol = arguments.dataset if known else "thumos14"
+    if arguments.annotation is None and arguments.list is None:
+        arguments.annotation = own_dataset(arguments.dataset)
+    return arguments
 
 
 def rules_of(arguments: argparse.Namespace) -> DetectionRules:
-    """The dataset's rules, with what the command line changes."""
+    """The protocol's rules, with what the command line changes."""
     given = {
         "top_k": arguments.top_k,
         "nms_threshold": arguments.nms_threshold,
         "classifier_top_k": arguments.cls_top_k,
     }
     changes = {name: value for name, value in given.items() if value is not None}
-    rules = PROTOCOLS[arguments.dataset].rules
+    rules = PROTOCOLS[arguments.protocol].rules
     switches = {
         "regress": not arguments.no_regression,
         "use_completeness": not arguments.no_completeness,
@@ -139,12 +161,10 @@ def class_names(annotations: SegmentAnnotations | None, dataset: str, count: int
 
 
 def in_seconds(
-    found: Mapping[str, VideoDetections],
-    annotations: SegmentAnnotations,
-    youtube: bool,
-    names: list[str],
+    found: Mapping[str, VideoDetections], annotations: SegmentAnnotations, names: list[str]
 ) -> Iterator[FoundSegment]:
     """Yield the detections of all videos, those of a video the best first."""
+    youtube = annotations.youtube
     durations = {media_key(v, youtube): (v, d) for v, d in annotations.durations.items()}
     for key, detections in found.items():
         if (name := media_key(key, youtube)) not in durations:
@@ -163,24 +183,18 @@ def main() -> None:
     names = class_names(annotations, arguments.dataset, classes)
     path = arguments.list or Path("datasets") / arguments.dataset / "proposals_test.txt"
     truth = read_truth(path, classes)
-    if not (scored := {video: t for video, t in truth.items() if video in found}):
+    if not truth.keys() & found.keys():
         raise ValueError(f"{path}: none of its videos has scores: a list of another dataset?")
-    result = measure_detections(found, truth, names, arguments.dataset)
+    result = measure_split(found, truth, names, arguments.protocol)
     print(result.report())
-    if missing := len(truth) - len(scored):
-        without = measure_detections(found, scored, names, arguments.dataset)
-        print(
-            f"{missing} of {len(truth)} videos of the list have no scores, and their instances "
-            f"count as missed; without these videos:\n{without.report().splitlines()[1]}"
-        )
     if other := len(set(found) - set(truth)):
         print(f"{other} videos with scores have no ground truth in {path}: not counted")
     if arguments.output is None:
         return
     with staged_results(arguments.output) as folder:
-        (folder / "metrics.json").write_text(result.to_json(), encoding="utf-8")
+        (folder / "metrics.json").write_text(json.dumps(result.to_dict(), indent=1) + "\n")
         if annotations is not None:
-            rows = list(in_seconds(found, annotations, is_youtube(arguments.annotation), names))
+            rows = list(in_seconds(found, annotations, names))
             (folder / "detections.json").write_text(as_json(rows), encoding="utf-8")
             (folder / "detections.csv").write_text(as_csv(rows), encoding="utf-8")
     note_made(arguments.output, "evaluate", FILES)

@@ -5,7 +5,9 @@
     python scripts/ssn/proposals.py tag datasets/thumos14 test rgb.pkl flow.pkl \\
         -o thumos14_tag_test.txt --picture thumos14_tag_test.png
 
-The annotation is THUMOS14's folder, ActivityNet's JSON, or a CSV `video,start,end,label,duration`.
+The annotation is THUMOS14's folder, ActivityNet's JSON, a CSV `video,start,end,label`, or a folder
+with `segments_train.csv` and `segments_test.csv`. Without a column `duration` durations are those
+of the frames or videos in `frames` or `videos` beside the table, or in --frames.
 The list is normalised; `convert_lists.py` turns its times into frames.
 """
 
@@ -22,7 +24,7 @@ import utils.system.early_signals  # noqa: F401, before what takes long to impor
 # isort: split
 from data.datasets.segment_annotations import SegmentAnnotations
 from data.datasets.segment_lists import annotated_list, media_key, window_proposals
-from data.datasets.segment_sources import is_youtube, open_annotations
+from data.datasets.segment_sources import open_annotations
 from models.ssn.tag import PRESETS, TagRules, in_seconds, merge_curves, propose
 from utils.config.options import named_option
 from utils.evaluation.proposal_recall import measure_proposals
@@ -47,6 +49,9 @@ def parse_arguments() -> argparse.Namespace:
     for kind in (windows, tag):
         kind.add_argument("annotation", type=Path)
         kind.add_argument("split", choices=("train", "test"))
+        kind.add_argument(
+            "--frames", type=Path, metavar="D", help="frames or videos, for durations of a table"
+        )
     windows.add_argument("--levels", type=int, default=8, help="window lengths (%(default)s)")
     windows.add_argument(
         "--overlap", type=float, default=0.7, help="overlap of successive windows (%(default)s)"
@@ -69,7 +74,7 @@ def tag_proposals(
     annotations: SegmentAnnotations, arguments: argparse.Namespace, rules: TagRules
 ) -> Spans:
     """TAG's proposals [s] of every annotated video that has actionness; says which have not."""
-    youtube = is_youtube(arguments.annotation)
+    youtube = annotations.youtube
     streams = [
         {media_key(name, youtube): curve for name, curve in read_actionness(path).items()}
         for path in arguments.scores
@@ -111,7 +116,7 @@ def main() -> None:
     check_apart(outputs, [arguments.annotation, *getattr(arguments, "scores", [])])
     for path in outputs:
         check_new_file(path, arguments.force)
-    annotations = open_annotations(arguments.annotation, arguments.split)
+    annotations = open_annotations(arguments.annotation, arguments.split, arguments.frames)
     print(annotations.counts())
     if arguments.kind == "windows":
         if not 0 <= arguments.overlap < 1 or not 1 <= arguments.levels <= 20:

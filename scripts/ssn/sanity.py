@@ -23,8 +23,8 @@ import utils.system.early_signals  # noqa: F401, before what takes long to impor
 # isort: split
 from data.check.segments import check_frames, check_list
 from data.datasets.segment_lists import find_media
-from data.datasets.segment_proposals import ACTIVITYNET, THUMOS14
-from data.datasets.segment_sources import is_youtube, open_annotations
+from data.datasets.segment_proposals import ACTIVITYNET, THUMOS14, check_labels
+from data.datasets.segment_sources import open_annotations, own_dataset
 from utils.config.options import named_option
 from utils.formats.proposal_lists import read_proposal_list
 from utils.system.cli import run_main
@@ -40,13 +40,18 @@ def parse_arguments() -> argparse.Namespace:
     add("list", type=Path, help="list of proposals, normalised or concrete")
     add(
         "--dataset",
-        choices=sorted(RULES),
         default="thumos14",
-        help="dataset whose sampling rules are used",
+        metavar="NAME",
+        help=f"dataset: {', '.join(sorted(RULES))}, or one of your own, in datasets/NAME, "
+        "which is sampled by thumos14's rules (%(default)s)",
     )
     add("--frames", type=Path, metavar="D", help="folders of frames and flow")
     add("--flow", action="store_true", help="look at the flow images too")
-    add("--annotation", type=Path, help="for the videos' durations")
+    add(
+        "--annotation",
+        type=Path,
+        help="for classes and durations; default for a dataset of your own: datasets/NAME",
+    )
     add("--split", choices=("train", "test"), default="train", help="split of the annotation")
     add(
         "--videos",
@@ -61,16 +66,18 @@ def parse_arguments() -> argparse.Namespace:
 def main() -> None:
     arguments = parse_arguments()
     listed = read_proposal_list(arguments.list)
-    report = check_list(listed, RULES[arguments.dataset])
+    annotations = None
+    if (path := arguments.annotation or own_dataset(arguments.dataset)) is not None:
+        annotations = open_annotations(path, arguments.split, arguments.frames)
+        check_labels(listed, len(annotations.classes), arguments.list)
+    report = check_list(listed, RULES.get(arguments.dataset, THUMOS14))
     if arguments.frames is not None:
-        youtube, durations = False, {}
-        if arguments.annotation is not None:
-            durations = open_annotations(arguments.annotation, arguments.split).durations
-            youtube = is_youtube(arguments.annotation)
+        youtube = annotations is not None and annotations.youtube
         with named_option("--frames"):
             found = find_media(arguments.frames, [video.video for video in listed], youtube)
         if found.missing:
             report.warnings.append(found.note(arguments.frames))
+        durations = {} if annotations is None else annotations.durations
         report += check_frames(found.places, durations, arguments.flow, arguments.videos)
     print(report.text())
     if report.warnings:

@@ -27,7 +27,7 @@ import torch
 
 from data.datasets.segment_lists import find_media, media_key
 from data.datasets.segment_set import open_source
-from data.datasets.segment_sources import is_youtube, open_annotations
+from data.datasets.segment_sources import open_annotations
 from models import ActionnessModel
 from models.ssn.checkpoint import ACTIONNESS
 from models.ssn.inference import prepare_for_inference
@@ -51,7 +51,7 @@ def parse_arguments() -> argparse.Namespace:
     )
     add = parser.add_argument
     add("checkpoint", type=Path)
-    add("annotation", type=Path, help="THUMOS14's folder, ActivityNet's JSON, or a table")
+    add("annotation", type=Path, help="a dataset's folder, ActivityNet's JSON, or a table")
     add("split", choices=("train", "test"))
     add("overrides", nargs="*", metavar="key=value", help="such as crops=1, interval=5")
     add("--frames", type=Path, required=True, metavar="D", help="folders of frames, or videos")
@@ -93,10 +93,9 @@ def run(arguments: argparse.Namespace, device: torch.device) -> None:
     check_new_file(arguments.output, arguments.force)
     checkpoint = open_checkpoint(arguments.checkpoint, {"actionness": ACTIONNESS})
     config = resolve_config(checkpoint.config, arguments.overrides)
-    annotations = open_annotations(arguments.annotation, arguments.split)
+    annotations = open_annotations(arguments.annotation, arguments.split, arguments.frames)
     with named_option("--frames"):
-        youtube = is_youtube(arguments.annotation)
-        found = find_media(arguments.frames, list(annotations.segments), youtube)
+        found = find_media(arguments.frames, list(annotations.segments), annotations.youtube)
     if found.missing:
         print(found.note(arguments.frames))
     model = prepare_for_inference(checkpoint.build(device))

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from external.anet_evaluation import ACTIVITYNET, THUMOS, Result, Segments, measure
+from external.anet_evaluation import ACTIVITYNET, THUMOS
 from utils.formats.segment_scores import SegmentScores
 from utils.geometry.segments import regress_segments, suppress_segments
 
@@ -191,53 +191,3 @@ def detect_segments(
     if rules.regress:
         spans = regress_segments(spans, scores.regression[proposals, labels])
     return VideoDetections(labels, spans, values)
-
-
-def as_segments(found: Mapping[str, VideoDetections], videos: Mapping[str, int]) -> Segments:
-    """Return the detections of all videos as one table.
-
-    Args:
-        videos: Their numbers.
-    """
-    known = [(videos[name], d) for name, d in found.items()]
-    spans = np.concatenate([d.spans for _, d in known] or [np.zeros((0, 2))])
-    return Segments(
-        np.repeat(
-            np.array([number for number, _ in known], np.int64), [len(d.labels) for _, d in known]
-        ),
-        np.concatenate([d.labels for _, d in known] or [np.zeros(0, np.int64)]),
-        spans[:, 0],
-        spans[:, 1],
-        np.concatenate([d.scores for _, d in known] or [np.zeros(0)]),
-    )
-
-
-Truth = Mapping[str, tuple[Floats, NDArray[np.int64]]]
-"""Ground truth by video: spans `[G, 2]`, fractions of the video, and labels `[G]`, from 0."""
-
-
-def measure_detections(
-    found: Mapping[str, VideoDetections], truth: Truth, classes: list[str], protocol: str
-) -> Result:
-    """Measure detections against ground truth.
-
-    Every video of the ground truth counts, whether anything was detected in it or not; detections
-    in other videos do not.
-
-    Args:
-        protocol: A key of `PROTOCOLS`.
-    """
-    numbers = {video: i for i, video in enumerate(truth)}
-    own = {video: d for video, d in found.items() if video in numbers}
-    spans = np.concatenate([s for s, _ in truth.values()] or [np.zeros((0, 2))])
-    counts = [len(labels) for _, labels in truth.values()]
-    table = Segments(
-        np.repeat(np.arange(len(truth)), counts),
-        np.concatenate([labels for _, labels in truth.values()] or [np.zeros(0, np.int64)]),
-        spans[:, 0],
-        spans[:, 1],
-        np.ones(len(spans)),
-    )
-    if not len(table):
-        raise ValueError("the ground truth holds no segment to find")
-    return measure(as_segments(own, numbers), table, classes, PROTOCOLS[protocol].measured_as)
