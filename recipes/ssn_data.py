@@ -33,9 +33,13 @@ def read_segment_set(
     model = config.model
     classes = model.num_classes if isinstance(config, SSNConfig) else 0
     found = read_set(config.data, split, model.modality, classes, keep_unannotated)
-    if found.note and is_main():
-        print(found.note, flush=True)
+    _say(found.note)
     return found
+
+
+def _say(note: str) -> None:
+    if note and is_main():
+        print(note, flush=True)
 
 
 def segment_rules(train: TrainConfig) -> SamplingRules:
@@ -85,7 +89,7 @@ def build_segment_samples(
 ) -> ProposalSamples:
     """Return SSN's samples of a split; `given_stats` are the training set's, for validation."""
     train = config.train
-    return segment_samples(
+    samples = segment_samples(
         read_segment_set(config, split),
         segment_rules(train),
         snippet_options(config, split, config.model),
@@ -94,12 +98,14 @@ def build_segment_samples(
         train.passes if split == "train" else 1,
         train.own_proposals,
     )
+    _say(samples.note)
+    return samples
 
 
 def build_windows(config: ActionnessConfig, split: str) -> ProposalSamples:
     """Return the actionness classifier's samples of a split."""
     train, found = config.train, read_segment_set(config, split)
-    return ProposalSamples(
+    samples = ProposalSamples(
         found,
         ACTIONNESS_CLASSES,
         ProposalPools(found.videos, actionness_rules(config, split)),
@@ -110,3 +116,5 @@ def build_windows(config: ActionnessConfig, split: str) -> ProposalSamples:
         train.own_proposals,
         binary=True,
     )
+    _say(samples.note)
+    return samples

@@ -2,6 +2,7 @@
 
 import json
 import re
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -195,6 +196,22 @@ def test_the_best_may_be_chosen_by_detections(data: Path, tmp_path: Path):
     assert len(judged) == 2
     assert all(0 <= value <= 1 for value in judged)
     assert read_checkpoint(run / "latest.pt")["best_score"] == max(judged)
+
+
+def test_a_validation_list_may_lack_a_kind(
+    data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+):
+    """Good proposals of few videos leave no background, which training alone needs."""
+    copy = Path(shutil.copytree(data, tmp_path / "data"))
+    rows = "2 0.9000 0.9000 0.2000 0.4600\n2 0.1000 1.0000 0.3000 0.3300\n"
+    text = f"# 1\nb1\n1\n1\n1\n2 0.2000 0.4500\n2\n{rows}"
+    (copy / "proposals_test.txt").write_text(text)
+    trained("ssn", copy, tmp_path / "run", "iterations=2", "passes=1")
+    said = capsys.readouterr().out
+    assert "proposals_test.txt: no video has a proposal that is background by the rules" in said
+    assert "validation is without (2 foreground, 1 incomplete, 0 background)" in said
+    history = (tmp_path / "run" / "ssn" / "results.md").read_text()
+    assert "background accuracy" in history
 
 
 def test_a_loss_that_is_not_finite_can_be_repeated(

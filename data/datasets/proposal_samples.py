@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -84,18 +84,29 @@ class ProposalSamples:
             own: Draw a video's proposals from its own, as far as there are any.
             binary: Labels are 0 and 1.
 
+        In validation a kind of proposal that no video has is not drawn, which `note` says.
+
         Raises:
-            ValueError: Naming the list for a kind of proposal that it does not have.
+            ValueError: In training, naming the list, for a kind that it does not have.
         """
         self.found, self.classes, self.pools, self.plan = found, classes, pools, plan
         self.options, self.seed, self.passes = options, seed, passes
         self.own, self.binary = own, binary
-        for kind, count in zip(ProposalKind, pools.rules.counts, strict=True):
-            if count and not pools.everywhere[kind]:
-                raise ValueError(
-                    f"{found.path}: no video has a proposal that is {kind.name.lower()} by the "
-                    f"rules of sampling ({pools.counts()})"
-                )
+        self.note = ""
+        counts = dict(zip(ProposalKind, pools.rules.counts, strict=True))
+        lacking = [kind for kind in counts if counts[kind] and not pools.everywhere[kind]]
+        if not lacking:
+            return
+        names = " or ".join(kind.name.lower() for kind in lacking)
+        lacks = f"{found.path}: no video has a proposal that is {names} by the rules of sampling"
+        if options.training:
+            raise ValueError(
+                f"{lacks} ({pools.counts()}): a list with sliding windows, too, has all "
+                "kinds, and the thresholds of the section train decide which is which"
+            )
+        foreground, incomplete, background = (counts[k] * (k not in lacking) for k in counts)
+        pools.rules = replace(pools.rules, counts=(foreground, incomplete, background))
+        self.note = f"{lacks}; validation is without ({pools.counts()})"
 
     def __len__(self) -> int:
         return len(self.found) * self.passes
