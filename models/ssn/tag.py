@@ -108,35 +108,47 @@ APART = 1 << 40
 
 
 class _Regions(NamedTuple):
-    """Runs of ticks above their level, of all levels, level by level: `[R]` each but `sizes`.
+    """Runs of ticks above their level, `[R]` each but `sizes`, as the two passes meet them.
+
+    First those of all levels, level by level, then those of the curve that runs backward: a
+    backward pass is the forward pass over that one.
 
     Attributes:
-        start, end: The first tick and one past the last.
+        start: The first tick, as the pass counts ticks.
+        near, far: The edge that the pass meets first and the other, as the curve counts ticks.
         below: Ticks below the level before `start`, and `APART` more for each level before; only
             differences count.
-        sizes: How many regions each level has.
+        backward: Whether the curve runs backward.
+        sizes: How many regions each level has, in each direction.
     """
 
     start: Ints
-    end: Ints
+    near: Ints
+    far: Ints
     below: Ints
+    backward: NDArray[np.bool_]
     sizes: Ints
 
 
 def _regions(above: NDArray[np.bool_]) -> _Regions:
     """The regions of levels `[L, T]`."""
     levels, ticks = above.shape
-    padded = np.zeros((levels, ticks + 2), bool)  # a level's last run ends before the next begins
-    padded[:, 1:-1] = above
+    # A level's last run ends before the next begins.
+    padded = np.zeros((2, levels, ticks + 2), bool)
+    padded[0, :, 1:-1] = above
+    padded[1, :, 1:-1] = above[:, ::-1]
     flat = padded.reshape(-1)
     edges = (flat[1:] != flat[:-1]).nonzero()[0]
     level, places = np.divmod(edges, ticks + 2)
-    start, end = places[::2], places[1::2]
-    length = end - start
+    backward = level >= levels
+    edges = np.where(backward, ticks - places, places)
+    start, level = places[::2], level[::2]
+    length = places[1::2] - start
     below = start - length.cumsum()
     below += length
-    below += level[::2] * APART
-    return _Regions(start, end, below, np.bincount(level[::2], minlength=levels))
+    below += level * APART
+    sizes = np.bincount(level, minlength=2 * levels)
+    return _Regions(start, edges[::2], edges[1::2], below, backward[::2], sizes)
 
 
 class _Groups(NamedTuple):
@@ -169,9 +181,11 @@ def group(
             backward ones, from the last region to the first.
     """
     sums = _prefix_sums(scores)
+    ascending = np.sort(tolerances)
+    batches = list(_seeds(above[None], ascending))
     rows = [np.zeros((0, 3))]
-    for seeds in _seeds(above[None], np.sort(tolerances)):
-        for tolerance in np.searchsorted(np.sort(tolerances), tolerances):
+    for tolerance in np.searchsorted(ascending, tolerances):
+        for seeds in batches:
             absorbed = (seeds.refusing[:, 1:] <= tolerance).sum(axis=1)  # [S]
             found = seeds.groups(np.arange(len(absorbed)), absorbed, release_sums)
             values = sums[found.last] - sums[found.first]
@@ -182,56 +196,65 @@ def group(
 def _prefix_sums(values: Floats) -> Floats:
     """Sums `[T + 3]` of the values `[T]` before each tick, and before three ticks past the end."""
     sums = np.zeros(len(values) + 3)
-    values.cumsum(out=sums[1:-2])
+    np.add.accumulate(values, out=sums[1:-2])
     sums[-2:] = sums[-3]
     return sums
 
 
 def _batches(regions: _Regions) -> Iterator[_Regions]:
     """Yield the regions of some levels at a time: few pairs together."""
-    start, end, below, sizes = regions
-    if not len(start):
+    count, sizes = len(regions.start), regions.sizes
+    if not count:
         return
-    if len(start) * max(sizes.tolist()) <= MOST_PAIRED:
+    if count * max(sizes.tolist()) <= MOST_PAIRED:
         yield regions
         return
     ends = sizes.cumsum()
     for first, last in zip(ends - sizes, ends, strict=True):
         if first < last:
             own = slice(first, last)
-            yield _Regions(start[own], end[own], below[own], np.array([last - first]))
+            yield _Regions(
+                start=regions.start[own],
+                near=regions.near[own],
+                far=regions.far[own],
+                below=regions.below[own],
+                backward=regions.backward[own],
+                sizes=np.array([last - first]),
+            )
 
 
 class _Seeds(NamedTuple):
-    """Regions that groups grow from: R forward ones, then R backward ones from the last on, S = 2R.
-
-    The backward pass is the forward pass over the regions in reversed order.
+    """Regions that groups grow from, and how far.
 
     Attributes:
-        near, far: `[S]`, the edge that a seed's group begins with, and the one that a group up to
-            this region ends with.
-        level_end: `[S]`, one past the last seed of the level.
+        near, far: `[S]`, of `_Regions`.
+        last_backward: `[S]`, whether the region is the last that a backward pass meets.
         refusing: `[S, W + 1]`, how many of the ascending tolerances refuse the group that has
             absorbed 0, 1, 2, ... regions; all of them, where the level ends.
     """
 
     near: Ints
     far: Ints
-    level_end: Ints
+    last_backward: NDArray[np.bool_]
     refusing: Ints
 
     def groups(self, seeds: Ints, absorbed: Ints, release_sums: bool) -> _Groups:
         """The groups `[N]` of seeds that have absorbed so many regions."""
         reached = seeds + absorbed
         near, far = self.near[seeds], self.far[reached]
-        backward = seeds >= len(self.near) // 2
-        start = np.where(backward, far, near)
-        end = np.where(backward, near, far) + 1
+        start, end = np.minimum(near, far), np.maximum(near, far)
+        end += 1
         if not release_sums:
             return _Groups(start, end, start, end)
         # Backward groups that absorbed everything before their seed.
-        whole = backward & (reached + 1 == self.level_end[seeds])
+        whole = self.last_backward[reached]
         return _Groups(start, end, start * ~whole, end + whole)
+
+
+def _windows(values: Floats, width: int) -> Floats:
+    """Every `width` successive values of an array, `[len(values) - width + 1, width]`, a view."""
+    step = values.itemsize
+    return np.ndarray((len(values) - width + 1, width), values.dtype, values, 0, (step, step))
 
 
 def _seeds(above: NDArray[np.bool_], tolerances: Floats) -> Iterator[_Seeds]:
@@ -240,28 +263,21 @@ def _seeds(above: NDArray[np.bool_], tolerances: Floats) -> Iterator[_Seeds]:
     Args:
         tolerances: Ascending.
     """
-    ticks = above.shape[1]
-    for start, end, before, sizes in _batches(_regions(above)):
+    levels, ticks = above.shape
+    for start, near, far, before, backward, sizes in _batches(_regions(above)):
         count, widest = len(start), max(sizes.tolist())
-        near, far = np.empty((2, 2 * count), np.int64)
-        near[:count], near[count:] = start, end[::-1]
-        far[:count], far[count:] = end, start[::-1]
-        sizes = np.concatenate([sizes, sizes[::-1]])
-        level_end = sizes.cumsum().repeat(sizes)
-        # Ascending, as the regions are met; beyond the last one nothing is.
-        place, below = np.zeros((2, 2 * count + widest))
-        place[:count], place[count : 2 * count] = start, -near[count:]
-        apart = 2 * APART * len(above)
-        below[:count], below[count : 2 * count] = before, apart - before[::-1]
-        below[2 * count :] = 2 * apart
-        own = below[: 2 * count].copy()
-        own[count:] += near[count:] == ticks  # the tick after a seed is below, if there is one
-        met = np.arange(2 * count)[:, None] + np.arange(widest + 1)  # [S, W + 1], itself first
-        distance = place[met] - place[: 2 * count, None]
-        zeros = below[met] - own[:, None]
-        refused = (zeros > tolerances[:, None, None] * distance).sum(axis=0)
+        place, below = np.zeros(count + widest), np.empty(count + widest)
+        place[:count], below[:count] = start, before
+        below[count:] = 2 * APART * (levels + 1)  # beyond the last region nothing is
+        # Backward, the tick after a seed is below, if there is one, in the place of one before it.
+        own = before + (backward & (near == ticks))
+        # What each seed meets, itself first, [S, W + 1].
+        distance = _windows(place, widest + 1) - place[:count, None]
+        zeros = _windows(below, widest + 1) - own[:, None]
+        refuses = zeros > tolerances[:, None, None] * distance
+        refused = refuses.view(np.uint8).sum(axis=0, dtype=np.uint16)  # faster than of booleans
         refusing = np.maximum.accumulate(refused, axis=1)  # no group passes a refusal
-        yield _Seeds(near, far, level_end, refusing)
+        yield _Seeds(near, far, backward & (zeros[:, 1] > APART // 2), refusing)
 
 
 def propose(scores: Floats, rules: TagRules | None = None) -> Floats:
@@ -277,17 +293,17 @@ def propose(scores: Floats, rules: TagRules | None = None) -> Floats:
     probability = action_probability(scores, rules.sigma)
     above = probability > np.array(rules.levels)[:, None]
     sums = _prefix_sums(scores[:, 1])
-    keys, sizes = [np.zeros(0, np.int64)], [np.zeros(0)]
-    for seeds in _seeds(above, np.sort(rules.tolerances)):
+    keys, sizes = [], []
+    for seeds in _seeds(above, np.array(sorted(rules.tolerances))):
         # Most tolerances stop at the same regions: only those are looked at at which one stops.
         stops = seeds.refusing[:, 1:] > seeds.refusing[:, :-1]
         grown, absorbed = stops.nonzero()
         found = seeds.groups(grown, absorbed, rules.release_sums)
         keys.append(found.start * (len(scores) + 2) + found.end)
         sizes.append(sums[found.last] - sums[found.first])
-    places, values = np.concatenate(keys), np.concatenate(sizes)
-    if not len(places):
+    if not keys:
         return np.zeros((0, 3))
+    places, values = np.concatenate(keys), np.concatenate(sizes)
     # Groups of several levels are equal; suppression would keep the best of them.
     order = places.argsort(kind="stable")
     places = places[order]
@@ -314,37 +330,41 @@ def _survivors(start: Ints, end: Ints, threshold: float) -> Ints:
     Block by block: first by what has survived already, then among themselves. A proposal survives
     an overlap of exactly `threshold`.
     """
-    spans = np.empty((3, len(start)))
-    spans[0], spans[1] = start, end + 1
-    np.subtract(spans[1], spans[0], out=spans[2])
-    kept = np.zeros(0, np.int64)
+    starts, ends = start.astype(np.float64), end.astype(np.float64)
+    ends += 1
+    kept: list[int] = []
     for begin in range(0, len(start), BLOCK):
-        block = np.arange(begin, min(begin + BLOCK, len(start)))
+        places = list(range(begin, min(begin + BLOCK, len(start))))
+        own = starts[begin : begin + BLOCK], ends[begin : begin + BLOCK]
         if begin:
-            block = block[~_overlapping(spans[:, block], spans[:, kept], threshold).any(axis=1)]
-        own = spans[:, block]
+            gone_already = _overlapping(own, (starts[kept], ends[kept]), threshold).any(axis=1)
+            places = (begin + (~gone_already).nonzero()[0]).tolist()
+            own = starts[places], ends[places]
         # Bit j of row i: whether proposal i suppresses j.
-        rows = np.zeros((len(block), BLOCK), bool)
-        rows[:, : len(block)] = _overlapping(own, own, threshold)
-        gone, alive = 0, []
-        for place, row in enumerate(np.packbits(rows, bitorder="little").view("<u8").tolist()):
-            if not gone >> place & 1:
-                alive.append(place)
+        rows = np.zeros((len(own[0]), BLOCK), bool)
+        rows[:, : len(own[0])] = _overlapping(own, own, threshold)
+        gone, bit = 0, 1
+        bits = np.packbits(rows, bitorder="little").view("<u8").tolist()
+        for place, row in zip(places, bits, strict=True):
+            if not gone & bit:
+                kept.append(place)
                 gone |= row
-        kept = np.concatenate([kept, block[alive]])
-    return kept
+            bit += bit
+    return np.array(kept, np.int64)
 
 
-def _overlapping(rows: Floats, columns: Floats, threshold: float) -> NDArray[np.bool_]:
-    """Whether spans overlap by more than `threshold`, `[R, C]`.
+_Spans = tuple[Floats, Floats]
+"""Starts, and ends, one past the last tick, `[N]` each."""
 
-    Args:
-        rows, columns: `[3, R]` and `[3, C]`: start, one past the end, length.
-    """
-    left, right, length = rows[:, :, None]
-    other_left, other_right, other_length = columns
-    common = np.minimum(right, other_right) - np.maximum(left, other_left)
-    return common > threshold * (length + other_length - common)
+
+def _overlapping(rows: _Spans, columns: _Spans, threshold: float) -> NDArray[np.bool_]:
+    """Whether spans overlap by more than `threshold`, `[R, C]`."""
+    common = np.minimum(rows[1][:, None], columns[1])
+    common -= np.maximum(rows[0][:, None], columns[0])
+    union = (rows[1] - rows[0])[:, None] + (columns[1] - columns[0])
+    union -= common
+    union *= threshold
+    return common > union
 
 
 def in_seconds(proposals: Floats, ticks: int, duration: float) -> Floats:
