@@ -14,12 +14,9 @@ a video in `videos/` are its whole seconds from 0. Boxes are fractions of width 
 from __future__ import annotations
 
 import dataclasses
-import multiprocessing
-import os
 import re
 from collections import Counter
 from collections.abc import Callable, Iterable
-from concurrent.futures import Executor, ProcessPoolExecutor, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -30,6 +27,7 @@ import numpy as np
 from data.toy.actors import ACTIONS
 from data.toy.folder import Summary, ToyFolder
 from data.toy.scenes import Renderer, Scene, make_scene
+from data.toy.workers import each_video
 from data.video.writer import write_video
 from utils.formats.labels import write_label_map
 
@@ -168,27 +166,14 @@ def _write_dataset(
     splits = {split: SplitSummary() for split in SPLITS}
     rows: dict[str, list[str]] = {split: [] for split in SPLITS}
     excluded: dict[str, list[str]] = {split: [] for split in SPLITS}
-    with video_workers(len(settings.videos())) as pool:
-        # In the order of the videos, whichever process makes them.
-        for video in pool.map(partial(_write_video_files, root, settings), settings.videos()):
-            _add(splits[video.split], video.summary)
-            rows[video.split] += video.rows
-            excluded[video.split] += video.excluded
-            if on_video is not None:
-                on_video(video.name)
+    for video in each_video(partial(_write_video_files, root, settings), settings.videos()):
+        _add(splits[video.split], video.summary)
+        rows[video.split] += video.rows
+        excluded[video.split] += video.excluded
+        if on_video is not None:
+            on_video(video.name)
     _write_annotations(root / "annotations", rows, excluded)
     return {name: dataclasses.asdict(split) for name, split in splits.items()}
-
-
-def video_workers(videos: int) -> Executor:
-    """Processes for many videos; threads, of which one works, where starting more is not worth it.
-
-    Each process loads OpenCV and PyAV anew, since a library with threads may hang after a fork.
-    """
-    if videos < 8:
-        return ThreadPoolExecutor(1)
-    context = multiprocessing.get_context("spawn")
-    return ProcessPoolExecutor(min(os.cpu_count() or 1, 16), context)
 
 
 @dataclass

@@ -21,10 +21,10 @@ from pathlib import Path
 import numpy as np
 
 from data.datasets.segment_writing import Row, activitynet_json, segment_table
-from data.toy.files import video_workers
 from data.toy.folder import Summary, ToyFolder
 from data.toy.segment_plays import CLASSES, Play, draw_play
 from data.toy.segment_scenes import StageRenderer, make_stage
+from data.toy.workers import each_video
 from data.video.writer import write_video
 
 VERSION = 1
@@ -115,12 +115,11 @@ def _write(
 ) -> Summary:
     videos = settings.videos()
     plays: dict[str, list[tuple[str, Play]]] = {split: [] for split in SPLITS}
-    with video_workers(len(videos)) as pool:
-        made = pool.map(partial(_write_film, root, settings), videos)
-        for (split, _, name), play in zip(videos, made, strict=True):
-            plays[split].append((name, play))
-            if on_video is not None:
-                on_video(name)
+    made = each_video(partial(_write_film, root, settings), videos)
+    for (split, _, name), play in zip(videos, made, strict=True):
+        plays[split].append((name, play))
+        if on_video is not None:
+            on_video(name)
     every = [(split, name, play) for split, found in plays.items() for name, play in found]
     durations = {name: play.seconds for _, name, play in every}
     subsets = {name: SUBSETS[split] for split, name, _ in every}

@@ -25,10 +25,10 @@ import numpy as np
 from data.datasets.act_cache import splits_from_lists, write_act_cache
 from data.datasets.tube_annotations import TubeAnnotations
 from data.datasets.tube_csv import videos_path, write_tube_csv, write_video_facts
-from data.toy.files import video_workers
 from data.toy.folder import Summary, ToyFolder
 from data.toy.scenes import Renderer
 from data.toy.tube_scenes import ACTIONS, FPS, TubeScene, make_tube_scene
+from data.toy.workers import each_video
 from data.video.writer import write_video
 from utils.formats.tubes import make_tubes
 
@@ -120,13 +120,13 @@ def _write(
 ) -> Summary:
     """Write everything into `root`; returns what the splits hold."""
     scenes, videos = {}, settings.videos()
-    # 64 frames are about as much work as one of the videos that the workers are meant for.
-    with video_workers(len(videos) * settings.most // 64) as pool:
-        made = pool.map(partial(_write_video, root / "videos", settings), videos)
-        for video, scene in zip(videos, made, strict=True):
-            scenes[video_id(*video)] = scene
-            if on_video is not None:
-                on_video(video_id(*video))
+    # 64 frames are about as much work as an ordinary video.
+    work = len(videos) * settings.most // 64
+    made = each_video(partial(_write_video, root / "videos", settings), videos, work)
+    for video, scene in zip(videos, made, strict=True):
+        scenes[video_id(*video)] = scene
+        if on_video is not None:
+            on_video(video_id(*video))
     annotations = describe_scenes(scenes, settings.size)
     test = [video_id(*v) for v in videos if v[1] <= settings.test]
     _write_held_out(root / "held_out", settings)
