@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import signal
 import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -20,9 +19,6 @@ class Result(Protocol):
         """Return a table for reading."""
         ...
 
-
-NOBODY_READS = 128 + signal.SIGPIPE
-"""The exit status that the shell gives a program whose output nobody reads."""
 
 R = TypeVar("R", bound=Result)
 
@@ -49,7 +45,7 @@ def run_evaluation(
     before anything is read.
 
     Returns:
-        The exit status: 0, or 2 after one line on what is wrong; `NOBODY_READS` after `| head`.
+        The exit status: 0, or 2 after one line on what is wrong.
     """
     try:
         taken = list(inputs)
@@ -63,19 +59,9 @@ def run_evaluation(
     except (ValueError, OSError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
-    return printed(result.report())
-
-
-def printed(text: str) -> int:
-    """Print `text`; return the exit status, 0 or `NOBODY_READS` after `| head`."""
     try:
-        print(text, flush=True)
-    except BrokenPipeError:
-        write_nowhere()
-        return NOBODY_READS
+        print(result.report(), flush=True)
+    except BrokenPipeError:  # nobody reads it, as after `| head`
+        # Python writes the rest at its end, and would complain.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     return 0
-
-
-def write_nowhere() -> None:
-    """Send the rest of standard output nowhere: Python writes it at its end, and would complain."""
-    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

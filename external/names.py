@@ -1,8 +1,25 @@
-"""Numbers for the names of videos and of labels, as they are met in files."""
+"""Names of videos and of labels, as they are met in files, and numbers for them."""
 
 from __future__ import annotations
 
+import unicodedata
 from dataclasses import dataclass, field
+from functools import lru_cache
+from pathlib import PurePosixPath, PureWindowsPath
+
+VIDEO_ENDINGS = (".mp4", ".avi", ".mkv", ".webm", ".mov", ".m4v")
+
+
+@lru_cache(maxsize=65_536)
+def video_name(path: str) -> str:
+    """Return the name by which a video is known: of its folder or file, wherever that lies.
+
+    That is without folders (POSIX or Windows) and without the ending of a video file, in composed
+    Unicode, which macOS does not write.
+    """
+    place = PureWindowsPath(path) if "\\" in path else PurePosixPath(path)
+    name = place.stem if place.suffix.lower() in VIDEO_ENDINGS else place.name
+    return unicodedata.normalize("NFC", name)
 
 
 @dataclass

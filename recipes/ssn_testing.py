@@ -34,7 +34,7 @@ from utils.evaluation.segments import (
     fuse_streams,
 )
 from utils.formats.segment_scores import SegmentScores, write_scores
-from utils.system.distributed import gather_objects, rank, world_size
+from utils.system.distributed import gather_objects, is_main, rank, world_size
 
 Scores = dict[str, SegmentScores]
 """Scores of proposals, by video."""
@@ -140,7 +140,8 @@ class SSNTest:
                 f"{self.checkpoint.path}: was trained for other classes than data.annotation="
                 f"{self.config.data.annotation} has: {_few(known)}, not {_few(first.classes)}"
             )
-        self.durations = read_durations(self.config)
+        self.annotated = AnnotatedVideos(self.config)
+        self.annotated.say_missing(first)
         return f"{len(first)} videos of {first.path} ({', '.join(self.streams)})"
 
     def detect(self) -> None:
@@ -179,7 +180,7 @@ class SSNTest:
         segments = list(self._segments(detections, list(found.classes.values())))
         contents = (
             json.dumps(metrics, indent=2) + "\n",
-            as_json(segments, detections),
+            as_json(segments, filter(None, map(self.annotated.name, detections))),
             as_csv(segments),
         )
         files = dict(zip(self.judged_files, contents, strict=True))
@@ -189,18 +190,38 @@ class SSNTest:
         self, detections: Mapping[str, VideoDetections], names: list[str]
     ) -> Iterator[FoundSegment]:
         for video, found in detections.items():
-            duration = self.durations.get(video)
-            if duration is not None:
-                yield from segments_in_seconds(video, found, duration, names)
+            if name := self.annotated.name(video):
+                duration = self.annotated.durations[name]
+                yield from segments_in_seconds(name, found, duration, names)
 
 
-def read_durations(config: SSNConfig) -> dict[str, float]:
-    """Return the durations of the test videos [s], by the names that lists have."""
-    data = config.data
-    path = data.folder / (data.val_annotation or data.annotation)
-    annotations = open_annotations(path, "test", data.folder / data.frames)
-    keys = {media_key(v, annotations.youtube): s for v, s in annotations.durations.items()}
-    return annotations.durations | keys
+class AnnotatedVideos:
+    """The test videos as their annotation names them.
+
+    Attributes:
+        durations: [s], by its names.
+    """
+
+    def __init__(self, config: SSNConfig) -> None:
+        data = config.data
+        path = data.folder / (data.val_annotation or data.annotation)
+        annotations = open_annotations(path, "test", data.folder / data.frames)
+        self.path, self.durations, self._youtube = path, annotations.durations, annotations.youtube
+        self._names = {media_key(name, self._youtube): name for name in self.durations}
+
+    def name(self, listed: str) -> str | None:
+        """Return the name of a video of a list; None: it is not annotated."""
+        return self._names.get(media_key(listed, self._youtube))
+
+    def say_missing(self, found: SegmentSet) -> None:
+        """Print which videos are not annotated: their times in seconds are not known."""
+        missing = [video.video for video in found.videos if self.name(video.video) is None]
+        if missing and is_main():
+            print(
+                f"{len(missing)} of {len(found)} videos of {found.path} are not in {self.path}, so "
+                f"that detections.json and .csv are without them: {', '.join(missing[:5])}",
+                flush=True,
+            )
 
 
 def _score_file(stream: str) -> str:

@@ -88,8 +88,10 @@ class ProposalValidator:
             sums = own if sums is None else sums + own
             counts += moved.counts
         total = all_sum(torch.zeros(8, device=self.device).double() if sums is None else sums)
-        named = self.criterion.named(total, all_sum(counts).tolist())
-        return {name: float(value) for name, value in named.items()}
+        of_kinds = all_sum(counts).tolist()
+        named = self.criterion.named(total, of_kinds)
+        absent = {f"{kind.name.lower()} accuracy" for kind in ProposalKind if not of_kinds[kind]}
+        return {name: float(value) for name, value in named.items() if name not in absent}
 
 
 def summarize(figures: Mapping[str, float]) -> str:

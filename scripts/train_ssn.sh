@@ -10,19 +10,27 @@ if [ $# -lt 2 ] && [ -z "${CONFIG:-}" ]; then
 fi
 here=$(dirname "${BASH_SOURCE[0]}")
 if [ -z "${CONFIG:-}" ]; then
-    CONFIG=configs/ssn/${PREFIX:-}$1_$2.yaml
-    own=configs/ssn/${PREFIX:-}thumos14_$2.yaml
-    if [ ! -e "$here/../$CONFIG" ] && [ -d "$here/../datasets/$1" ] && [ -e "$here/../$own" ]; then
-        echo "no $CONFIG: training datasets/$1 with the settings of $own"
-        CONFIG=$own
-        set -- "$1" "$2" "dataset=$1" "name=${PREFIX:-}$1_$2" "${@:3}"
-    fi
+    dataset=$1 run=${PREFIX:-}$1_$2 modality=$2
+    shift 2
+    CONFIG=configs/ssn/$run.yaml
+    case $dataset in
+    thumos14 | activitynet1.2) ;;
+    *) # the user's own: a configuration of its own need not say where it lies
+        if [ ! -d "$here/../datasets/$dataset" ]; then
+            echo "no $CONFIG; a dataset of your own is the folder datasets/$dataset" >&2
+            exit 2
+        fi
+        set -- "dataset=$dataset" "name=$run" "$@"
+        if [ ! -e "$here/../$CONFIG" ]; then
+            CONFIG=configs/ssn/${PREFIX:-}thumos14_$modality.yaml
+            echo "no configs/ssn/$run.yaml: datasets/$dataset is trained with $CONFIG"
+        fi
+        ;;
+    esac
     if [ ! -e "$here/../$CONFIG" ]; then
         echo "no $CONFIG; there are: $(cd "$here/../configs/ssn" && ls *_*.yaml | tr '\n' ' ')" >&2
-        echo "A dataset of your own is the folder datasets/$1, which is not there" >&2
         exit 2
     fi
-    shift 2
 fi
 export CONFIG
 exec bash "$here/launch.sh" ssn "$@"

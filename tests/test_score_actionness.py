@@ -121,7 +121,7 @@ def test_a_dataset_of_ones_own_is_trained_as_thumos14(tmp_path: Path):
 
     missing = trained("train_ssn.sh", "mine")
     assert missing.returncode == 2
-    assert "your own is the folder datasets/mine, which is not there" in missing.stderr
+    assert "a dataset of your own is the folder datasets/mine" in missing.stderr
     (tmp_path / "datasets" / "mine").mkdir(parents=True)
     said = trained("train_ssn.sh", "mine").stdout
     assert said.endswith(
@@ -131,3 +131,6 @@ def test_a_dataset_of_ones_own_is_trained_as_thumos14(tmp_path: Path):
     config = "configs/ssn/actionness_thumos14_flow.yaml"
     assert said.endswith(f"--config {config} dataset=mine name=actionness_mine_flow seed=3\n")
     assert "dataset=" not in trained("train_ssn.sh", "activitynet1.2").stdout
+    shutil.copy(tmp_path / "configs/ssn/thumos14_rgb.yaml", tmp_path / "configs/ssn/mine_flow.yaml")
+    said = trained("train_ssn.sh", "mine").stdout
+    assert said.endswith("configs/ssn/mine_flow.yaml dataset=mine name=mine_flow seed=3\n")

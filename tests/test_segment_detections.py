@@ -11,6 +11,7 @@ import pytest
 
 from data.datasets.segment_proposals import annotated_videos
 from external.anet_evaluation import Segments, segment_ap
+from external.names import video_name
 from tests.helpers import SHARED
 from utils.evaluation.segment_measuring import as_segments
 from utils.evaluation.segments import (
@@ -25,7 +26,6 @@ from utils.formats.segment_scores import (
     SegmentScores,
     read_scores,
     read_video_classifier,
-    video_name,
     write_scores,
 )
 from utils.geometry.segments import regress_segments, suppress_segments

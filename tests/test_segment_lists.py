@@ -139,6 +139,21 @@ def test_only_annotated_videos_are_needed_and_missing_ones_are_listed(tmp_path):
     assert find_media(tmp_path, videos[:1], youtube=True).note(tmp_path) == ""
 
 
+def test_a_name_that_only_ends_alike_is_another_video(tmp_path):
+    for name in ("kitchen_000", "old_kitchen_000", "v_garden_0001", "x_garden_0001"):
+        (tmp_path / name).mkdir()
+    found = find_media(tmp_path, ["kitchen_000"], youtube=True)
+    assert found.places == {"kitchen_000": tmp_path / "kitchen_000"}
+    with pytest.raises(ValueError, match=r"video garden_0001 is there twice: \S+v_\S+ and \S+x_"):
+        find_media(tmp_path, ["garden_0001"], youtube=True)
+
+
+@pytest.mark.parametrize("name", ["#1 kitchen", " a", "a\nb", ""])
+def test_a_name_that_a_list_cannot_hold_is_refused(name: str):
+    with pytest.raises(ValueError, match="a list cannot hold a name"):
+        write_proposal_list([ListedVideo(name, 1)])
+
+
 def test_a_folder_without_any_of_the_videos_and_twins_are_refused(tmp_path):
     with pytest.raises(ValueError, match=r"holds none of the 1 videos: expected folders such as v"):
         find_media(tmp_path, ["v"])

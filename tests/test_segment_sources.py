@@ -12,8 +12,10 @@ from data.datasets.segment_sources import open_annotations
 from data.datasets.segment_writing import activitynet_json
 from data.prepare.snippet_frames import SnippetSettings
 from data.video.writer import write_video
+from recipes.ssn_testing import AnnotatedVideos
 from tests.segment_runs import FPS, SECONDS, write_segment_data
 from utils.config.segments import SegmentData
+from utils.config.ssn import SSNConfig
 
 HEADER = "video,start,end,label\n"
 ROWS = "kitchen_morning_001,1,2,fry\ngarden_morning_001,0.5,1.5,dig\n"
@@ -51,13 +53,16 @@ def test_durations_are_those_of_the_frames_or_of_the_videos(tmp_path: Path):
         {"kitchen_morning_001": 7.25, "garden_morning_001": 3.0}
     )
     elsewhere = written(tmp_path / "tables" / "a.csv", HEADER + ROWS)
-    with pytest.raises(ValueError, match="2 of 2 videos have no duration, such as kitchen") as none:
+    with pytest.raises(ValueError, match="its 2 videos have no duration, such as kitchen") as none:
         open_annotations(elsewhere, "train")
     assert str(none.value).startswith(f"{elsewhere}: ")
     assert f"extraction.json, or their files, in {tmp_path}/tables/frames or" in str(none.value)
     given = tmp_path / "videos"
-    with pytest.raises(ValueError, match="1 of 2 videos have no duration, such as kitchen"):
-        open_annotations(elsewhere, "train", given)
+    # A video that is not there is counted, and its class stays a class.
+    part = open_annotations(elsewhere, "train", given)
+    assert part.classes == ["dig", "fry"]
+    assert part.segments["garden_morning_001"][0].label == 0
+    assert "left out: 1 of videos without frames or file" in part.counts()
     record(given / "kitchen_morning_001", 8)
     assert open_annotations(elsewhere, "train", given).durations["kitchen_morning_001"] == 8
     # A column is believed, whatever lies beside the table.
@@ -65,6 +70,15 @@ def test_durations_are_those_of_the_frames_or_of_the_videos(tmp_path: Path):
         tmp_path / "b.csv", HEADER.strip() + ",duration\ngarden_morning_001,0,1,dig,99\n"
     )
     assert open_annotations(stated, "train").durations == {"garden_morning_001": 99.0}
+
+
+def test_a_video_may_be_called_by_its_file(tmp_path: Path):
+    """In any folder, on any system, and in either form of Unicode."""
+    film(tmp_path / "videos" / "cafe\u0301.MP4", 2)
+    film(tmp_path / "videos" / "a.v2.mp4", 2)
+    rows = "D:\\videos\\caf\u00e9.mp4,0,1,run\nvideos/a.v2.mp4,0,1,run\n"
+    found = open_annotations(written(tmp_path / "a.csv", HEADER + rows), "train")
+    assert found.durations == pytest.approx({"caf\u00e9": 2.0, "a.v2": 2.0})
 
 
 def test_a_segment_after_the_end_of_its_file_names_the_line(tmp_path: Path):
@@ -148,6 +162,19 @@ def test_a_test_table_of_other_classes_is_refused(tmp_path: Path):
     (data / "own.csv").replace(data / "segments_test.csv")
     options.val_annotation = "segments_test.csv"
     assert read_segment_set(options, "val", "RGB").classes == {1: "blue", 2: "red"}
+
+
+def test_a_test_video_that_is_gone_needs_no_duration(tmp_path: Path):
+    data = write_segment_data(tmp_path / "data", flow=False)
+    for split, letter in (("train", "a"), ("test", "b")):
+        path = data / f"segments_{split}.csv"
+        path.write_text(path.read_text().replace(f",{SECONDS}\n", "\n").replace(",duration", ""))
+        for video in sorted(data.glob(f"frames/{letter}*")):
+            record(video, SECONDS)
+    shutil.rmtree(data / "frames" / "b2")
+    options = SegmentData(root=str(data), annotation=".", frame_size=[])
+    assert set(read_segment_set(options, "val", "RGB").truth) == {"b1", "b2"}
+    assert AnnotatedVideos(SSNConfig(data=options)).durations == {"b1": SECONDS}
 
 
 def test_ground_truth_is_that_of_the_list_and_of_all_its_videos(tmp_path: Path):

@@ -1,6 +1,7 @@
 """SSN's scripts as a user runs them: lists, evaluation, and a look at the data before training."""
 
 import json
+import os
 import pickle
 import subprocess
 import sys
@@ -12,6 +13,7 @@ import pytest
 
 from data.check.segments import check_frames, check_list
 from data.datasets.segment_proposals import THUMOS14, relative_truth
+from data.datasets.segment_writing import activitynet_json
 from external.anet_evaluation import evaluate as evaluate_files
 from tests.helpers import ROOT, SHARED
 from utils.evaluation.proposal_recall import measure_proposals
@@ -238,11 +240,72 @@ def test_a_dataset_of_ones_own_goes_by_its_name(tmp_path):
     assert {cells[3] for cells in sure} == {"run", "sit"}
     said = run("evaluate.py", scores, "--protocol", "activitynet1.2", *options[:2], cwd=tmp_path)
     assert "protocol: activitynet" in said
+    # A list of its own does not change whose classes they are.
+    named = ["--list", windows, "--output", "named", *options[:2]]
+    said = run("evaluate.py", scores, *named, cwd=tmp_path)
+    assert "detections.csv" in said
+    assert (tmp_path / "named" / "detections.csv").read_text().splitlines() == rows
+    said = run(
+        "analyze.py", "datasets/mine", "named/detections.json", "--output", "q", cwd=tmp_path
+    )
+    assert "q/errors.png" in said
     look = [windows, "--dataset", "mine", "--split", "test"]
     assert "3 instances" in run("sanity.py", *look, cwd=tmp_path, status=0)
     windows.write_text(windows.read_text().replace("\n2 0.1000 0.3000\n", "\n9 0.1000 0.3000\n"))
     wrong = run("sanity.py", *look, cwd=tmp_path, status=2)
     assert f"{windows}: video a: label 9, expected 1 to 3: a list of another dataset?" in wrong
+
+
+def test_ids_of_youtube_are_one_video_by_whatever_name(tmp_path):
+    """In the annotation `<id>`, in scores or lists `v_<id>`."""
+    mine = tmp_path / "datasets" / "mine"
+    mine.mkdir(parents=True)
+    rows = [("kitchen_000", 1.0, 4.0, "run"), ("kitchen_001", 5.0, 8.0, "sit")]
+    subsets = {"kitchen_000": "training", "kitchen_001": "validation"}
+    lengths = dict.fromkeys(subsets, 10.0)
+    (mine / "segments.json").write_text(activitynet_json(rows, lengths, subsets))
+    windows = mine / "proposals_test.txt"
+    run("proposals.py", "windows", mine, "test", "-o", windows)
+    scores = perfect(read_proposal_list(windows), 2)
+    scores = {"/frames/v_kitchen_001": scores["/frames/kitchen_001"]}
+    (tmp_path / "rgb.pkl").write_bytes(pickle.dumps(scores, 2))
+    said = run(
+        "evaluate.py", tmp_path / "rgb.pkl", "--dataset", "mine", "--output", "r", cwd=tmp_path
+    )
+    assert "average mAP: 100.00" in said
+    rows = (tmp_path / "r" / "detections.csv").read_text().splitlines()
+    assert rows[1].split(",")[0] == "kitchen_001"
+
+
+def test_results_are_written_whoever_reads_the_report(table, tmp_path):
+    windows = tmp_path / "windows.txt"
+    run("proposals.py", "windows", table, "test", "-o", windows)
+    scores = tmp_path / "rgb.pkl"
+    scores.write_bytes(pickle.dumps(perfect(read_proposal_list(windows), 2), 2))
+    reader, writer = os.pipe()
+    os.close(reader)
+    command = [sys.executable, ROOT / "scripts" / "ssn" / "evaluate.py", scores, "--list", windows,
+               "--output", tmp_path / "results"]  # fmt: skip
+    outcome = subprocess.run(
+        list(map(str, command)), stdout=writer, stderr=subprocess.PIPE, check=True
+    )
+    os.close(writer)
+    assert outcome.stderr == b""
+    assert (tmp_path / "results" / "metrics.json").is_file()
+
+
+def test_frames_of_other_names_are_looked_at(tmp_path):
+    listed = [ListedVideo("a", 4, [TrueSegment(1, 1, 3)], [Proposal(1, 0.8, 1, 1, 3)])]
+    path = tmp_path / "list.txt"
+    path.write_text(write_proposal_list(listed))
+    (tmp_path / "frames" / "a").mkdir(parents=True)
+    for k in range(1, 5):
+        image = str(tmp_path / "frames" / "a" / f"frame_{k:06}.png")
+        cv2.imwrite(image, np.zeros((4, 4, 3), np.uint8))
+    options = ["--frames", tmp_path / "frames", "--image", "frame_%06d.png"]
+    command = [sys.executable, ROOT / "scripts" / "ssn" / "sanity.py", path, *options]
+    said = subprocess.run(list(map(str, command)), capture_output=True, text=True, check=False)
+    assert "1 videos have frames" in said.stdout, said.stderr
 
 
 def test_proposals_of_no_use_and_foreign_labels_are_unusual():

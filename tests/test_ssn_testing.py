@@ -130,6 +130,29 @@ def test_the_figures_are_those_of_the_files_beside_them(
     assert rows[0] == rows[1]
 
 
+def test_detections_have_the_names_of_the_annotation(
+    bundle: Path, root: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Of a list with the paths of the videos, too, as the release writes them."""
+    text = (root / "proposals_test.txt").read_text()
+    paths = tmp_path / "paths.txt"
+    paths.write_text(text.replace("\ntoy_test", "\n/old/disk/frames/toy_test"))
+    for name, more in (("plain", ()), ("paths", (f"val_list={paths}",))):
+        run_test(request(bundle, root, tmp_path / name, *more), torch.device("cpu"))
+    for file in ("detections.json", "detections.csv"):
+        assert (tmp_path / "plain" / file).read_text() == (tmp_path / "paths" / file).read_text()
+    capsys.readouterr()
+    other = (root / "segments.json").read_text().replace("toy_test_001", "toy_test_777")
+    (tmp_path / "other.json").write_text(other)
+    more = ("annotation=segments.json", f"val_annotation={tmp_path / 'other.json'}")
+    run_test(request(bundle, root, tmp_path / "other", *more), torch.device("cpu"))
+    said = capsys.readouterr().out
+    assert "1 of 2 videos of" in said
+    assert "detections.json and .csv are without them: toy_test_001" in said
+    found = json.loads((tmp_path / "other" / "detections.json").read_text())["results"]
+    assert set(found) == {"toy_test_000"}
+
+
 def test_without_completeness_activity_alone_decides() -> None:
     scores = SegmentScores(
         np.array([[0.1, 0.2], [0.5, 0.6]]),

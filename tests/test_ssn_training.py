@@ -211,7 +211,8 @@ def test_a_validation_list_may_lack_a_kind(
     assert "proposals_test.txt: no video has a proposal that is background by the rules" in said
     assert "validation is without (2 foreground, 1 incomplete, 0 background)" in said
     history = (tmp_path / "run" / "ssn" / "results.md").read_text()
-    assert "background accuracy" in history
+    assert "foreground accuracy" in history
+    assert "background accuracy" not in history  # of none
 
 
 def test_a_loss_that_is_not_finite_can_be_repeated(

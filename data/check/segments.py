@@ -10,7 +10,7 @@ import numpy as np
 
 from data.datasets.segment_lists import media_key
 from data.datasets.segment_proposals import ProposalPools, SamplingRules, annotated_videos
-from data.snippets.sources import FrameFolder, open_frames
+from data.snippets.sources import FrameFolder, FrameNames, open_frames
 from utils.evaluation.proposal_recall import measure_proposals
 from utils.formats.proposal_lists import ListedVideo, concrete
 from utils.structures import ProposalKind
@@ -123,21 +123,28 @@ def _strange_labels(listed: Sequence[ListedVideo]) -> list[str]:
 
 
 def check_frames(
-    places: Mapping[str, Path], durations: Mapping[str, float], flow: bool, most: int
+    places: Mapping[str, Path],
+    durations: Mapping[str, float],
+    flow: bool,
+    most: int,
+    youtube: bool = False,
+    names: FrameNames | None = None,
 ) -> SanityReport:
     """Look at the frames of videos.
 
     Args:
         durations: [s], by video; those that are not known are not compared.
+        youtube: Videos are known by ids of YouTube.
+        names: Of the images.
         flow: Read flow images, a pair of each of `most` videos.
     """
     report = SanityReport()
-    lengths = {media_key(video): seconds for video, seconds in durations.items()}
+    lengths = {media_key(video, youtube): seconds for video, seconds in durations.items()}
     rates, means = {}, []
     for number, (video, place) in enumerate(places.items()):
         reading = flow and number < most and place.is_dir()
-        source = open_frames(place, "Flow" if reading else "RGB", size=None)
-        if seconds := lengths.get(media_key(video)):
+        source = open_frames(place, "Flow" if reading else "RGB", names or FrameNames(), None)
+        if seconds := lengths.get(media_key(video, youtube)):
             rates[video] = len(source) / seconds
         if reading and isinstance(source, FrameFolder):
             middle = source.flow([max(len(source) // 2, 1)])[0]

@@ -8,6 +8,7 @@ Label Studio (JSON)     a range of the timeline, in frames from 1, or a region w
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -24,6 +25,7 @@ from external.files import read_json
 from utils.formats.schema import check_shape
 
 ENDINGS = (".xml", ".zip")
+UPLOADED = re.compile(r"^[0-9a-f]{8}-")
 
 
 class NamedSegment(NamedTuple):
@@ -199,7 +201,7 @@ def _read_label_studio(path: Path, tasks: list[Any], media: Media) -> SegmentRea
     reading, names = SegmentReading(), VideoNames()
     for place, task in enumerate(tasks):
         where = f"{path}, task {place}"
-        video = names.of(_media_of(task, where), where, url=True)
+        video = _uploaded(names.of(_media_of(task, where), where, url=True), media)
         for number, entry in enumerate(_results_of(task, where)):
             here = f"{where}, result {number}"
             value = entry.get("value") if isinstance(entry, dict) else None
@@ -214,6 +216,15 @@ def _read_label_studio(path: Path, tasks: list[Any], media: Media) -> SegmentRea
                     NamedSegment(video, start, end, clean_name(label), here) for label in labels
                 ]
     return reading
+
+
+def _uploaded(name: str, media: Media) -> str:
+    """The name of a video before it was uploaded, if that is the one which is there.
+
+    Label Studio writes eight hexadecimal digits and a hyphen before it.
+    """
+    before = UPLOADED.sub("", name)
+    return before if media.video_file(name) is None and media.video_file(before) else name
 
 
 def _media_of(task: Any, where: str) -> str:

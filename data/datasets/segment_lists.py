@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path, PurePath
 
 from data.datasets.segment_annotations import SegmentAnnotations
+from external.names import video_name
 from utils.formats.proposal_lists import (
     ListedVideo,
     Proposal,
@@ -30,9 +31,7 @@ def media_key(path: str | PurePath, youtube: bool = False) -> str:
         youtube: The last 11 characters, since the folders of ActivityNet are called `v_<id>` or
             `<id>`.
     """
-    place = PurePath(path)
-    endings = (".mp4", ".avi", ".mkv", ".webm", ".mov", ".m4v")
-    name = place.stem if place.suffix.lower() in endings else place.name
+    name = video_name(str(path))
     return name[-YOUTUBE_ID:] if youtube else name
 
 
@@ -71,20 +70,27 @@ def find_media(root: Path, videos: Sequence[str], youtube: bool = False) -> Foun
     if not root.is_dir():
         raise ValueError(f"{root}: no such folder of videos")
     wanted = {media_key(video, youtube): video for video in videos}
-    places: dict[str, Path] = {}
+    found: dict[str, list[Path]] = {}
     for place in sorted(root.iterdir()):
         video = wanted.get(media_key(place.name, youtube))
-        if video is None or place.name.startswith("."):
-            continue
-        if video in places:
-            raise ValueError(f"{root}: video {video} is there twice: {places[video]} and {place}")
-        places[video] = place
+        if video is not None and not place.name.startswith("."):
+            found.setdefault(video, []).append(place)
+    places = {video: _only(root, video, candidates) for video, candidates in found.items()}
     missing = [video for video in videos if video not in places]
     if videos and not places:
         raise ValueError(
             f"{root}: holds none of the {len(videos)} videos: expected folders such as {videos[0]}"
         )
     return FoundMedia({v: places[v] for v in videos if v in places}, missing)
+
+
+def _only(root: Path, video: str, places: Sequence[Path]) -> Path:
+    """The place of a video: where several end like its name, the one that has it."""
+    exact = [place for place in places if media_key(place.name) == media_key(video)]
+    first, *others = exact or places
+    if others:
+        raise ValueError(f"{root}: video {video} is there twice: {first} and {others[0]}")
+    return first
 
 
 def concrete_list(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from data.datasets.segment_lists import find_media, media_key
@@ -209,4 +209,4 @@ def _in_frames(video: ListedVideo, source: FrameSource, path: Path) -> ListedVid
             f"{path}: video {video.video}: made for {video.frames} frames, but {source.name} has "
             f"{count}: convert the normalised list again (scripts/ssn/convert_lists.py)"
         )
-    return video
+    return replace(video, video=media_key(video.video))

@@ -13,6 +13,7 @@ from data.datasets.segment_table import (
     videos_without_duration,
 )
 from data.datasets.thumos14 import is_thumos14, read_thumos14
+from utils.config.common import ROOT
 
 # What each dataset calls the videos to train and to test with.
 _THUMOS = {"train": "validation", "test": "test"}
@@ -28,7 +29,8 @@ def open_annotations(path: Path, split: str, frames: Path | None = None) -> Segm
     `.json` is ActivityNet's; `.csv` is a table. A folder is THUMOS14's, or that of a dataset of
     one's own, which holds `segments_train.csv` and `segments_test.csv`, or `segments.json`. A table
     has one split, so that both names give all of it, and `segments_test.csv` the classes of
-    `segments_train.csv` beside it.
+    `segments_train.csv` beside it. Of a table without durations, videos that have neither frames
+    nor a file are left out and counted.
 
     Args:
         frames: Folder of frames or videos, for the durations of a table without them; those called
@@ -50,9 +52,15 @@ def open_annotations(path: Path, split: str, frames: Path | None = None) -> Segm
     raise ValueError(f"{path}: expected a dataset's folder, ActivityNet's .json, or a .csv table")
 
 
+def dataset_folder(name: str) -> Path:
+    """Return datasets/<name> in the current folder if it is there, else in the repository."""
+    here = Path("datasets") / name
+    return here if here.is_dir() else ROOT / "datasets" / name
+
+
 def own_dataset(name: str) -> Path | None:
-    """Return the folder datasets/<name> if it holds annotation of one's own; None: it does not."""
-    folder = Path("datasets") / name
+    """Return a dataset's folder if it holds annotation of one's own; None: it does not."""
+    folder = dataset_folder(name)
     names = (*(TABLE.format(split) for split in _THUMOS), JSON)
     found = not is_thumos14(folder) and any((folder / name).exists() for name in names)
     return folder if found else None
@@ -77,14 +85,14 @@ def _read_table(path: Path, frames: Path | None) -> SegmentAnnotations:
         classes = table_classes(train)
     if not (videos := videos_without_duration(path)):
         return read_segment_table(path, classes)
-    folders = [path.parent / "frames", path.parent / "videos"]
-    if frames is not None:
-        folders.insert(0, frames)
+    given = [] if frames is None else [frames]
+    folders = list(dict.fromkeys([*given, path.parent / "frames", path.parent / "videos"]))
     durations = find_durations(videos, folders)
-    if missing := [video for video in videos if video not in durations]:
+    if not durations:
         raise ValueError(
-            f"{path}: {len(missing)} of {len(videos)} videos have no duration, such as "
-            f"{missing[0]}: expected a column duration, or their frames with extraction.json, or "
-            f"their files, in {' or '.join(map(str, folders))}"
+            f"{path}: its {len(videos)} videos have no duration, such as {videos[0]}: expected a "
+            "column duration, or their frames with extraction.json, or their files, in "
+            f"{' or '.join(map(str, folders))}"
         )
-    return read_segment_table(path, classes, durations)
+    # Classes are those of all videos: labels must not depend on which are missing.
+    return read_segment_table(path, classes or table_classes(path), durations, skip_unknown=True)

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from data.datasets.segment_annotations import Segment, SegmentAnnotations, parse_seconds
+from external.names import video_name
 from utils.formats.reading import read_table
 
 COLUMNS = ("video", "start", "end", "label")
@@ -15,12 +17,14 @@ def read_segment_table(
     path: str | Path,
     classes: Sequence[str] | None = None,
     durations: Mapping[str, float] | None = None,
+    skip_unknown: bool = False,
 ) -> SegmentAnnotations:
     """Read segments with a header; columns in any order, further ones are not looked at.
 
     Args:
         classes: Names by label; None: those of the table, sorted.
         durations: Of the videos [s], for a table without a column `duration`; None: it has one.
+        skip_unknown: Leave out, and count, segments of videos that `durations` do not have.
 
     Raises:
         ValueError: Naming file and line for what cannot be read, a class that is not known, a
@@ -30,22 +34,28 @@ def read_segment_table(
     wanted = [*COLUMNS, *(["duration"] if durations is None else [])]
     rows: list[tuple[str, str, float, float, str]] = []
     lengths = dict(durations or {})
+    skipped = 0
     for where, row in read_table(path, wanted, "table of segments"):
-        video, label = row["video"].strip(), row["label"].strip()
+        video, label = video_name(row["video"].strip()), row["label"].strip()
         start, end = (parse_seconds(row[name], f"{where}: {name}") for name in ("start", "end"))
         if durations is None:
             length = parse_seconds(row["duration"], f"{where}: duration")
             if lengths.setdefault(video, length) != length:
                 raise ValueError(f"{where}: video {video} has two durations")
+        if skip_unknown and video not in lengths:
+            skipped += 1
+            continue
         _check(where, video, start, end, lengths)
         rows.append((where, video, start, end, label))
-    return _collected(path, rows, classes, lengths)
+    dropped = {"of videos without frames or file": skipped}
+    return replace(_collected(path, rows, classes, lengths), dropped=dropped)
 
 
 def videos_without_duration(path: str | Path) -> list[str]:
     """Return the videos of a table that has no column `duration`; of one that has it, none."""
     rows = (row for _, row in read_table(path, COLUMNS, "table of segments"))
-    return list(dict.fromkeys(row["video"].strip() for row in rows if "duration" not in row))
+    names = (video_name(row["video"].strip()) for row in rows if "duration" not in row)
+    return list(dict.fromkeys(names))
 
 
 def table_classes(path: str | Path) -> list[str]:

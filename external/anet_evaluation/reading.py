@@ -1,6 +1,7 @@
 """Annotations and results of temporal detection: ActivityNet's JSON, or CSV.
 
 CSV has a header: `video,start,end,label` for ground truth, with `score` for results, in seconds.
+Folders and the ending of a video file are no part of a video's name.
 ActivityNet's annotation has `database`, its results `results`, both by video id.
 """
 
@@ -15,7 +16,7 @@ import numpy as np
 
 from external.anet_evaluation.segments import Segments
 from external.files import read_json, read_table
-from external.names import Names
+from external.names import Names, video_name
 
 
 class Row(NamedTuple):
@@ -53,9 +54,9 @@ def read_segments(
     rows = list(_from_json(path, scored, subsets) if json_file else _from_csv(path, scored))
     good = [row for row in rows if row.end > row.start]
     for row in rows:
-        names.video(row.video)
+        names.video(video_name(row.video))
     segments = Segments(
-        np.array([names.videos[row.video] for row in good], np.int64),
+        np.array([names.videos[video_name(row.video)] for row in good], np.int64),
         np.array([names.label(row.label, row.where) for row in good], np.int64),
         np.array([row.start for row in good], float),
         np.array([row.end for row in good], float),

@@ -4,7 +4,8 @@
     python scripts/ssn/analyze.py segments_test.csv runs/toy_segments/test/detections.json \\
         --output runs/toy_segments/errors
 
-Ground truth is ActivityNet's JSON (its subset with --subset) or a table `video,start,end,label`;
+Ground truth is ActivityNet's JSON (its subset with --subset), a table `video,start,end,label`, or
+a dataset's folder, whose test videos count;
 detections are the JSON that test.py, scripts/ssn/evaluate.py and demo.py write. Writes errors.json
 and errors.png: the kinds of the best detections, what mAP would gain without each kind of error,
 and which segments are missed, by length. Prints the table.
@@ -22,6 +23,10 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[2]))  # run as a file, n
 import utils.system.early_signals  # noqa: F401, before what takes long to import
 
 # isort: split
+import numpy as np
+
+from data.datasets.segment_sources import open_annotations
+from external.anet_evaluation import Segments
 from external.anet_evaluation.reading import read_segments
 from external.names import Names
 from utils.analysis.segments import analyze_segments
@@ -48,11 +53,28 @@ def parse_arguments() -> argparse.Namespace:
     return arguments
 
 
+def annotated_segments(folder: Path, names: Names) -> Segments:
+    """The segments [s] of the test videos of a dataset's folder."""
+    found = open_annotations(folder, "test")
+    labels = [names.label(name, str(folder)) for name in found.classes]
+    rows = [(names.video(v), s) for v, segments in found.segments.items() for s in segments]
+    return Segments(
+        np.array([video for video, _ in rows], np.int64),
+        np.array([labels[s.label] for _, s in rows], np.int64),
+        np.array([s.start for _, s in rows]),
+        np.array([s.end for _, s in rows]),
+        np.ones(len(rows)),
+    )
+
+
 def main() -> None:
     arguments = parse_arguments()
     check_replaceable(arguments.output, FILES)
     names = Names()
-    truth, _ = read_segments(arguments.groundtruth, names, scored=False, subsets=arguments.subset)
+    if arguments.groundtruth.is_dir():
+        truth = annotated_segments(arguments.groundtruth, names)
+    else:
+        truth, _ = read_segments(arguments.groundtruth, names, False, arguments.subset)
     if not len(truth):
         raise ValueError(f"{arguments.groundtruth}: holds no segment to find")
     found, _ = read_segments(arguments.detections, names, scored=True)

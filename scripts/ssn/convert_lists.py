@@ -69,7 +69,7 @@ def main() -> None:
         raise ValueError(f"{arguments.list}: video {concrete[0]} is listed in frames already")
     with named_option("--image"):
         names = FrameNames(image=arguments.image)
-    with named_option("--frames"):
+    with named_option("frames"):
         found = find_media(arguments.frames, [v.video for v in listed], arguments.youtube)
     if found.missing and arguments.strict:
         raise ValueError(found.note(arguments.frames))

@@ -29,7 +29,7 @@ import utils.system.early_signals  # noqa: F401, before what takes long to impor
 from data.datasets.segment_annotations import SegmentAnnotations
 from data.datasets.segment_lists import media_key
 from data.datasets.segment_proposals import check_labels, relative_truth
-from data.datasets.segment_sources import open_annotations, own_dataset
+from data.datasets.segment_sources import dataset_folder, open_annotations, own_dataset
 from data.datasets.thumos14 import CLASSES as THUMOS14_CLASSES
 from utils.evaluation.segment_files import FoundSegment, as_csv, as_json, segments_in_seconds
 from utils.evaluation.segment_measuring import Truth, measure_split
@@ -41,7 +41,7 @@ from utils.evaluation.segments import (
     fuse_streams,
 )
 from utils.formats.proposal_lists import read_proposal_list
-from utils.formats.segment_scores import read_scores, read_video_classifier, video_name
+from utils.formats.segment_scores import read_scores, read_video_classifier
 from utils.system.cli import run_main, staged_results
 from utils.system.outputs import check_replaceable, note_made
 
@@ -100,7 +100,7 @@ def parse_arguments() -> argparse.Namespace:
     if arguments.protocol is None:
         known = arguments.dataset in PROTOCOLS
         arguments.protocol = arguments.dataset if known else "thumos14"
-    if arguments.annotation is None and arguments.list is None:
+    if arguments.annotation is None:
         arguments.annotation = own_dataset(arguments.dataset)
     return arguments
 
@@ -121,11 +121,11 @@ def rules_of(arguments: argparse.Namespace) -> DetectionRules:
     return replace(rules, **switches, **changes)
 
 
-def read_truth(path: Path, classes: int) -> Truth:
+def read_truth(path: Path, classes: int, youtube: bool) -> Truth:
     """Ground truth of a list, for the videos that have any."""
     listed = read_proposal_list(path)
     check_labels(listed, classes, path)
-    truth = {video_name(video.video): relative_truth(video) for video in listed}
+    truth = {media_key(video.video, youtube): relative_truth(video) for video in listed}
     return {name: (spans, labels - 1) for name, (spans, labels) in truth.items() if len(labels)}
 
 
@@ -167,9 +167,9 @@ def in_seconds(
     youtube = annotations.youtube
     durations = {media_key(v, youtube): (v, d) for v, d in annotations.durations.items()}
     for key, detections in found.items():
-        if (name := media_key(key, youtube)) not in durations:
+        if key not in durations:
             raise ValueError(f"--annotation: has no video {key}, which has scores")
-        yield from segments_in_seconds(durations[name][0], detections, durations[name][1], names)
+        yield from segments_in_seconds(durations[key][0], detections, durations[key][1], names)
 
 
 def main() -> None:
@@ -179,10 +179,15 @@ def main() -> None:
     annotations = None
     if arguments.annotation is not None:
         annotations = open_annotations(arguments.annotation, "test")
-    found, classes = detect_all(arguments)
+    detected, classes = detect_all(arguments)
+    # ActivityNet's videos have the names `v_<id>` and `<id>`.
+    youtube = arguments.dataset.startswith("activitynet")
+    if annotations is not None:
+        youtube = annotations.youtube
+    found = {media_key(video, youtube): detections for video, detections in detected.items()}
     names = class_names(annotations, arguments.dataset, classes)
-    path = arguments.list or Path("datasets") / arguments.dataset / "proposals_test.txt"
-    truth = read_truth(path, classes)
+    path = arguments.list or dataset_folder(arguments.dataset) / "proposals_test.txt"
+    truth = read_truth(path, classes, youtube)
     if not truth.keys() & found.keys():
         raise ValueError(f"{path}: none of its videos has scores: a list of another dataset?")
     result = measure_split(found, truth, names, arguments.protocol)
@@ -198,7 +203,10 @@ def main() -> None:
             (folder / "detections.json").write_text(as_json(rows), encoding="utf-8")
             (folder / "detections.csv").write_text(as_csv(rows), encoding="utf-8")
     note_made(arguments.output, "evaluate", FILES)
-    print(f"written: {arguments.output}")
+    written = FILES if annotations is not None else FILES[:1]
+    print(f"written: {', '.join(str(arguments.output / name) for name in written)}")
+    if annotations is None:
+        print("without --annotation there are no detections in seconds")
 
 
 if __name__ == "__main__":

@@ -25,6 +25,7 @@ from data.check.segments import check_frames, check_list
 from data.datasets.segment_lists import find_media
 from data.datasets.segment_proposals import ACTIVITYNET, THUMOS14, check_labels
 from data.datasets.segment_sources import open_annotations, own_dataset
+from data.snippets.sources import FrameNames
 from utils.config.options import named_option
 from utils.formats.proposal_lists import read_proposal_list
 from utils.system.cli import run_main
@@ -60,6 +61,15 @@ def parse_arguments() -> argparse.Namespace:
         metavar="N",
         help="number of videos whose flow is read (%(default)s)",
     )
+    default = FrameNames()
+    for name in ("image", "flow_x", "flow_y"):
+        pattern = getattr(default, name)
+        add(
+            f"--{name.replace('_', '-')}",
+            default=pattern,
+            metavar="PATTERN",
+            help=f"names of these files: {pattern.replace('%', '%%')}",
+        )
     return parser.parse_args()
 
 
@@ -78,7 +88,10 @@ def main() -> None:
         if found.missing:
             report.warnings.append(found.note(arguments.frames))
         durations = {} if annotations is None else annotations.durations
-        report += check_frames(found.places, durations, arguments.flow, arguments.videos)
+        names = FrameNames(arguments.image, arguments.flow_x, arguments.flow_y)
+        report += check_frames(
+            found.places, durations, arguments.flow, arguments.videos, youtube, names
+        )
     print(report.text())
     if report.warnings:
         sys.exit(1)

@@ -148,7 +148,17 @@ def write_proposal_list(videos: Sequence[ListedVideo], first_number: int = 1) ->
     Args:
         first_number: What the groups count from: 1 as in lists that are made from annotation, 0 as
             in those that `concrete` gives.
+
+    Raises:
+        ValueError: For a video's name that would not come back from the file.
     """
+    for listed in videos:
+        name = listed.video
+        if not name or name.startswith("#") or name.splitlines() != [name.strip()]:
+            raise ValueError(
+                f"video {name!r}: a list cannot hold a name that is empty, begins with #, or has "
+                "blanks around it or several lines: rename the video"
+            )
     return "".join(
         line + "\n"
         for number, listed in enumerate(videos, start=first_number)

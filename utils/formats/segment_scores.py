@@ -12,12 +12,13 @@ import pickle
 import zipfile
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path, PurePath
+from pathlib import Path
 from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
 
+from external.names import video_name
 from utils.formats.numpy_values import PICKLE_NAMES, plain
 from utils.formats.reading import open_regular
 from utils.formats.schema import shown
@@ -56,13 +57,6 @@ class SegmentScores:
     def classes(self) -> int:
         """K."""
         return self.completeness.shape[1]
-
-
-def video_name(path: str | PurePath) -> str:
-    """Return the name by which a video is known: of its folder or file, without the ending."""
-    place = PurePath(path)
-    known = (".mp4", ".avi", ".mkv", ".webm", ".mov", ".m4v")
-    return place.stem if place.suffix.lower() in known else place.name
 
 
 def read_scores(path: str | Path) -> dict[str, SegmentScores]:

@@ -6,14 +6,13 @@ Without PyTorch, which takes seconds to import: not every script needs it.
 from __future__ import annotations
 
 import os
-import select
 import sys
 import traceback
 from collections.abc import Callable
 from pathlib import Path
 
-from external.command import NOBODY_READS, write_nowhere
 from utils.system.allocator import keep_freed_memory
+from utils.system.console import unread_output
 from utils.system.early_signals import restore_interrupts
 from utils.system.interrupt import Interrupted
 from utils.system.staging import staged_results as staged_results
@@ -40,21 +39,18 @@ def run_main(main: Callable[[], None]) -> None:
     A non-finite loss and memory that does not suffice also end the program with one line. Every
     other exception is our mistake: the program prints the traceback and where to report it, and
     ends with exit code 70. STEP_TRACEBACK=1 prints the traceback in all cases. A signal ends the
-    program with the shell's exit code, 128 + the signal's number; so does output that nobody reads.
+    program with the shell's exit code, 128 + the signal's number. A report that nobody reads does
+    not end it.
     """
     try:
         restore_interrupts()
         keep_freed_memory()
-        main()
-        if sys.stdout is not None:  # it is where the shell has closed it
-            sys.stdout.flush()
+        with unread_output():
+            main()
     except Interrupted as stop:
         print(stop, file=sys.stderr)
         sys.exit(128 + stop.signum)
     except (ValueError, OSError, FloatingPointError) as error:
-        if isinstance(error, BrokenPipeError) and _nobody_reads():
-            write_nowhere()
-            sys.exit(NOBODY_READS)
         if os.environ.get(TRACEBACK):
             raise
         rank = os.environ.get("RANK", "").strip()
@@ -71,13 +67,6 @@ def run_main(main: Callable[[], None]) -> None:
         traceback.print_exc()
         print(BUG, file=sys.stderr)
         sys.exit(70)
-
-
-def _nobody_reads() -> bool:
-    """Whether standard output is a pipe that nobody reads any more."""
-    waiting = select.poll()
-    waiting.register(sys.stdout.fileno(), 0)
-    return any(events & select.POLLERR for _, events in waiting.poll(0))
 
 
 def out_of_memory(error: Exception) -> str:

@@ -56,6 +56,35 @@ class _Tolerant(io.TextIOBase):
         return self.stream.fileno()
 
 
+class _Unread(_Tolerant):
+    """A stream whose text goes nowhere from when nobody reads it; other errors are raised."""
+
+    def _try(self, action: Any) -> None:
+        try:
+            action()
+        except BrokenPipeError:
+            self._point_nowhere()
+
+
+@contextmanager
+def unread_output() -> Iterator[None]:
+    """Within the block, standard output that nobody reads, as after `| head`, goes nowhere.
+
+    The work goes on: what a command writes into files does not depend on who reads its report.
+    """
+    before = sys.stdout
+    if before is None:  # the shell has closed it
+        yield
+        return
+    unread = _Unread(before)
+    sys.stdout = unread
+    try:
+        yield
+        unread.flush()
+    finally:
+        sys.stdout = before
+
+
 @contextmanager
 def tolerant_output(lost: str) -> Iterator[None]:
     """Within the block, errors of writing to standard output or standard error are ignored.
