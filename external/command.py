@@ -61,7 +61,10 @@ def run_evaluation(
         return 2
     try:
         print(result.report(), flush=True)
-    except BrokenPipeError:  # nobody reads it, as after `| head`
+    except OSError as error:
         # Python writes the rest at its end, and would complain.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        if not isinstance(error, BrokenPipeError):  # nobody reads it, as after `| head`
+            print(f"error: {error}", file=sys.stderr)
+            return 2
     return 0

@@ -16,15 +16,20 @@ if [ -z "${CONFIG:-}" ]; then
     case $dataset in
     thumos14 | activitynet1.2) ;;
     *) # the user's own: a configuration of its own need not say where it lies
-        if [ ! -d "$here/../datasets/$dataset" ]; then
+        own=configs/ssn/${PREFIX:-}thumos14_$modality.yaml
+        case " $*" in *" root="* | *" data.root="*) there=yes ;; *) there=no ;; esac
+        if [ -d "$here/../datasets/$dataset" ]; then there=yes; fi
+        if [ -e "$here/../$CONFIG" ]; then
+            there=yes
+        elif [ $there = yes ] && [ -e "$here/../$own" ]; then
+            echo "no $CONFIG: $dataset is trained with $own"
+            CONFIG=$own
+        fi
+        if [ $there = no ]; then
             echo "no $CONFIG; a dataset of your own is the folder datasets/$dataset" >&2
             exit 2
         fi
         set -- "dataset=$dataset" "name=$run" "$@"
-        if [ ! -e "$here/../$CONFIG" ]; then
-            CONFIG=configs/ssn/${PREFIX:-}thumos14_$modality.yaml
-            echo "no configs/ssn/$run.yaml: datasets/$dataset is trained with $CONFIG"
-        fi
         ;;
     esac
     if [ ! -e "$here/../$CONFIG" ]; then

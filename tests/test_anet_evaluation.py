@@ -256,3 +256,11 @@ def test_a_report_that_nobody_reads_ends_quietly(tmp_path):
     outcome = subprocess.run(command, cwd=ROOT, stdout=writer, stderr=subprocess.PIPE, check=False)
     os.close(writer)
     assert (outcome.returncode, outcome.stderr) == (0, b"")
+    if Path("/dev/full").exists():
+        with open("/dev/full", "wb") as full:
+            outcome = subprocess.run(
+                command, cwd=ROOT, stdout=full, stderr=subprocess.PIPE, check=False
+            )
+        assert outcome.returncode == 2
+        assert outcome.stderr.startswith(b"error: [Errno 28]")
+        assert outcome.stderr.count(b"\n") == 1

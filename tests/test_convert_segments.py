@@ -89,8 +89,11 @@ def test_label_studio_in_frames_and_in_seconds(videos: Path, tmp_path: Path) -> 
     # Frames 1 to 10, both included, are seconds 0 to 1.
     expected = [("a", 0, 1.0, "jump"), ("a", 0, 1.0, "wave"), ("a", 2.5, 4.0, "wave")]
     assert rows(path, videos) == expected
+    local = path.read_text().replace("/data/upload/1/a.mp4", "/data/local-files/?d=x%20y/a.mp4")
+    path.write_text(local)
+    assert rows(path, videos) == expected
     # What an upload puts before the name.
-    path.write_text(path.read_text().replace("upload/1/a.mp4", "upload/1/ab12cd34-a.mp4"))
+    path.write_text(local.replace("local-files/?d=x%20y/a.mp4", "upload/1/ab12cd34-a.mp4"))
     assert rows(path, videos) == expected
 
 

@@ -109,9 +109,11 @@ def test_a_dataset_of_ones_own_is_trained_as_thumos14(tmp_path: Path):
     fake.write_text('#!/bin/sh\ncase "$1" in -c) echo 0 ;; *) echo "runs $*" ;; esac\n')
     fake.chmod(0o755)
 
-    def trained(script: str, dataset: str) -> subprocess.CompletedProcess[str]:
+    def trained(
+        script: str, dataset: str, override: str = "seed=3"
+    ) -> subprocess.CompletedProcess[str]:
         return subprocess.run(
-            ["bash", f"scripts/{script}", dataset, "flow", "seed=3"],
+            ["bash", f"scripts/{script}", dataset, "flow", override],
             cwd=tmp_path,
             capture_output=True,
             text=True,
@@ -122,6 +124,8 @@ def test_a_dataset_of_ones_own_is_trained_as_thumos14(tmp_path: Path):
     missing = trained("train_ssn.sh", "mine")
     assert missing.returncode == 2
     assert "a dataset of your own is the folder datasets/mine" in missing.stderr
+    elsewhere = trained("train_ssn.sh", "mine", "root=/data/mine").stdout
+    assert elsewhere.endswith("thumos14_flow.yaml dataset=mine name=mine_flow root=/data/mine\n")
     (tmp_path / "datasets" / "mine").mkdir(parents=True)
     said = trained("train_ssn.sh", "mine").stdout
     assert said.endswith(
@@ -134,3 +138,5 @@ def test_a_dataset_of_ones_own_is_trained_as_thumos14(tmp_path: Path):
     shutil.copy(tmp_path / "configs/ssn/thumos14_rgb.yaml", tmp_path / "configs/ssn/mine_flow.yaml")
     said = trained("train_ssn.sh", "mine").stdout
     assert said.endswith("configs/ssn/mine_flow.yaml dataset=mine name=mine_flow seed=3\n")
+    (tmp_path / "datasets" / "mine").rmdir()  # the file may say where it lies
+    assert trained("train_ssn.sh", "mine").stdout == said

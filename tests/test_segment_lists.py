@@ -144,7 +144,10 @@ def test_a_name_that_only_ends_alike_is_another_video(tmp_path):
         (tmp_path / name).mkdir()
     found = find_media(tmp_path, ["kitchen_000"], youtube=True)
     assert found.places == {"kitchen_000": tmp_path / "kitchen_000"}
-    with pytest.raises(ValueError, match=r"video garden_0001 is there twice: \S+v_\S+ and \S+x_"):
+    found = find_media(tmp_path, ["garden_0001"], youtube=True)
+    assert found.places == {"garden_0001": tmp_path / "v_garden_0001"}
+    (tmp_path / "v_garden_0001").rename(tmp_path / "y_garden_0001")
+    with pytest.raises(ValueError, match=r"video garden_0001 is there twice: \S+x_\S+ and \S+y_"):
         find_media(tmp_path, ["garden_0001"], youtube=True)
 
 

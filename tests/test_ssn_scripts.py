@@ -245,10 +245,23 @@ def test_a_dataset_of_ones_own_goes_by_its_name(tmp_path):
     said = run("evaluate.py", scores, *named, cwd=tmp_path)
     assert "detections.csv" in said
     assert (tmp_path / "named" / "detections.csv").read_text().splitlines() == rows
-    said = run(
-        "analyze.py", "datasets/mine", "named/detections.json", "--output", "q", cwd=tmp_path
-    )
+    detections = ["named/detections.json", "--output", "q"]
+    said = run("analyze.py", "datasets/mine", *detections, cwd=tmp_path)
     assert "q/errors.png" in said
+    assert "mAP at 0.5: 100.00" in said
+    wrong = run("analyze.py", "datasets/mine", *detections, "--subset", "x", cwd=tmp_path, status=2)
+    assert "--subset: of a dataset's folder the test videos count" in wrong
+    # Names with folders are the same videos; one that is not annotated is told and left out.
+    table = (mine / "segments_test.csv").read_text()
+    (mine / "segments_test.csv").write_text(table.replace("\na,", "\nvideos/a.mp4,"))
+    said = run("analyze.py", "datasets/mine", *detections[:1], "--output", "p", cwd=tmp_path)
+    assert "mAP at 0.5: 100.00" in said
+    (mine / "segments_test.csv").write_text(table.replace("a,2,6,run,20\n", ""))
+    said = run("evaluate.py", scores, "--output", "part", *options[:2], cwd=tmp_path)
+    assert "1 videos with scores are not in --annotation" in said
+    part = (tmp_path / "part" / "detections.csv").read_text().splitlines()
+    assert part == [row for row in rows if not row.startswith("a,")]
+    (mine / "segments_test.csv").write_text(table)
     look = [windows, "--dataset", "mine", "--split", "test"]
     assert "3 instances" in run("sanity.py", *look, cwd=tmp_path, status=0)
     windows.write_text(windows.read_text().replace("\n2 0.1000 0.3000\n", "\n9 0.1000 0.3000\n"))

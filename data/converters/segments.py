@@ -13,6 +13,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple
+from urllib.parse import parse_qs, urlsplit
 
 from data.converters.cvat_meta import Meta, Task, read_meta
 from data.converters.media import Media
@@ -232,7 +233,10 @@ def _media_of(task: Any, where: str) -> str:
     data = task.get("data", task) if isinstance(task, dict) else {}
     for key in ("video", "video_url", "url", "audio"):
         if isinstance(data.get(key), str):
-            return str(data[key])
+            address = urlsplit(data[key])
+            # Label Studio's local storage: /data/local-files/?d=folder/video.mp4
+            local = parse_qs(address.query).get("d") if "local-files" in address.path else None
+            return local[0] if local else str(data[key])
     raise ValueError(f"{where}: expected data.video, the name of the video")
 
 

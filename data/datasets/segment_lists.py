@@ -85,8 +85,9 @@ def find_media(root: Path, videos: Sequence[str], youtube: bool = False) -> Foun
 
 
 def _only(root: Path, video: str, places: Sequence[Path]) -> Path:
-    """The place of a video: where several end like its name, the one that has it."""
-    exact = [place for place in places if media_key(place.name) == media_key(video)]
+    """The place of a video: where several end like its name, the one that has it, or `v_<id>`."""
+    name = media_key(video)
+    exact = [place for place in places if media_key(place.name) in (name, f"v_{name}")]
     first, *others = exact or places
     if others:
         raise ValueError(f"{root}: video {video} is there twice: {first} and {others[0]}")

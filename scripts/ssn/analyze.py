@@ -28,7 +28,7 @@ import numpy as np
 from data.datasets.segment_sources import open_annotations
 from external.anet_evaluation import Segments
 from external.anet_evaluation.reading import read_segments
-from external.names import Names
+from external.names import Names, video_name
 from utils.analysis.segments import analyze_segments
 from utils.system.cli import run_main
 from utils.system.outputs import check_replaceable
@@ -57,7 +57,9 @@ def annotated_segments(folder: Path, names: Names) -> Segments:
     """The segments [s] of the test videos of a dataset's folder."""
     found = open_annotations(folder, "test")
     labels = [names.label(name, str(folder)) for name in found.classes]
-    rows = [(names.video(v), s) for v, segments in found.segments.items() for s in segments]
+    rows = [
+        (names.video(video_name(v)), s) for v, segments in found.segments.items() for s in segments
+    ]
     return Segments(
         np.array([video for video, _ in rows], np.int64),
         np.array([labels[s.label] for _, s in rows], np.int64),
@@ -72,6 +74,8 @@ def main() -> None:
     check_replaceable(arguments.output, FILES)
     names = Names()
     if arguments.groundtruth.is_dir():
+        if arguments.subset:
+            raise ValueError("--subset: of a dataset's folder the test videos count")
         truth = annotated_segments(arguments.groundtruth, names)
     else:
         truth, _ = read_segments(arguments.groundtruth, names, False, arguments.subset)

@@ -163,12 +163,17 @@ def class_names(annotations: SegmentAnnotations | None, dataset: str, count: int
 def in_seconds(
     found: Mapping[str, VideoDetections], annotations: SegmentAnnotations, names: list[str]
 ) -> Iterator[FoundSegment]:
-    """Yield the detections of all videos, those of a video the best first."""
+    """Yield the detections of all annotated videos, those of a video the best first."""
     youtube = annotations.youtube
     durations = {media_key(v, youtube): (v, d) for v, d in annotations.durations.items()}
+    if missing := [key for key in found if key not in durations]:
+        print(
+            f"{len(missing)} videos with scores are not in --annotation, so that detections.json "
+            f"and .csv are without them: {', '.join(missing[:5])}"
+        )
     for key, detections in found.items():
         if key not in durations:
-            raise ValueError(f"--annotation: has no video {key}, which has scores")
+            continue
         yield from segments_in_seconds(durations[key][0], detections, durations[key][1], names)
 
 
