@@ -9,7 +9,7 @@ from pathlib import Path
 
 import torch
 
-from data.datasets.segment_lists import media_key
+from data.datasets.segment_lists import AnnotatedVideos
 from data.datasets.segment_set import SegmentSet
 from data.datasets.segment_sources import open_annotations
 from external.anet_evaluation import Result
@@ -140,8 +140,9 @@ class SSNTest:
                 f"{self.checkpoint.path}: was trained for other classes than data.annotation="
                 f"{self.config.data.annotation} has: {_few(known)}, not {_few(first.classes)}"
             )
-        self.annotated = AnnotatedVideos(self.config)
-        self.annotated.say_missing(first)
+        self.annotated = read_annotated(self.config)
+        if (note := self.annotated.note([v.video for v in first.videos])) and is_main():
+            print(note, flush=True)
         return f"{len(first)} videos of {first.path} ({', '.join(self.streams)})"
 
     def detect(self) -> None:
@@ -195,33 +196,11 @@ class SSNTest:
                 yield from segments_in_seconds(name, found, duration, names)
 
 
-class AnnotatedVideos:
-    """The test videos as their annotation names them.
-
-    Attributes:
-        durations: [s], by its names.
-    """
-
-    def __init__(self, config: SSNConfig) -> None:
-        data = config.data
-        path = data.folder / (data.val_annotation or data.annotation)
-        annotations = open_annotations(path, "test", data.folder / data.frames)
-        self.path, self.durations, self._youtube = path, annotations.durations, annotations.youtube
-        self._names = {media_key(name, self._youtube): name for name in self.durations}
-
-    def name(self, listed: str) -> str | None:
-        """Return the name of a video of a list; None: it is not annotated."""
-        return self._names.get(media_key(listed, self._youtube))
-
-    def say_missing(self, found: SegmentSet) -> None:
-        """Print which videos are not annotated: their times in seconds are not known."""
-        missing = [video.video for video in found.videos if self.name(video.video) is None]
-        if missing and is_main():
-            print(
-                f"{len(missing)} of {len(found)} videos of {found.path} are not in {self.path}, so "
-                f"that detections.json and .csv are without them: {', '.join(missing[:5])}",
-                flush=True,
-            )
+def read_annotated(config: SSNConfig) -> AnnotatedVideos:
+    """Return the test videos as their annotation names them."""
+    data = config.data
+    path = data.folder / (data.val_annotation or data.annotation)
+    return AnnotatedVideos(open_annotations(path, "test", data.folder / data.frames), path)
 
 
 def _score_file(stream: str) -> str:

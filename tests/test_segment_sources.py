@@ -12,7 +12,7 @@ from data.datasets.segment_sources import open_annotations
 from data.datasets.segment_writing import activitynet_json
 from data.prepare.snippet_frames import SnippetSettings
 from data.video.writer import write_video
-from recipes.ssn_testing import AnnotatedVideos
+from recipes.ssn_testing import read_annotated
 from tests.segment_runs import FPS, SECONDS, write_segment_data
 from utils.config.segments import SegmentData
 from utils.config.ssn import SSNConfig
@@ -174,7 +174,7 @@ def test_a_test_video_that_is_gone_needs_no_duration(tmp_path: Path):
     shutil.rmtree(data / "frames" / "b2")
     options = SegmentData(root=str(data), annotation=".", frame_size=[])
     assert set(read_segment_set(options, "val", "RGB").truth) == {"b1", "b2"}
-    assert AnnotatedVideos(SSNConfig(data=options)).durations == {"b1": SECONDS}
+    assert read_annotated(SSNConfig(data=options)).durations == {"b1": SECONDS}
 
 
 def test_ground_truth_is_that_of_the_list_and_of_all_its_videos(tmp_path: Path):

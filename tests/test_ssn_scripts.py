@@ -258,7 +258,7 @@ def test_a_dataset_of_ones_own_goes_by_its_name(tmp_path):
     assert "mAP at 0.5: 100.00" in said
     (mine / "segments_test.csv").write_text(table.replace("a,2,6,run,20\n", ""))
     said = run("evaluate.py", scores, "--output", "part", *options[:2], cwd=tmp_path)
-    assert "1 videos with scores are not in --annotation" in said
+    assert "1 of 2 videos with scores are not in datasets/mine" in said
     part = (tmp_path / "part" / "detections.csv").read_text().splitlines()
     assert part == [row for row in rows if not row.startswith("a,")]
     (mine / "segments_test.csv").write_text(table)

@@ -147,7 +147,7 @@ def test_detections_have_the_names_of_the_annotation(
     more = ("annotation=segments.json", f"val_annotation={tmp_path / 'other.json'}")
     run_test(request(bundle, root, tmp_path / "other", *more), torch.device("cpu"))
     said = capsys.readouterr().out
-    assert "1 of 2 videos of" in said
+    assert "1 of 2 videos with scores are not in" in said
     assert "detections.json and .csv are without them: toy_test_001" in said
     found = json.loads((tmp_path / "other" / "detections.json").read_text())["results"]
     assert set(found) == {"toy_test_000"}

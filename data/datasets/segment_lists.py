@@ -35,6 +35,38 @@ def media_key(path: str | PurePath, youtube: bool = False) -> str:
     return name[-YOUTUBE_ID:] if youtube else name
 
 
+class AnnotatedVideos:
+    """The videos of an annotation, by whatever name lists and scores have for them.
+
+    Attributes:
+        durations: [s], by the annotation's names.
+    """
+
+    def __init__(self, annotations: SegmentAnnotations, path: Path) -> None:
+        """Take the videos.
+
+        Args:
+            path: Of the annotation, for messages.
+        """
+        self.durations, self._path = annotations.durations, path
+        self._youtube = annotations.youtube
+        self._names = {media_key(name, self._youtube): name for name in self.durations}
+
+    def name(self, listed: str) -> str | None:
+        """Return the annotation's name of a video; None: it is not annotated."""
+        return self._names.get(media_key(listed, self._youtube))
+
+    def note(self, videos: Sequence[str]) -> str:
+        """Return a line on the videos that are not annotated, whose seconds nobody knows."""
+        missing = [video for video in videos if self.name(video) is None]
+        if not missing:
+            return ""
+        return (
+            f"{len(missing)} of {len(videos)} videos with scores are not in {self._path}, so that "
+            f"detections.json and .csv are without them: {', '.join(missing[:SHOWN])}"
+        )
+
+
 @dataclass(frozen=True)
 class FoundMedia:
     """Where the frames or files of videos are.

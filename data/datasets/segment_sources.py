@@ -44,7 +44,7 @@ def open_annotations(path: Path, split: str, frames: Path | None = None) -> Segm
     if path.is_dir():
         if is_thumos14(path):
             return read_thumos14(path, _THUMOS[split])
-        path = own_annotation(path, split)
+        path = _own_annotation(path, split)
     if path.suffix.lower() == ".json":
         return read_activitynet(path, _ACTIVITYNET[split])
     if path.suffix.lower() == ".csv":
@@ -66,7 +66,7 @@ def own_dataset(name: str) -> Path | None:
     return folder if found else None
 
 
-def own_annotation(folder: Path, split: str) -> Path:
+def _own_annotation(folder: Path, split: str) -> Path:
     """Return the annotation of a dataset of one's own; raises `ValueError` if there is none."""
     names = (TABLE.format(split), JSON)
     for path in (folder / name for name in names):

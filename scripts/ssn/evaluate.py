@@ -27,7 +27,7 @@ import utils.system.early_signals  # noqa: F401, before what takes long to impor
 
 # isort: split
 from data.datasets.segment_annotations import SegmentAnnotations
-from data.datasets.segment_lists import media_key
+from data.datasets.segment_lists import AnnotatedVideos, media_key
 from data.datasets.segment_proposals import check_labels, relative_truth
 from data.datasets.segment_sources import dataset_folder, open_annotations, own_dataset
 from data.datasets.thumos14 import CLASSES as THUMOS14_CLASSES
@@ -161,20 +161,12 @@ def class_names(annotations: SegmentAnnotations | None, dataset: str, count: int
 
 
 def in_seconds(
-    found: Mapping[str, VideoDetections], annotations: SegmentAnnotations, names: list[str]
+    found: Mapping[str, VideoDetections], annotated: AnnotatedVideos, names: list[str]
 ) -> Iterator[FoundSegment]:
     """Yield the detections of all annotated videos, those of a video the best first."""
-    youtube = annotations.youtube
-    durations = {media_key(v, youtube): (v, d) for v, d in annotations.durations.items()}
-    if missing := [key for key in found if key not in durations]:
-        print(
-            f"{len(missing)} videos with scores are not in --annotation, so that detections.json "
-            f"and .csv are without them: {', '.join(missing[:5])}"
-        )
-    for key, detections in found.items():
-        if key not in durations:
-            continue
-        yield from segments_in_seconds(durations[key][0], detections, durations[key][1], names)
+    for video, detections in found.items():
+        if name := annotated.name(video):
+            yield from segments_in_seconds(name, detections, annotated.durations[name], names)
 
 
 def main() -> None:
@@ -204,7 +196,10 @@ def main() -> None:
     with staged_results(arguments.output) as folder:
         (folder / "metrics.json").write_text(json.dumps(result.to_dict(), indent=1) + "\n")
         if annotations is not None:
-            rows = list(in_seconds(found, annotations, names))
+            annotated = AnnotatedVideos(annotations, arguments.annotation)
+            if note := annotated.note(list(found)):
+                print(note)
+            rows = list(in_seconds(found, annotated, names))
             (folder / "detections.json").write_text(as_json(rows), encoding="utf-8")
             (folder / "detections.csv").write_text(as_csv(rows), encoding="utf-8")
     note_made(arguments.output, "evaluate", FILES)
