@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import io
 import pickle
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -51,9 +52,13 @@ _PICKLE_ERRORS = (
     AttributeError,
     MemoryError,
     OverflowError,
-    RecursionError,
+    RuntimeError,
     UnicodeError,
 )
+
+
+_ZEROED = 8
+"""The flag that NumPy gives types of text: their memory is set to zero at first."""
 
 
 class _ArrayUnpickler(pickle.Unpickler):
@@ -66,13 +71,64 @@ class _ArrayUnpickler(pickle.Unpickler):
         return _answers[known]
 
 
+class _Type:
+    """Stands for a NumPy type: of plain values, in one of the two byte orders.
+
+    NumPy's own type would take any state that a pickle gives it, flags for objects among them.
+    """
+
+    def __init__(self, code: Any) -> None:
+        if not isinstance(code, str) or code[:1] not in _KINDS:
+            raise pickle.UnpicklingError(f"arrays of type {str(code)[:40]!r}")
+        self.dtype = np.dtype(code)
+
+    def __setstate__(self, state: Any) -> None:
+        """Take the byte order; `state` is (version, order, three parts, size, alignment, flags)."""
+        if not isinstance(state, tuple) or len(state) != 8 or state[2:5] != (None, None, None):
+            raise pickle.UnpicklingError("a type that is not one of numbers or text")
+        order, size, flags = state[1], state[5], state[7]
+        known = order in ("<", ">", "|", "=") and size in (-1, self.dtype.itemsize)
+        if not known or flags not in (0, _ZEROED):
+            raise pickle.UnpicklingError("a type that is not one of numbers or text")
+        if order in ("<", ">"):
+            self.dtype = self.dtype.newbyteorder(order)
+
+
 class _Array(np.ndarray):
     """An array whose state may not hold objects."""
 
     def __setstate__(self, state: Any) -> None:
-        if not isinstance(state, tuple) or len(state) != 5 or not _is_plain(state[2]):
+        if not isinstance(state, tuple) or len(state) != 5 or not isinstance(state[4], bytes | str):
             raise pickle.UnpicklingError("an array of other things than numbers or text")
-        super().__setstate__(state)
+        version, shape, kind, fortran, content = state
+        super().__setstate__((version, shape, _plain(kind), fortran, content))
+
+
+def _plain(kind: Any) -> np.dtype:
+    """The type that `kind` stands for."""
+    if not isinstance(kind, _Type):
+        raise pickle.UnpicklingError("values of other types than numbers or text")
+    return kind.dtype
+
+
+class _Answer:
+    """What a name in a pickle stands for. It can be called, and nothing in it can be changed."""
+
+    __slots__ = ("_make",)
+
+    def __init__(self, make: Callable[..., Any]) -> None:
+        self._make = make
+
+    def __call__(self, *arguments: Any) -> Any:
+        return self._make(*arguments)
+
+    def __setstate__(self, state: Any) -> None:
+        raise pickle.UnpicklingError("it sets the state of what is no array")
+
+
+def _no_array(*arguments: Any) -> Any:
+    """`numpy.ndarray` is only named, by what makes arrays: called, it would give stray memory."""
+    raise pickle.UnpicklingError("it makes an array without content")
 
 
 def _empty_array(kind: Any, shape: Any, code: Any) -> np.ndarray:
@@ -80,9 +136,10 @@ def _empty_array(kind: Any, shape: Any, code: Any) -> np.ndarray:
     return np.ndarray.__new__(_Array, (0,), np.int8)
 
 
-def _scalar(dtype: Any, content: Any) -> Any:
+def _scalar(kind: Any, content: Any) -> Any:
     """A NumPy scalar as a plain Python value."""
-    if not _is_plain(dtype) or not isinstance(content, bytes | str):
+    dtype = _plain(kind)
+    if not isinstance(content, bytes | str):
         raise pickle.UnpicklingError("a scalar that is neither a number nor text")
     raw = content.encode("latin1") if isinstance(content, str) else content
     if len(raw) != dtype.itemsize:
@@ -90,11 +147,9 @@ def _scalar(dtype: Any, content: Any) -> Any:
     return np.frombuffer(raw, dtype)[0].item() if len(raw) else dtype.type().item()
 
 
-def _dtype(code: Any, *rest: Any) -> np.dtype:
+def _dtype(code: Any, *rest: Any) -> _Type:
     """A type of numbers or text; `rest` are two flags that say nothing more."""
-    if not isinstance(code, str) or code[:1] not in _KINDS:
-        raise pickle.UnpicklingError(f"arrays of type {str(code)[:40]!r}")
-    return np.dtype(code)
+    return _Type(code)
 
 
 def _latin1(text: Any, encoding: Any) -> bytes:
@@ -104,24 +159,20 @@ def _latin1(text: Any, encoding: Any) -> bytes:
     return text.encode("latin1")
 
 
-def _from_buffer(content: Any, dtype: Any, shape: Any, order: Any) -> np.ndarray:
+def _from_buffer(content: Any, kind: Any, shape: Any, order: Any) -> np.ndarray:
     """An array as pickle protocol 5 writes it."""
-    if not _is_plain(dtype) or not isinstance(content, bytes | bytearray):
+    if not isinstance(content, bytes | bytearray):
         raise pickle.UnpicklingError("an array of other things than numbers or text")
-    return np.frombuffer(content, dtype).reshape(shape, order=order)
+    return np.frombuffer(content, _plain(kind)).reshape(shape, order=order).view(_Array)
 
 
-def _is_plain(dtype: Any) -> bool:
-    return isinstance(dtype, np.dtype) and dtype.kind in _KINDS
-
-
-_answers: dict[tuple[str, str], Any] = {
-    ("numpy.core.multiarray", "_reconstruct"): _empty_array,
-    ("numpy.core.multiarray", "scalar"): _scalar,
-    ("numpy", "ndarray"): np.ndarray,
-    ("numpy", "dtype"): _dtype,
-    ("numpy.core.numeric", "_frombuffer"): _from_buffer,
-    ("_codecs", "encode"): _latin1,
+_answers = {
+    ("numpy.core.multiarray", "_reconstruct"): _Answer(_empty_array),
+    ("numpy.core.multiarray", "scalar"): _Answer(_scalar),
+    ("numpy", "ndarray"): _Answer(_no_array),
+    ("numpy", "dtype"): _Answer(_dtype),
+    ("numpy.core.numeric", "_frombuffer"): _Answer(_from_buffer),
+    ("_codecs", "encode"): _Answer(_latin1),
 }
 
 
