@@ -131,6 +131,7 @@ class TubePass(ProgressivePass[TubeTargets]):
         if head.before is not None and head.after is not None:
             self._compare_neighbors(step, samples, head, tubes, labels, boxes, real)
         samples.statistics = self._describe(step, samples, tubes, boxes, drawn, candidates, targets)
+        samples.statistics |= positives_by_class(samples, len(targets))
         return samples
 
     def _compare_neighbors(
@@ -201,3 +202,16 @@ class TubePass(ProgressivePass[TubeTargets]):
         actors = torch.tensor([len(target.boxes) for target in targets], device=overlaps.device)
         own = clips.repeat_interleave(per_clip)[:, None] == clips.repeat_interleave(actors)[None]
         return torch.where(own, overlaps, 0.0).amax(dim=0)  # [G]
+
+
+@torch.no_grad()
+def positives_by_class(samples: StepSamples, clips: int) -> dict[str, tuple[Tensor, Tensor]]:
+    """Return how many positives of each action there are per clip, each a sum and a count.
+
+    A regression of its own for each action learns from these alone. Named `positives/<id>`, the ids
+    of the label map.
+    """
+    counts = torch.bincount(samples.labels, minlength=samples.logits.shape[1]).float()
+    per = counts.new_tensor(clips)
+    actions = range(BACKGROUND + 1, len(counts))
+    return {f"positives/{action - BACKGROUND}": (counts[action], per) for action in actions}

@@ -23,6 +23,7 @@ from torch.optim.lr_scheduler import LRScheduler
 from utils.engine.determinism import seed_iteration
 from utils.engine.faults import describe_fault, write_fault
 from utils.engine.interfaces import Batch, DivisibleBatch, Loader, Losses, Validation
+from utils.engine.noted import NotedMeans
 from utils.engine.precision import Precision
 from utils.engine.profiling import Profiler, section
 from utils.engine.progress import TrainingProgress
@@ -143,6 +144,7 @@ class Trainer:
         # Of this process: where it began, whether it must end, whether the last save succeeded.
         self.begun, self.must_stop, self.is_saved = 0, False, True
         self.last_ended = 0.0  # when the last iteration was over
+        self.noted = NotedMeans()
         self.place = rank()  # of what it computes, among all parts of all processes
         self.before = SavedStatistics(detector)
 
@@ -217,8 +219,9 @@ class Trainer:
         if done == 1 and self.schedule.iterations - self.state.iteration > FEW:
             progress.estimate(now - self.last_ended)
         self.last_ended = now
+        self.noted.add(losses)
         if self.state.iteration % log_every == 0:
-            rate, values = weights_rate(self.optimizer), mean_losses(losses)
+            rate, values = weights_rate(self.optimizer), mean_losses(losses | self.noted.take())
             speed = progress.report(values, rate)
             self.run.log_training(epoch, self.state.iteration, values, rate, speed)
         self.state.seconds["training"] += time.perf_counter() - started
