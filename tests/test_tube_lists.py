@@ -50,6 +50,26 @@ def standard_by_loops(clips: ClipTubelets, rules: ListRules) -> list[tuple[int, 
     return found
 
 
+def test_a_tubelet_that_is_none_of_a_class_is_on_no_list_of_it() -> None:
+    """Such tubelets come of fusion; the scores of their other classes stay, and theirs is 0."""
+    clips = random_clips()
+    clips.scores[:, 2, 1] = -1
+    found, vectors = linking_list(clips, LinkRules())
+    rest = [0, 1, 3, 4, 5, 6]
+    without = ClipTubelets(clips.starts, clips.scores[:, rest], clips.boxes[:, rest])
+    expected, _ = linking_list(without, LinkRules())
+    own, theirs = found.label == 1, expected.label == 1
+    assert found.score[own].tolist() == expected.score[theirs].tolist()
+    assert (found.label != 1).sum() == (
+        linking_list(random_clips(), LinkRules())[0].label != 1
+    ).sum()
+    assert found.score.min() >= 0
+    assert vectors.min() == 0
+    assert standard_list(clips, ListRules(0.0)).score.min() > 0
+    _, scores = best_class_list(clips)
+    assert scores.min() == 0
+
+
 @pytest.mark.parametrize(
     "rules",
     [ListRules(), ListRules(0.2, 3, 0.2, 4), ListRules(0.0, 400, 0.9, 200), ListRules(0.6)],
@@ -146,6 +166,20 @@ def test_perfect_tubelets_are_perfect_in_every_figure(protocol: str) -> None:
     for figures in (*metrics["video"].values(), metrics["ceiling"]):
         assert set(figures.values()) == {1.0}
     assert metrics["tubes"]["trimmed"] == 1
+
+
+def test_the_ceiling_has_the_clips_of_the_test() -> None:
+    """A tube of frames 2 to 31 at stride 6: clips from 7, 13, 19 and 25, so 24 of its 30 frames."""
+    truth = make_tubes([(0, 0, 1.0, 2, moving(30))])
+    for stride, iou in ((1, 1.0), (6, 24 / 30)):
+        rules = TubeRules(stride=stride, trim=None)
+        judge = TubeEvaluator(["a"], ["v"], np.array([31]), truth, K, 1, rules)
+        judge.add(0, judge.collector(0))
+        judge.merge()
+        ceiling = judge.evaluate()["ceiling"]
+        assert ceiling["0.75"] == 1
+        at_each = np.arange(0.5, 1, 0.05)
+        assert ceiling["0.5:0.95"] == pytest.approx((at_each <= iou + 1e-9).mean())
 
 
 def test_a_video_shorter_than_a_clip_has_no_tubes_and_its_boxes_are_missed() -> None:

@@ -195,7 +195,7 @@ def test_a_tubelet_is_boosted_by_the_one_that_overlaps_it_most() -> None:
     other = ClipScores(torch.tensor([[[0.9], [0.2]]]), of(half, far))
     fused = boost([first, other], [1.0, 2.0])
     # 0.3 + 2 / 1 * 0.5 * 0.9; the covered one is gone; the far one is added at twice its score.
-    torch.testing.assert_close(fused.scores[0, :, 0], torch.tensor([1.2, 0.0, 0.4]))
+    torch.testing.assert_close(fused.scores[0, :, 0], torch.tensor([1.2, -1.0, 0.4]))
     torch.testing.assert_close(fused.boxes[0, 2], other.boxes[0, 1])
 
 

@@ -35,7 +35,7 @@ class ClipScores(NamedTuple):
     """What a step says of B clips.
 
     Attributes:
-        scores: `[B, M, C]`.
+        scores: `[B, M, C]`; negative where a tubelet is none of that class.
         boxes: `[B, M, K, C, 4]`, every class's own, fractions of width and height.
     """
 
@@ -79,7 +79,8 @@ def boost(
     A tubelet's score of a class grows by `weight / first weight * overlap * score` of the other
     network's tubelet of that class that overlaps it most, if by `least` or more. Tubelets of the
     other network that overlap none of the first's by that much are added, class by class: where a
-    class's is covered its score is 0. Scores may exceed 1; only their order and mean count.
+    class's is covered, its score is -1, so that nothing is made of it. Scores may exceed 1; only
+    their order and mean count.
     """
     first, *others = parts
     result = first
@@ -90,7 +91,7 @@ def boost(
         scores = result.scores.clone()
         scores[:, : first.scores.shape[1]] += torch.where(best >= least, gain, 0.0)
         uncovered = overlap.amax(dim=1) < least  # [B, M', C]
-        added = torch.where(uncovered, other.scores * (weight / weights[0]), 0.0)
+        added = torch.where(uncovered, other.scores * (weight / weights[0]), -1.0)
         result = ClipScores(
             torch.cat([scores, added], dim=1), torch.cat([result.boxes, other.boxes], dim=1)
         )

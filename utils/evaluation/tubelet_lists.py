@@ -46,7 +46,7 @@ class ClipTubelets:
 
     Attributes:
         starts: `[B]` first frames, from 1.
-        scores: `[B, M, C]`.
+        scores: `[B, M, C]`; negative where a tubelet is none of that class: no list has it.
         boxes: `[B, M, K, C, 4]`, every class's own, in pixels of the video and inside it.
     """
 
@@ -100,8 +100,9 @@ def linking_list(clips: ClipTubelets, rules: LinkRules) -> tuple[Tubelets, Float
     """
     clip, tubelet, label, _ = survivors(clips, rules.nms_threshold, pad=1.0)
     kept = ranks_in_groups(group_starts(clip * clips.scores.shape[2] + label)) < rules.candidates
+    kept &= clips.scores[clip, tubelet, label] >= 0
     clip, tubelet, label = clip[kept], tubelet[kept], label[kept]
-    return clips.of_class(clip, tubelet, label), clips.scores[clip, tubelet].astype(float)
+    return clips.of_class(clip, tubelet, label), _known(clips.scores[clip, tubelet])
 
 
 def survivors(clips: ClipTubelets, threshold: float, pad: float) -> tuple[Ints, Ints, Ints, Ints]:
@@ -162,4 +163,9 @@ def best_class_list(clips: ClipTubelets) -> tuple[Tubelets, Floats]:
     count, tubelets, classes = clips.scores.shape
     clip, tubelet = np.indices((count, tubelets)).reshape(2, -1)
     scores = clips.scores.reshape(-1, classes)
-    return clips.of_class(clip, tubelet, scores.argmax(axis=1)), scores.astype(float)
+    return clips.of_class(clip, tubelet, scores.argmax(axis=1)), _known(scores)
+
+
+def _known(scores: NDArray[np.floating]) -> Floats:
+    """Scores of 0 in place of the negative ones, of classes that a tubelet does not have."""
+    return np.maximum(scores, 0).astype(float)
