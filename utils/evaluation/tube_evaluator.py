@@ -40,6 +40,9 @@ LINKED_VIDEOS, LINKED_CLIPS = 16, 4000
 """At most so many videos, and not many more clips, are linked together: memory (a clip of 24
 classes is 50 kB) against time (a video alone takes three times as long)."""
 
+UNTRIMMED = 0.7
+"""Share of annotated frames below which it matters for a class when an action begins and ends."""
+
 BINS = 10
 """Of the histogram of each annotated box's best overlap (the paper's Figure 4)."""
 
@@ -157,7 +160,8 @@ class TubeEvaluator:
         judged = [self._step(step) for step in range(self.steps)]
         kinds = {"linked": False} if rules.trim is None else {"linked": False, "trimmed": True}
         found = {name: self._video_table(trimmed) for name, trimmed in kinds.items()}
-        last = list(found.values())[-1].table
+        half = {name: table[THRESHOLDS.index(0.5)] for name, (_, table) in found.items()}
+        untrimmed = self.untrimmed_classes()
         return {
             "protocol": rules.protocol.name,
             "iou_threshold": FRAME_THRESHOLD,
@@ -170,7 +174,11 @@ class TubeEvaluator:
             "link_step": rules.link_step % self.steps + 1,
             "tubes": {name: kept for name, (kept, _) in found.items()},
             "video": {name: video_means(table) for name, (_, table) in found.items()},
-            "video_per_class": self._by_class(last[THRESHOLDS.index(0.5)]),
+            "video_per_class": {name: self._by_class(ap) for name, ap in half.items()},
+            "untrimmed": {
+                "classes": [self.classes[label] for label in untrimmed],
+                **{name: known(mean_ap(ap[untrimmed])) for name, ap in half.items()},
+            },
             "ceiling": video_means(self._table(self._ceiling())),
             "errors": judged[-1][1],
         }
@@ -224,9 +232,21 @@ class TubeEvaluator:
 
     def _ceiling(self) -> Tubes:
         """The ground truth linked by the same rules: what perfect tubelets would come to."""
-        pieces = ground_truth_tubelets(self.truth, self.length)
+        pieces, rules = ground_truth_tubelets(self.truth, self.length), self.rules
+        pieces = pieces[(pieces.start - 1) % rules.stride == 0]  # clips begin at these frames alone
         last = self.frame_counts - self.length + 1
-        return self._suppressed(link_tubelets(pieces, last, self.rules.link).tubes)
+        return self._suppressed(link_tubelets(pieces, last, rules.link, rules.stride).tubes)
+
+    def untrimmed_classes(self) -> list[int]:
+        """The classes whose videos have an actor on less than `UNTRIMMED` of their frames."""
+        found = []
+        for label in range(len(self.classes)):
+            boxes = self._seen[self._seen.label == label]
+            frames = self.frame_counts[np.unique(boxes.video)].sum()
+            annotated = np.unique(np.stack([boxes.video, boxes.frame]), axis=1).shape[1]
+            if annotated < UNTRIMMED * frames:
+                found.append(label)
+        return found
 
     def _by_class(self, ap: Floats) -> dict[str, float | None]:
         return dict(zip(self.classes, map(known, ap), strict=True))

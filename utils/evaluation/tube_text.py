@@ -55,19 +55,40 @@ def _notes(metrics: Mapping[str, Any]) -> list[str]:
             f"{kind} {percent(sum(row[kind] for row in rows) / len(rows))}" for kind in kinds
         )
         notes.append(f"what the last step's frame-AP lacks: {shares}")
+    if names := metrics["untrimmed"]["classes"]:
+        figures = ", ".join(
+            f"{row} {percent(metrics['untrimmed'][row])}" for row in metrics["video"]
+        )
+        notes.append(
+            "video-mAP at 0.5 of the classes with actors on less than 70 % of the frames "
+            f"({', '.join(names)}): {figures}"
+        )
     return ["", *notes]
 
 
 def format_tube_classes(metrics: Mapping[str, Any]) -> str:
-    """Frame-AP of every class at every step, and video-AP at 0.5, in percent."""
-    steps, video = metrics["steps"], metrics["video_per_class"]
-    width = max(len("class"), *(len(name) for name in video))
-    heads = [*(f"step {step['step']}" for step in steps), "video .5"]
-    lines = [f"{'class':<{width}}" + "".join(f"  {head:>8}" for head in heads)]
-    for name, last in video.items():
-        figures = [*(step["per_class"][name] for step in steps), last]
+    """Frame-AP of every class at every step, and video-AP at 0.5 of its tubes, in percent."""
+    heads, rows = _by_class(metrics)
+    width = max(len("class"), *(len(name) for name in rows))
+    lines = [
+        f"protocol {metrics['protocol']}: frame-AP by step, video-AP at 0.5",
+        f"{'class':<{width}}" + "".join(f"  {head:>8}" for head in heads),
+    ]
+    for name, figures in rows.items():
         lines.append(f"{name:<{width}}" + "".join(f"  {percent(f):>8}" for f in figures))
     return "\n".join(lines)
+
+
+def _by_class(metrics: Mapping[str, Any]) -> tuple[list[str], dict[str, list[float | None]]]:
+    """The heads of the columns of a table of classes, and the figures of each class."""
+    steps, video = metrics["steps"], metrics["video_per_class"]
+    heads = [*(f"step {step['step']}" for step in steps), *video]
+    names = list(steps[-1]["per_class"])
+    rows = {
+        name: [*(s["per_class"][name] for s in steps), *(kind[name] for kind in video.values())]
+        for name in names
+    }
+    return heads, rows
 
 
 def tube_score(metrics: Mapping[str, Any]) -> float:
@@ -106,15 +127,12 @@ def tube_tables(metrics: Mapping[str, Any]) -> list[Table]:
         [row, *(percent(figures[name]) for name in names)]
         for row, figures in [*metrics["video"].items(), ("ceiling", metrics["ceiling"])]
     ]
-    classes = [
-        [name, *(percent(s["per_class"][name]) for s in metrics["steps"]), percent(value)]
-        for name, value in metrics["video_per_class"].items()
-    ]
-    steps = [f"step {s['step']}" for s in metrics["steps"]]
+    heads, rows = _by_class(metrics)
+    classes = [[name, *map(percent, figures)] for name, figures in rows.items()]
     return [
         Table([f"step ({protocol})", "frame-mAP@0.5", "MABO", "accuracy"], frames),
         Table([f"video-mAP ({protocol})", *names], videos),
-        Table([f"frame-AP ({protocol})", *steps, "video-AP@0.5"], classes),
+        Table([f"frame-AP, video-AP@0.5 ({protocol})", *heads], classes),
     ]
 
 
