@@ -31,6 +31,7 @@ from recipes.tube_quality import annotated_clips, format_quality, measure_qualit
 from utils.analysis.error_pictures import DPI, draw_proposals, has_matplotlib
 from utils.runs.settings import default_output, with_run_data
 from utils.system.cli import run_main
+from utils.system.devices import add_device_option
 from utils.system.outputs import check_replaceable, note_made, write_whole
 
 FILES = ("step_quality.json", "step_quality.png")
@@ -43,14 +44,15 @@ def parse_arguments() -> argparse.Namespace:
     add = parser.add_argument
     add("--checkpoint", type=Path, required=True, help="a checkpoint of STEP on tubes")
     add("--output", type=Path, help="default: steps, in the run's folder")
-    add("--device", default="cuda" if torch.cuda.is_available() else "cpu")
+    add_device_option(parser)
     add("overrides", nargs="*", metavar="key=value", help="options of data and test")
     return parser.parse_intermixed_args()
 
 
 def main() -> None:
     arguments = parse_arguments()
-    path, device = arguments.checkpoint, torch.device(arguments.device)
+    path = arguments.checkpoint
+    device = torch.device(arguments.device or ("cuda" if torch.cuda.is_available() else "cpu"))
     checkpoint = open_checkpoint(path)
     saved = with_run_data(checkpoint.config, path)
     if saved.detector != "step_tubes":
