@@ -173,9 +173,17 @@ class FlowFolder:
         count: Number of fields.
     """
 
-    def __init__(self, path: str | Path) -> None:
-        """List the folder. Raises `ValueError` naming it, or the first file that is missing."""
-        self.path = Path(path)
+    def __init__(self, path: str | Path, size: tuple[int, int] | None = None) -> None:
+        """List the folder.
+
+        Args:
+            size: Height and width [pixels] that every field must have; `None`: those of the field
+                that is read first.
+
+        Raises:
+            ValueError: Naming the folder, or the first file that is missing.
+        """
+        self.path, self._size = Path(path), size
         if not self.path.is_dir():
             raise ValueError(f"{self.path}: no such folder of flow")
         names = sorted(entry.name for entry in self.path.iterdir())
@@ -189,28 +197,34 @@ class FlowFolder:
                 name = field_names(before + 1, self.kind)[0]
                 raise ValueError(f"{self.path}: flow number {before + 1} is missing ({name})")
 
-    def check(self, frames: int, height: int, width: int) -> None:
+    def check(self, frames: int) -> None:
         """Raise `ValueError` naming the folder unless it fits the video's frames.
 
         Args:
             frames: Their number; one field less will do, as the last frame has no motion of its
                 own.
-            height, width: Of the frames, in pixels.
         """
         if self.count not in (frames, frames - 1):
             raise ValueError(
                 f"{self.path}: {self.count} flow fields, the video has {frames} frames"
             )
-        shape = self.read(1).shape[1:]
-        if shape != (height, width):
-            raise ValueError(
-                f"{self.path}: flow of {shape[1]} x {shape[0]} pixels, the frames have "
-                f"{width} x {height}"
-            )
+        self.read(1)
 
     def read(self, number: int) -> np.ndarray:
-        """Return field `number`, `[2, H, W]`; past the last one the last one."""
-        return read_field(self._files[min(max(number, 1), self.count)], self.kind)
+        """Return field `number`, `[2, H, W]`; past the last one the last one.
+
+        Raises:
+            ValueError: Naming the file if it is not such a field, or has another size.
+        """
+        paths = self._files[min(max(number, 1), self.count)]
+        flow = read_field(paths, self.kind)
+        height, width = self._size = self._size or flow.shape[1:]
+        if flow.shape[1:] != (height, width):
+            raise ValueError(
+                f"{paths[0]}: flow of {flow.shape[2]} x {flow.shape[1]} pixels, expected "
+                f"{width} x {height}"
+            )
+        return flow
 
 
 def _listed(folder: Path, names: Sequence[str]) -> tuple[str, dict[int, list[Path]]]:

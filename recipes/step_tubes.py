@@ -37,9 +37,10 @@ def build_model(config: TubesConfig, say: Say) -> FrameDetector:
 
 
 def count_actors(detector: FrameDetector, dataset: TubeClips) -> str:
-    """Return a line: how many training clips show an actor of each class."""
+    """Return what the training videos hold, and how many clips show an actor of each class."""
     counts = zip(dataset.classes.values(), dataset.covered_clips().tolist(), strict=True)
-    return "actors in training clips: " + ", ".join(f"{name} {count}" for name, count in counts)
+    actors = ", ".join(f"{name} {count}" for name, count in counts)
+    return f"training: {dataset.annotations.counts()}\nactors in training clips: {actors}"
 
 
 def build_training_pass(config: TubesConfig, detector: FrameDetector) -> nn.Module:

@@ -98,6 +98,8 @@ def build_test(request: TestRequest, paths: Sequence[Path]) -> DetectorTest:
         for checkpoint, path in zip(checkpoints, paths, strict=True)
     ]
     recipe = RECIPES[configs[0].detector]
+    if request.weights and not request.fusion:
+        raise ValueError("--weights: only with --fusion, one for each checkpoint")
     if len(paths) == 1 and not request.fusion:
         return recipe.build_test(checkpoints[0], configs[0])
     for path, config in zip(paths, configs, strict=True):

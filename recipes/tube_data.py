@@ -2,68 +2,116 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from pathlib import Path
 
+import numpy as np
 from torch import Tensor
 
 from data.augment import Augmentation
-from data.datasets.tube_annotations import TubeAnnotations
+from data.datasets.act_cache import DATASETS, ActCache
+from data.datasets.tube_annotations import TubeAnnotations, check_inside
 from data.datasets.tube_clips import all_clips
+from data.datasets.tube_csv import VIDEOS_HEADER, videos_path
 from data.datasets.tube_dataset import TubeClips
 from data.datasets.tube_files import read_tube_file
-from data.datasets.ucf101_24 import read_video_list
+from data.datasets.ucf101_24 import UNANNOTATED, read_video_list
 from models.step.build_tubes import tube_clips_of
 from utils.config.options import named_option
 from utils.config.step_tubes import TubesConfig, TubesData
 from utils.formats.labels import read_label_map
+from utils.formats.schema import shown
 from utils.geometry.boxes import scale_boxes
 from utils.geometry.grid import grid_proposals
+from utils.system.distributed import is_main
 
 
 def read_annotations(config: TubesConfig, split: str) -> TubeAnnotations:
     """Return the tubes of a split, "train" or "val".
 
     Raises:
-        ValueError: Naming the file that is missing or wrong, and a list with unknown ids.
+        ValueError: Naming the file that is missing or wrong, the annotation of another dataset, a
+            tube outside its video, and a list with unknown ids.
     """
     data = config.data
-    root = data.folder
-    path, classes = root / data.annotation, None
+    path, classes = data.folder / data.annotation, None
     if data.classes:
         with named_option("data.classes"):
-            classes = list(read_label_map(root / data.classes).values())
+            classes = list(read_label_map(data.folder / data.classes).values())
     if not path.is_file():
         raise ValueError(f"{path}: no such file (data.annotation)")
     annotations, cache = read_tube_file(path, classes)
+    if path.suffix.lower() != ".csv":  # a table is a user's own
+        _check_dataset(annotations, data.dataset, path)
+    chosen = _split(annotations, cache, data, split, path)
+    _check_known(chosen, path)
+    check_inside(chosen, str(path))
+    return chosen
+
+
+def _check_dataset(annotations: TubeAnnotations, dataset: str, path: Path) -> None:
+    """Raise `ValueError` where a published dataset is named and the classes are not its own."""
+    expected = DATASETS.get(dataset, annotations.classes)
+    if annotations.classes != expected:
+        raise ValueError(
+            f"{path}: the annotation of another dataset: {len(annotations.classes)} classes "
+            f"{shown(annotations.classes)}, data.dataset={dataset} has {len(expected)} "
+            f"{shown(expected)}; set data.dataset to a name of your own for your own classes"
+        )
+
+
+def _split(
+    annotations: TubeAnnotations,
+    cache: ActCache | None,
+    data: TubesData,
+    split: str,
+    path: Path,
+) -> TubeAnnotations:
+    """The videos of a split: by the lists that the options name, or by those of the cache."""
     if not data.test_list:
         if cache is None:
             raise ValueError(
                 f"{path}: does not say which videos are for testing: set data.test_list, which "
                 "lists them"
             )
-        return cache.split("train" if split == "train" else "test", data.split)
-    test_path = root / data.test_list
+        with named_option("data.split"):
+            return cache.split("train" if split == "train" else "test", data.split, str(path))
+    test_path = data.folder / data.test_list
     with named_option("data.test_list"):
-        test = read_video_list(test_path)
+        test = annotations.subset(read_video_list(test_path), str(test_path))
     if split == "val":
-        return annotations.subset(test, str(test_path))
-    if data.train_list:
-        train_path = root / data.train_list
-        with named_option("data.train_list"):
-            train = read_video_list(train_path)
-        return annotations.subset(_known(train, annotations), str(train_path))
-    return annotations.subset(set(annotations.videos) - set(test), str(test_path))
+        return test
+    if not data.train_list:
+        return annotations.subset(set(annotations.videos) - set(test.videos), str(test_path))
+    train_path = data.folder / data.train_list
+    with named_option("data.train_list"):
+        listed = read_video_list(train_path)
+        if data.dataset == "ucf101_24":
+            listed = [video for video in listed if video not in UNANNOTATED]
+        chosen = annotations.subset(listed, str(train_path))
+    if (both := sorted(set(chosen.videos) & set(test.videos))) and is_main():
+        named = ", ".join(both[:3]) + (", ..." if len(both) > 3 else "")
+        print(f"note: {len(both)} training videos are test videos, too: {named}")
+    return chosen
 
 
-def _known(videos: Iterable[str], annotations: TubeAnnotations) -> list[str]:
-    """The videos that are annotated: UCF101's training list has six that are not."""
-    return [video for video in videos if video in set(annotations.videos)]
+def _check_known(annotations: TubeAnnotations, path: Path) -> None:
+    """Raise `ValueError` naming the file that lacks the length or the size of a video."""
+    known = (annotations.frame_counts > 0) & (annotations.sizes > 0).all(axis=1)
+    if not known.all():
+        where = videos_path(path) if path.suffix.lower() == ".csv" else path
+        raise ValueError(
+            f"{where}: video {annotations.videos[int(np.argmin(known))]}: expected its number of "
+            f"frames and its size ({','.join(VIDEOS_HEADER)})"
+        )
 
 
 def build_tube_clips(config: TubesConfig, split: str) -> TubeClips:
     """Return the clips of `split`, "train" or "val", that the configured detector asks for.
 
     For training the valid clips, augmented; for validation all, as they are.
+
+    Raises:
+        ValueError: As `read_annotations` and `TubeClips`, and for training without a valid clip.
     """
     data, model, trains = config.data, config.model, split == "train"
     root, spec = data.folder, tube_clips_of(model)
@@ -76,9 +124,16 @@ def build_tube_clips(config: TubesConfig, split: str) -> TubeClips:
         )
     stride = data.train_stride if trains else data.test_stride
     clips = all_clips(annotations, model.clip_steps, stride)
+    if trains:
+        clips = clips.valid()
+        if not len(clips):
+            raise ValueError(
+                f"{root / data.annotation}: no clip for training: {annotations.counts()}, and no "
+                f"{model.clip_steps} frames that a tube covers and no other covers a part of"
+            )
     return TubeClips(
         annotations,
-        clips.valid() if trains else clips,
+        clips,
         window=spec.window_frames,
         image_size=data.image_size,
         frames=root / data.frames,

@@ -136,9 +136,23 @@ class TubeResults:
         print(printable(f"{name}: {found}: {files}"), flush=True)
         if note:
             print(printable(f"{name}: {note}"), file=sys.stderr)
-        if not len(tubes):
+        if short := self._too_short(len(source)):
+            print(printable(f"{name}: {short}"), file=sys.stderr)
+        elif not len(tubes):
             tell_nothing(name, self.options)
         return found
+
+    def _too_short(self, frames: int) -> str:
+        """Why a video of so many frames can have no tube; empty if it can."""
+        length, least = self.config.model.clip_steps, self.config.test.least_length
+        if frames < length:
+            return f"{frames} frames are less than a clip of {length}, so there are no tubes"
+        if frames < least:
+            return (
+                f"{frames} frames are less than the {least} of the shortest tube "
+                "(test.least_length), so there are no tubes"
+            )
+        return ""
 
     def answer(self, name: str, source: Source) -> Answer:
         """Return what is found in a video, of which nothing is written."""

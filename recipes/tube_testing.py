@@ -208,6 +208,7 @@ class TubeTest:
         for checkpoint, config in self.members:
             check_classes(checkpoint, config, annotations.classes)
         self.datasets = [build_tube_clips(config, "val") for _, config in self.members]
+        check_same_videos(self.members, self.datasets)
         stride = self.config.data.test_stride
         self.evaluator = build_evaluator(self.config, annotations, stride)
         streams = [
@@ -296,6 +297,28 @@ def check_members(
         )
 
 
+def check_same_videos(
+    members: Sequence[tuple[Checkpoint, TubesConfig]], datasets: Sequence[TubeClips]
+) -> None:
+    """Raise `ValueError` naming the checkpoint whose run tests other videos than the first's."""
+    (first, _), expected = members[0], datasets[0].annotations
+    for (checkpoint, config), dataset in zip(members[1:], datasets[1:], strict=True):
+        notes, data = dataset.annotations, config.data
+        same = (
+            notes.videos == expected.videos
+            and np.array_equal(notes.frame_counts, expected.frame_counts)
+            and np.array_equal(notes.sizes, expected.sizes)
+        )
+        if not same:
+            raise ValueError(
+                f"{checkpoint.path}: cannot be fused with {first.path}: its test videos "
+                f"({data.annotation}, {data.test_list or f'split {data.split}'}) are "
+                f"{len(notes.videos)}, {shown(notes.videos)}, expected {len(expected.videos)}, "
+                f"{shown(expected.videos)}, of the same length and size; data.annotation, "
+                "data.test_list and data.split behind the checkpoints set them for all"
+            )
+
+
 def check_classes(checkpoint: Checkpoint, config: TubesConfig, names: Sequence[str]) -> None:
     """Raise `ValueError` naming the checkpoint if the annotation has other classes."""
     known = list((checkpoint.classes or {}).values())
@@ -314,6 +337,10 @@ class TubeValidator:
         self.annotations = read_annotations(config, "val")
         self.dataset = build_tube_clips(config, "val")
         check_rules(config, len(self.annotations.classes))
+        if is_main():
+            print(f"validation: {self.annotations.counts()}")
+            if note := note_short(self.annotations, config.model.clip_steps):
+                print(note)
 
     def digest(self) -> str:
         """As `TubeClips.digest`."""

@@ -223,7 +223,7 @@ def main() -> None:
     if is_cache and arguments.input.suffix.lower() == ".csv":
         check_facts(annotations, arguments)
     if suffix != ".csv" and splits is None:
-        check_ucf101_24(annotations)
+        check_ucf101_24(annotations, arguments.output)
     with staged_results(output.parent) as folder:
         staged = folder / output.name
         if suffix == ".csv":

@@ -107,6 +107,11 @@ def test_errors_are_named(notes: TubeAnnotations, kind: str, text: str) -> None:
             "one pixel past the edge",
             "20 boxes of 1 tubes",
         ),
+        (
+            annotation([(0, 1, np.tile([4.0, 5, 4, 9], (20, 1))), (1, 1, still(15))]),
+            "one row or column of pixels",
+            "video C/v0, tube 0: 20 boxes, the first at frame 1",
+        ),
     ],
 )
 def test_warnings_are_named(notes: TubeAnnotations, kind: str, text: str) -> None:
@@ -172,6 +177,27 @@ def test_frames_that_do_not_fit_are_named(tmp_path: Path) -> None:
         ],
         "folders of frames missing": [str(folder / "v2")],
     }
+
+
+def test_frames_and_flow_out_of_line_are_named(tmp_path: Path) -> None:
+    """A frame with the wrong number, and a field of another size in the midst."""
+    root = write_set(tmp_path)
+    (root / "rgb" / "C" / "v1" / "00007.jpg").rename(root / "rgb" / "C" / "v1" / "00099.jpg")
+    small = encode_field(np.zeros((2, 20, 32), np.float32), "brox")[0]
+    (root / "flow" / "C" / "v1" / "00009.jpg").write_bytes(small)
+    problems = Problems()
+    check_frame_folders(annotation([]), root / "rgb", problems)
+    ((kind, (line,)),) = problems.errors.items()
+    assert "not numbered from 1" in kind
+    assert "v1/00008.jpg" in line
+    problems = Problems()
+    notes = annotation([]).subset(["C/v1"])
+    check_flow_folders(notes, root / "flow", problems)
+    assert not problems.errors
+    check_flow_folders(notes, root / "flow", problems, every=True)
+    assert problems.errors["flow that does not fit"] == [
+        f"{root / 'flow' / 'C' / 'v1' / '00009.jpg'}: flow of 32 x 20 pixels, expected 32 x 24"
+    ]
 
 
 def test_flow_that_does_not_fit_is_named(tmp_path: Path) -> None:

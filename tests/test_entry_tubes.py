@@ -1,8 +1,10 @@
 """`test.py` and `demo.py` on detectors of tubes: files, figures, fusion, refusals."""
 
 import json
+import re
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import cv2
@@ -23,7 +25,9 @@ from external.act_evaluation.result import evaluate
 from models import open_checkpoint
 from models.step.build_tubes import build_tube_detector
 from recipes import open_detector
+from recipes.base import FusionRequest
 from recipes.tube_demo import demo_notes
+from recipes.tube_testing import TubeTest
 from tests.entries import Script, snapshot
 from tests.helpers import ROOT
 from utils.config.step_tubes import TubesConfig, TubesData, TubesModel
@@ -151,7 +155,7 @@ def test_trimming_and_protocols_are_printed(
     extra = [f"trim={trim}", f"protocol={protocol}", "test_stride=3"]
     outcome = script("--checkpoint", path, "--output", tmp_path / "o", *options(root), *extra)
     assert outcome.code == 0, outcome.err
-    assert outcome.out.count(f"protocol {protocol}") == 2
+    assert outcome.out.count(f"protocol {protocol}") == 3  # classes, frames, tubes
     assert "clips at every 3 frames" in outcome.out
     metrics = json.loads((tmp_path / "o" / "metrics.json").read_text())
     assert ("trimmed" in metrics["video"]) == (trim != "none")
@@ -244,6 +248,54 @@ def test_a_video_shorter_than_a_clip_is_noted(script: Script, root: Path, tmp_pa
     assert "shorter than a clip of 6 frames, so without tubes: Wave/v_Wave_g01_c01" in outcome.out
 
 
+def test_a_test_of_short_videos_alone_finds_nothing(
+    script: Script, root: Path, tmp_path: Path
+) -> None:
+    """Both videos have five frames: figures of no detections, not an error."""
+    content = (root / "annotations" / "tubes.csv").read_text().splitlines()
+    rows = [row for row in content[1:] if int(row.split(",")[1]) <= 5 or "_g01_" not in row]
+    (root / "annotations" / "all_short.csv").write_text("\n".join([content[0], *rows]) + "\n")
+    facts = (root / "annotations" / "tubes.videos.csv").read_text().splitlines()
+    facts = [re.sub(r"(_g01_c01),\d+,", r"\1,5,", row) for row in facts]
+    (root / "annotations" / "all_short.videos.csv").write_text("\n".join(facts) + "\n")
+    path = write_tube_checkpoint(tmp_path / "a.pt", root)
+    outcome = script(
+        "--checkpoint", path, "--output", tmp_path / "o", *options(root),
+        "annotation=annotations/all_short.csv",
+    )  # fmt: skip
+    assert outcome.code == 0, outcome.err
+    assert "so without tubes: Jump/v_Jump_g01_c01, Wave/v_Wave_g01_c01" in outcome.out
+    figures = json.loads((tmp_path / "o" / "metrics.json").read_text())
+    assert figures["steps"][-1]["mAP"] == 0
+
+
+def test_checkpoints_of_other_test_videos_are_not_fused(root: Path, tmp_path: Path) -> None:
+    """Each run's own list: boxes of one video would be averaged with those of another."""
+    (root / "annotations" / "one.txt").write_text("Wave/v_Wave_g01_c01\n")
+    members = []
+    for name, videos in (("a", "two"), ("b", "one"), ("c", "two")):
+        checkpoint = open_checkpoint(write_tube_checkpoint(tmp_path / f"{name}.pt", root))
+        data = replace(
+            checkpoint.config.data,
+            root=str(root),
+            annotation="annotations/tubes.csv",
+            test_list=f"annotations/{videos}.txt",
+        )
+        members.append((checkpoint, replace(checkpoint.config, data=data)))
+    first, others, same = members
+    fusion = FusionRequest("mean-index", [1.0, 1.0])
+    with pytest.raises(ValueError, match=r"b\.pt: cannot be fused with .*a\.pt: its test") as error:
+        TubeTest(*first, [others], fusion).prepare(torch.device("cpu"))
+    assert "(annotations/tubes.csv, annotations/one.txt) are 1, " in str(error.value)
+    assert "mean-index of 2" in TubeTest(*first, [same], fusion).prepare(torch.device("cpu"))
+
+
+def test_weights_without_fusion_are_refused(script: Script, root: Path, tmp_path: Path) -> None:
+    path = write_tube_checkpoint(tmp_path / "a.pt", root)
+    said = script.refuses("--checkpoint", path, *options(root), "--weights", 2, 3)
+    assert "--weights: only with --fusion" in said
+
+
 def test_another_detector_is_not_fused(script: Script, root: Path, tmp_path: Path) -> None:
     from tests.entries import write_checkpoint
 
@@ -292,6 +344,25 @@ def test_the_demo_writes_what_it_found(
     assert key.frame == tubes.tubes.start[0] - 1
     assert next(t.box for t in key.tubes if t.tube == 0) == pytest.approx(first, abs=0.01)
     assert ("flow is computed by DIS" in outcome.err) == (inputs == "early")
+
+
+@pytest.mark.parametrize(
+    ("end", "said"),
+    [(4, "4 frames are less than a clip of 6"), (9, "9 frames are less than the 15")],
+)
+def test_the_demo_says_why_a_short_video_has_no_tubes(
+    demo: Script, root: Path, tmp_path: Path, end: int, said: str
+) -> None:
+    path = write_tube_checkpoint(tmp_path / "a.pt", root)
+    film = root / "videos" / "Jump" / "v_Jump_g01_c01.avi"
+    times = [float(time) for time in VideoFile(film).times]
+    outcome = demo(
+        "--checkpoint", path, film, "--output", tmp_path / "out", "--device", "cpu",
+        "--conf-thresh", 0.01, "--end", times[end],
+    )  # fmt: skip
+    assert outcome.code == 0, outcome.err
+    assert f"v_Jump_g01_c01: {said}" in outcome.err
+    assert "--conf-thresh" not in outcome.err
 
 
 def test_the_demo_of_a_part_keeps_the_video_s_times_and_frames(

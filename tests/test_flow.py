@@ -92,17 +92,28 @@ def test_files_of_each_kind_are_read_again(tmp_path: Path, kind: str, tolerance:
     (tmp_path / "extraction.json").write_text("{}")
     folder = FlowFolder(tmp_path)
     assert (folder.kind, folder.count) == (kind, 3)
-    folder.check(3, 24, 32)
-    folder.check(4, 24, 32)
+    folder.check(3)
+    folder.check(4)
     for number, flow in enumerate(fields, 1):
         found = folder.read(number)
         assert found.dtype == np.float32
         assert np.abs(found - flow).max() <= tolerance  # JPEG blurs the colours of two pixels
     np.testing.assert_array_equal(folder.read(9), folder.read(3))
     with pytest.raises(ValueError, match="3 flow fields, the video has 5 frames"):
-        folder.check(5, 24, 32)
-    with pytest.raises(ValueError, match="flow of 32 x 24 pixels, the frames have 24 x 32"):
-        folder.check(3, 32, 24)
+        folder.check(5)
+    with pytest.raises(ValueError, match=r"0001\..*: flow of 32 x 24 pixels, expected 24 x 32"):
+        FlowFolder(tmp_path, (32, 24)).check(3)
+
+
+def test_a_field_of_another_size_is_named_wherever_it_stands(tmp_path: Path) -> None:
+    for number, width in enumerate((8, 8, 6), start=1):
+        flow = np.zeros((2, 4, width), np.float32)
+        (tmp_path / f"{number:05d}.npy").write_bytes(encode_field(flow, "npy")[0])
+    view = View(Crop(0, 0, 6, 4), 8)  # the smaller field holds all of the crop
+    with pytest.raises(ValueError, match=r"00003\.npy: flow of 6 x 4 pixels, expected 8 x 4"):
+        read_flow_stacks(FlowFolder(tmp_path, (4, 8)), np.array([3]), view)
+    with pytest.raises(ValueError, match=r"00003\.npy: flow of 6 x 4 pixels, expected 8 x 4"):
+        read_flow_stacks(FlowFolder(tmp_path), np.array([1]), view)
 
 
 def test_a_flo_file_is_middleburys() -> None:

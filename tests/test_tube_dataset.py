@@ -163,21 +163,63 @@ def test_what_is_missing_is_named_before_any_work(root: Path, tmp_path: Path) ->
         dataset(root)
     with pytest.raises(ValueError, match="none/C/v: no such folder of flow"):
         dataset(root, inputs="flow", flow=tmp_path / "none")
-    notes = annotation()
-    clips = all_clips(notes)[np.zeros(0, np.int64)]
-    with pytest.raises(ValueError, match="no clips"):
-        TubeClips(notes, clips, window=6, image_size=48, frames=root / "rgb")
+    with pytest.raises(ValueError, match="none/C/v: no such folder of frames"):
+        dataset(root, frames=tmp_path / "none")
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "message"),
+    [
+        ("00005.png", "00099.png", r"00006\.png: .* this one should be number 5"),
+        ("00012.png", "00000.png", r"00000\.png: .* this one should be number 1"),
+        ("00003.png", "00003_copy.png", None),
+        ("00003.png", "cover.png", r"00004\.png: .* this one should be number 3"),
+    ],
+)
+def test_frames_that_are_not_numbered_from_1_are_named(
+    root: Path, old: str, new: str, message: str | None
+) -> None:
+    """Otherwise boxes would be on other frames, which nobody would see."""
+    folder = root / "rgb" / "C" / "v"
+    (folder / old).rename(folder / new)
+    if message is None:  # numbered all the same
+        assert dataset(root)[0].images[2, 0, 0, 0] == 30
+        return
+    with pytest.raises(ValueError, match=message):
+        dataset(root)
+
+
+def test_a_crop_has_no_box_where_the_actor_is_outside_it(root: Path) -> None:
+    """Before and after the clip the tube that moves leaves most crops; no box is without area."""
+    clips = dataset(root, window=18, augmentation=Augmentation(crop=True))
+    left = 0
+    for epoch in range(60):
+        targets = clips[epoch, 1].targets
+        boxes = targets.boxes[targets.real]
+        assert (boxes[:, 2:] - boxes[:, :2] > 0).all()
+        left += int((~targets.real[:, 3:15]).any())  # the frames that the video has
+    assert left > 5
 
 
 def test_images_of_another_size_are_named(root: Path) -> None:
     flow = encode_field(np.zeros((2, HEIGHT, 30), np.float32), "npy")[0]
     (root / "flow" / "C" / "v" / "00001.npy").write_bytes(flow)
-    with pytest.raises(ValueError, match="v: flow of 30 x 24 pixels, the frames have 32 x 24"):
+    with pytest.raises(ValueError, match=r"00001\.npy: flow of 30 x 24 pixels, expected 32 x 24"):
         dataset(root, inputs="flow")
     image = np.zeros((HEIGHT, 30, 3), np.uint8)
     cv2.imwrite(str(root / "rgb" / "C" / "v" / "00001.png"), image)
     with pytest.raises(ValueError, match="v: frames of 30 x 24 pixels, the annotation has 32 x 24"):
         dataset(root)
+
+
+def test_later_frames_of_another_size_are_named(root: Path) -> None:
+    """All frames of a window: their first one is no measure."""
+    clips = dataset(root)
+    image = np.zeros((HEIGHT, 30, 3), np.uint8)
+    for number in range(4, 13):
+        cv2.imwrite(str(root / "rgb" / "C" / "v" / f"{number:05d}.png"), image)
+    with pytest.raises(ValueError, match=r"frame 4: .*v: frames of 30 x 24 pixels"):
+        clips[1]
 
 
 def test_an_unreadable_frame_names_its_clip(root: Path) -> None:

@@ -8,6 +8,8 @@ from pathlib import Path
 import pytest
 import torch
 
+from data.datasets.act_cache import splits_from_lists, write_act_cache
+from data.datasets.tube_files import read_tube_file
 from models import open_checkpoint
 from models.backbones.registry import IMAGE_BACKBONES
 from models.step.build_tubes import build_for_training
@@ -56,6 +58,8 @@ def test_a_run_leaves_a_checkpoint_a_log_and_its_results(run: Path):
         assert 0 < first[f"noted/{step}/negatives"] <= 2 * first[f"noted/{step}/positives"]
         assert 0 <= first[f"noted/{step}/iou_before"] <= 1
         assert 0 <= first[f"noted/{step}/recall"] <= 1
+        classes = [first[f"noted/{step}/positives/{number}"] for number in (1, 2)]
+        assert sum(classes) == pytest.approx(first[f"noted/{step}/positives"])
     assert (run / "results.json").is_file()
 
 
@@ -151,9 +155,84 @@ def test_splits_are_the_lists_and_training_clips_are_valid(data: Path):
     assert clips.digest() != build_tube_clips(config, "val").digest()
 
 
-def test_a_training_list_leaves_out_what_is_not_annotated(data: Path):
+def test_a_training_list_names_annotated_videos(data: Path, capsys: pytest.CaptureFixture[str]):
     (data / "train.txt").write_text("red/a\nred/unknown\n")
-    assert read_annotations(resolved(data, "train_list=train.txt"), "train").videos == ["red/a"]
+    config = resolved(data, "train_list=train.txt")
+    with pytest.raises(ValueError, match=r"train\.txt: not annotated: red/unk.*data\.train_list"):
+        read_annotations(config, "train")
+    (data / "train.txt").write_text("red/a\nred/c\n")
+    assert read_annotations(config, "train").videos == ["red/a", "red/c"]
+    assert "1 training videos are test videos, too: red/c" in capsys.readouterr().out
+
+
+def test_ids_may_have_blanks(tmp_path: Path):
+    root = write_tube_data(tmp_path)
+    text = (root / "tubes.csv").read_text().replace("red/c", "köln walk 1")
+    (root / "tubes.csv").write_text(text)
+    facts = root / "tubes.videos.csv"
+    facts.write_text(facts.read_text().replace("red/c", "köln walk 1"))
+    (root / "test.txt").write_text("köln walk 1\n")
+    assert read_annotations(resolved(root), "val").videos == ["köln walk 1"]
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "message"),
+    [
+        # all of a tube's frames after the video
+        ("*", "+20", r"tubes\.csv: video red/c, tube 0: begins at frame 21, the video has 14"),
+        ("red/c,4,8,6,23,25", "red/c,4,-90,6,-1,25", r"red/c, tube 0, frame 4: box \[-90"),
+        ("red/c,4,8,6,23,25", "red/c,4,8,40,23,60", r"is outside the picture of 48 x 40 pixels"),
+        ("red/c,4,8,6,23,25", "red/c,4,-8,6,48,60", None),  # reaches past it
+    ],
+)
+def test_tubes_outside_their_video_are_refused(
+    tmp_path: Path, old: str, new: str, message: str | None
+):
+    root = write_tube_data(tmp_path)
+    lines = (root / "tubes.csv").read_text().splitlines()
+    if old == "*":
+        for i, line in enumerate(lines):
+            video, frame, *rest = line.split(",")
+            if video == "red/c":
+                lines[i] = ",".join([video, str(int(frame) + 20), *rest])
+    text = "\n".join(lines).replace(old, new)
+    (root / "tubes.csv").write_text(text + "\n")
+    assert message is None or old == "*" or new in text
+    if message is None:
+        assert read_annotations(resolved(root), "val").videos == ["red/c"]
+    else:
+        with pytest.raises(ValueError, match=message):
+            read_annotations(resolved(root), "val")
+
+
+@pytest.mark.parametrize("dataset", ["ucf101_24", "jhmdb"])
+def test_a_cache_of_another_dataset_is_refused(data: Path, tmp_path: Path, dataset: str):
+    """A table is a user's own, whatever the option's default; a cache has its dataset's classes."""
+    notes, _ = read_tube_file(data / "tubes.csv")
+    cache = tmp_path / "own-GT.pkl"
+    write_act_cache(splits_from_lists(notes, [["red/c"]]), cache)
+    options = [f"annotation={cache}", "test_list=", f"dataset={dataset}"]
+    with pytest.raises(
+        ValueError, match=rf"own-GT\.pkl: the annotation of another .*data\.dataset={dataset} has"
+    ):
+        read_annotations(resolved(data, *options), "train")
+    options[-1] = "dataset=own"
+    assert read_annotations(resolved(data, *options), "val").videos == ["red/c"]
+    with pytest.raises(ValueError, match=r"own-GT\.pkl: split: expected 1 to 1, got 2 \(data\.s"):
+        read_annotations(resolved(data, *options, "split=2"), "val")
+
+
+def test_videos_shorter_than_a_clip_can_be_tested_but_not_trained_on(tmp_path: Path):
+    root = write_tube_data(tmp_path)
+    lines = (root / "tubes.csv").read_text().splitlines()
+    kept = [line for line in lines if not line.split(",")[1].isdigit() or line.split(",")[1] == "3"]
+    (root / "tubes.csv").write_text("\n".join(kept) + "\n")
+    facts = root / "tubes.videos.csv"
+    facts.write_text(facts.read_text().replace(",14,", ",3,"))
+    config = resolved(root, "clip_steps=6", "validation_stride=3")
+    assert len(build_tube_clips(config, "val")) == 0
+    with pytest.raises(ValueError, match=r"tubes\.csv: no clip for training: 2 videos, 2 tubes"):
+        build_tube_clips(config, "train")
 
 
 @pytest.mark.parametrize(
@@ -162,7 +241,7 @@ def test_a_training_list_leaves_out_what_is_not_annotated(data: Path):
         (["annotation=none.csv"], r"none\.csv: no such file \(data\.annotation\)"),
         (["test_list="], r"tubes\.csv: does not say .* set data\.test_list"),
         (["test_list=unknown.txt"], r"unknown\.txt: not annotated: red/x"),
-        (["frames=nowhere"], r"nowhere.*0 frames, the annotation has 14"),
+        (["frames=nowhere"], r"nowhere.*no such folder of frames"),
         (["inputs=flow", "flow=nowhere"], "nowhere"),
         (["image_size=40"], r"data\.image_size: expected a multiple of 16, got 40"),
         (["num_classes=5"], r"has 2 classes, expected model\.num_classes=5"),
@@ -248,6 +327,8 @@ def test_each_steps_overlap_with_the_annotation_is_written_and_drawn(
     assert all(sum(stage["boxes"]) == 99 for stage in stages)
     assert stages[0]["mean_iou"] == pytest.approx(quality["proposals"]["mean_iou"])
     assert (tmp_path / "step_quality.png").stat().st_size > 5000
+    said = script.refuses("--checkpoint", run / "best.pt", "--device", "foo")
+    assert "--device: expected cpu, cuda or cuda:<number>, got 'foo'" in said
     assert "replaces" not in outcome.out
     again = script("--checkpoint", run / "latest.pt", "--output", tmp_path, "train_stride=1")
     assert f"{tmp_path}: replaces the results of {run}/best.pt" in again.out, again.err

@@ -24,6 +24,8 @@ from external.act_evaluation import (
     video_ap,
 )
 from tests.helpers import SHARED
+from utils.evaluation.tube_evaluator import TubeEvaluator
+from utils.evaluation.tube_results import TubeRules
 from utils.formats.tubes import Tubes
 from utils.geometry.linking import LinkRules, link_tubelets
 
@@ -165,6 +167,19 @@ def six_frame_pieces(tubes: Tubes) -> Tubelets:
 
 
 @real
+def test_the_classes_whose_videos_are_untrimmed_are_those_that_were_measured():
+    notes = held_out()
+    evaluator = TubeEvaluator(
+        notes.classes, notes.videos, notes.frame_counts, notes.tubes, 6, 3, TubeRules()
+    )
+    found = [notes.classes[label] for label in evaluator.untrimmed_classes()]
+    assert found == [
+        "Basketball", "BasketballDunk", "CliffDiving", "CricketBowling", "Diving", "GolfSwing",
+        "TennisSwing", "VolleyballSpiking",
+    ]  # fmt: skip
+
+
+@real
 def test_ceiling_of_linked_tubelets():
     split = held_out()
     linked = link_tubelets(six_frame_pieces(ranked(split)), split.frame_counts - 5).tubes
@@ -235,6 +250,66 @@ def test_other_pickles_are_refused_by_name(tmp_path, content, message: str):
     assert "pyannot.pkl" in str(error.value)
 
 
+@pytest.mark.parametrize("box", [[1, 2, np.nan, 4], [1, np.inf, 3, 4], [9, 9, -5, 4]])
+def test_boxes_that_are_none_are_refused(tmp_path, box: list[float]):
+    boxes = np.array([[1.0, 2, 3, 4], box])
+    tube = {"label": 0, "sf": 3, "ef": 5, "boxes": boxes}
+    path = tmp_path / "pyannot.pkl"
+    path.write_bytes(pickle.dumps({"A/v": {"numf": 9, "label": 0, "annotations": [tube]}}))
+    with pytest.raises(ValueError, match=r"pkl, video A/v, tube 0, its frame 2: box x, y, width"):
+        read_pyannot(path)
+
+
+def _pickled(value: object) -> bytes:
+    """A pickle without its head and its end, to be put into another one."""
+    return pickle.dumps(value, 2)[2:-1]
+
+
+def _array_pickle(code: str, state: tuple, content: bytes) -> bytes:
+    """An array of type `code`, whose type is given `state`."""
+    kind = b"cnumpy\ndtype\n" + _pickled((code, False, True)) + b"R" + _pickled(state) + b"b"
+    empty = b"cnumpy.core.multiarray\n_reconstruct\ncnumpy\nndarray\n"
+    empty += _pickled((0,)) + _pickled("b") + b"\x87R"
+    inner = b"(" + _pickled(1) + _pickled((2,)) + kind + _pickled(False) + _pickled(content) + b"t"
+    return b"\x80\x02" + empty + inner + b"b."
+
+
+@pytest.mark.parametrize(
+    ("code", "state"),
+    [
+        ("U2", (3, "<", None, None, None, 8, 4, 63)),  # flags that make it one of objects
+        ("S8", (3, "|", None, None, None, 8, 1, 1)),
+        ("i8", (3, "<", None, None, None, -1, -1, 63)),
+        ("S8", (3, "|", None, None, None, -8, 1, 0)),
+        ("S8", (3, "|", None, None, None, 10**6, 1, 0)),
+        ("S8", (3, "|", None, ("a",), {"a": ("O", 0)}, 8, 1, 0)),
+    ],
+)
+def test_types_may_not_be_made_into_others(tmp_path, code: str, state: tuple):
+    path = tmp_path / "pyannot.pkl"
+    sound = (3, "<" if code[0] == "i" else "|", None, None, None, -1, -1, 0)
+    path.write_bytes(_array_pickle(code, sound, b"A" * 2 * np.dtype(code).itemsize))
+    assert len(read_numpy_pickle(path)) == 2
+    path.write_bytes(_array_pickle(code, state, b"A" * 16))
+    with pytest.raises(ValueError, match=r"pyannot\.pkl: .*a type that is not one of numbers or t"):
+        read_numpy_pickle(path)
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"cnumpy\nndarray\n" + _pickled(((4,), "i8")) + b"R.",  # what lay in the memory
+        b"cnumpy\nndarray\n" + _pickled({"a": 1}) + b"b.",
+        b"cnumpy\ndtype\n(N" + _pickled({"_make": 1}) + b"tb.",
+    ],
+)
+def test_what_makes_arrays_is_neither_called_alone_nor_changed(tmp_path, content: bytes):
+    path = tmp_path / "pyannot.pkl"
+    path.write_bytes(b"\x80\x02" + content)
+    with pytest.raises(ValueError, match=r"pyannot\.pkl: not a readable pickle"):
+        read_numpy_pickle(path)
+
+
 def test_a_pickle_cut_anywhere_is_refused(tmp_path):
     whole = pickle.dumps({"v": {"numf": 3, "boxes": np.ones((2, 4), np.uint8)}})
     path = tmp_path / "pyannot.pkl"
@@ -245,8 +320,9 @@ def test_a_pickle_cut_anywhere_is_refused(tmp_path):
 
 
 def test_ids_without_annotation_are_named(tmp_path):
-    (tmp_path / "list.txt").write_text("B/v2.avi 3\n\nA/v1")
-    assert read_video_list(tmp_path / "list.txt") == ["B/v2", "A/v1"]
+    (tmp_path / "list.txt").write_text("B/v2.avi 3\n\nA/v1\n A/my walk 1 \nC/w.avi\n")
+    listed = ["B/v2", "A/v1", "A/my walk 1", "C/w"]
+    assert read_video_list(tmp_path / "list.txt") == listed
     tubes = Tubes(*(np.zeros(0, np.int64),) * 2, np.zeros(0), np.zeros(0, np.int64),
                   np.zeros(1, np.int64), np.zeros((0, 4)))  # fmt: skip
     empty = TubeAnnotations(CLASSES, ["A/v1"], np.ones(1), np.ones((1, 2)), tubes)

@@ -12,11 +12,11 @@ from pathlib import Path
 import numpy as np
 
 from data.check.problems import Problems
-from data.datasets.tube_annotations import TubeAnnotations
+from data.datasets.tube_annotations import TubeAnnotations, tube_names
 from data.datasets.tube_clips import CLIP, TRAIN_STRIDE, all_clips
 from data.flow import FlowFolder
 from data.images import read_image
-from data.video.folders import image_names
+from data.video.folders import check_numbers, image_names
 
 SHORTEST = 15
 """Frames of the shortest tube that linking keeps, by ACT's rule."""
@@ -79,17 +79,14 @@ def _check_boxes(annotations: TubeAnnotations, problems: Problems) -> None:
             f"{size[rows[0], 1]} pixels"
         )
         problems.error("boxes outside the picture", text)
+    flat = (tubes.boxes[:, 2:] <= tubes.boxes[:, :2]).any(axis=1)
+    for tube in np.unique(row_tube[flat]):
+        rows = np.flatnonzero(flat & (row_tube == tube))
+        text = f"{names[tube]}: {len(rows)} boxes, the first at frame {frames[rows[0]]}"
+        problems.warn("boxes of one row or column of pixels", text)
     if at_edge.any():
         text = f"{at_edge.sum():,} boxes of {len(np.unique(row_tube[at_edge])):,} tubes"
         problems.warn("boxes that end one pixel past the edge; training clips them", text)
-
-
-def tube_names(annotations: TubeAnnotations) -> list[str]:
-    """Name each tube for messages: its video and its place there, from 0."""
-    tubes = annotations.tubes
-    place = np.arange(len(tubes)) - np.searchsorted(tubes.video, tubes.video)
-    numbers = zip(tubes.video.tolist(), place.tolist(), strict=True)
-    return [f"video {annotations.videos[video]}, tube {at}" for video, at in numbers]
 
 
 def clip_counts(annotations: TubeAnnotations, stride: int = TRAIN_STRIDE) -> str:
@@ -123,6 +120,7 @@ def check_frame_folders(
         else:
             names = image_names(folder)
             _check_frame_count(folder, names, count, problems)
+            problems.attempt("frames that are not numbered from 1", check_numbers, folder, names)
             for name in names if every else names[:1]:
                 _check_frame(folder / name, annotations.sizes[number].tolist(), problems)
         step()
@@ -176,7 +174,7 @@ def check_flow_folders(
 
 
 def _check_flow(folder: Path, frames: int, size: list[int], every: bool) -> None:
-    flow = FlowFolder(folder)
-    flow.check(frames, *size)
+    flow = FlowFolder(folder, (size[0], size[1]) if min(size) > 0 else None)
+    flow.check(frames)
     for number in range(2, flow.count + 1) if every else ():
         flow.read(number)

@@ -50,15 +50,18 @@ class ActCache:
     train: list[list[str]]
     test: list[list[str]]
 
-    def split(self, part: str, number: int = 1) -> TubeAnnotations:
+    def split(self, part: str, number: int = 1, source: str = "the cache") -> TubeAnnotations:
         """Return the videos of `train` or `test` of split `number`, counted from 1.
+
+        Args:
+            source: Where the cache is from, for messages.
 
         Raises:
             ValueError: Saying how many splits there are.
         """
         lists = {"train": self.train, "test": self.test}[part]
         if not 1 <= number <= len(lists):
-            raise ValueError(f"split: expected 1 to {len(lists)}, got {number}")
+            raise ValueError(f"{source}: split: expected 1 to {len(lists)}, got {number}")
         return self.annotations.subset(lists[number - 1], f"the {part} list of split {number}")
 
 

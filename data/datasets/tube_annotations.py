@@ -80,6 +80,54 @@ class TubeAnnotations:
         return found
 
 
+def places(tubes: Tubes) -> np.ndarray:
+    """The place of each tube within its video, from 0, `[T]`; `tubes` are ordered by video."""
+    return np.arange(len(tubes)) - np.searchsorted(tubes.video, tubes.video)
+
+
+def tube_names(annotations: TubeAnnotations) -> list[str]:
+    """Name each tube for messages: its video and its place there, from 0."""
+    tubes = annotations.tubes
+    numbers = zip(tubes.video.tolist(), places(tubes).tolist(), strict=True)
+    return [f"video {annotations.videos[video]}, tube {at}" for video, at in numbers]
+
+
+def check_inside(annotations: TubeAnnotations, source: str) -> None:
+    """Refuse tubes that have nothing to do with their video, which would spoil every figure.
+
+    A tube may end after its video, and a box may reach past the picture: published annotations have
+    both, and what is outside is cut off for training. Videos whose number of frames or size is not
+    known are left out here.
+
+    Args:
+        source: Where the tubes are from, for messages.
+
+    Raises:
+        ValueError: Naming the first tube that begins after its video ends, and the first box that
+            has no pixel of the picture.
+    """
+    tubes = annotations.tubes
+    counts = annotations.frame_counts[tubes.video]
+    late = (counts > 0) & (tubes.start > counts)
+    if late.any():
+        tube = int(np.argmax(late))
+        raise ValueError(
+            f"{source}: {tube_names(annotations)[tube]}: begins at frame {tubes.start[tube]}, the "
+            f"video has {counts[tube]}"
+        )
+    of_row = tubes.row_tube()
+    size = annotations.sizes[tubes.video[of_row]][:, ::-1]  # width, height
+    beside = (tubes.boxes[:, 2:] < 0) | (tubes.boxes[:, :2] >= size)
+    outside = beside.any(axis=1) & (size > 0).all(axis=1)
+    if outside.any():
+        row = int(np.argmax(outside))
+        tube, (width, height) = tube_names(annotations)[of_row[row]], size[row].tolist()
+        raise ValueError(
+            f"{source}: {tube}, frame {tubes.row_frame()[row]}: box {tubes.boxes[row].tolist()} is "
+            f"outside the picture of {width} x {height} pixels"
+        )
+
+
 def clip_tubes(tubes: Tubes, sizes: np.ndarray) -> Tubes:
     """Return `tubes` with boxes limited to the pixels of their videos, for training.
 

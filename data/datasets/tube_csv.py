@@ -16,10 +16,9 @@ from pathlib import Path
 
 import numpy as np
 
-from data.datasets.tube_annotations import TubeAnnotations
+from data.datasets.tube_annotations import TubeAnnotations, places
 from external.act_evaluation.reading import Names, read_tubes
 from external.files import read_csv
-from utils.formats.tubes import Tubes
 from utils.system.outputs import write_whole
 
 HEADER = ("video", "frame", "x1", "y1", "x2", "y2", "label", "tube")
@@ -75,7 +74,7 @@ def read_video_facts(path: str | Path) -> dict[str, VideoFacts]:
 
     Raises:
         ValueError: Naming file and line for another header, what is no whole number of 0 or more,
-            and a video that stands twice.
+            an empty video, and a video that stands twice.
     """
     found: dict[str, VideoFacts] = {}
     rows = read_csv(path, "CSV file of videos")
@@ -86,12 +85,15 @@ def read_video_facts(path: str | Path) -> dict[str, VideoFacts]:
         where = f"{path}, line {line}"
         if len(cells) != len(header):
             raise ValueError(f"{where}: expected {len(header)} cells, got {len(cells)}")
-        if cells[0] in found:
-            raise ValueError(f"{where}: video {cells[0]!r} stands twice")
+        video = cells[0].strip()
+        if not video:
+            raise ValueError(f"{where}: video: expected a name, got {cells[0]!r}")
+        if video in found:
+            raise ValueError(f"{where}: video {video!r} stands twice")
         frames, height, width = (
             _count(cell, name, where) for cell, name in zip(cells[1:], header[1:], strict=True)
         )
-        found[cells[0]] = (frames, height, width)
+        found[video] = (frames, height, width)
     return found
 
 
@@ -125,11 +127,6 @@ def _rows(annotations: TubeAnnotations) -> Iterator[list[str]]:
         boxes = tubes.boxes[tubes.ends[tube] : tubes.ends[tube + 1]].tolist()
         for frame, box in enumerate(boxes, int(tubes.start[tube])):
             yield [video, str(frame), *map(_text, box), *tail]
-
-
-def places(tubes: Tubes) -> np.ndarray:
-    """The place of each tube within its video, from 0, `[T]`; `tubes` are ordered by video."""
-    return np.arange(len(tubes)) - np.searchsorted(tubes.video, tubes.video)
 
 
 def _text(value: float) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -14,10 +15,9 @@ from data.augment import Augmentation, draw_color
 from data.datasets.tube_annotations import TubeAnnotations
 from data.datasets.tube_clips import CLIP, Clips, TubeTargets, clip_window
 from data.flow import DEPTH, FlowFolder, read_flow_stacks
-from data.images import read_image
 from data.transforms import UNCHANGED, ColorChange, Crop, View, render
 from data.tube_augment import draw_tube_view, kept_tubes
-from data.video.folders import image_names
+from data.video.folders import check_numbers, image_names
 from data.windows import read_images
 from utils import tube_structures
 from utils.tube_structures import (
@@ -63,14 +63,12 @@ class TubeClips(Dataset[TubeClipSample]):
             augmentation: Of its kinds crop, flip and color act here, the last on RGB alone.
 
         Raises:
-            ValueError: Naming the first folder that is missing, or holds fewer frames, flow of
-                another count, or images of another size than annotated: one of each folder is
-                opened.
+            ValueError: Naming the first folder that is missing, or holds fewer frames, frames that
+                are not numbered from 1, flow of another count, or images of another size than
+                annotated: one of each folder is opened.
         """
         if inputs not in INPUTS:
             raise ValueError(f"inputs: expected one of {', '.join(INPUTS)}, got {inputs!r}")
-        if not len(clips):
-            raise ValueError("no clips: every video is shorter than a clip, or has no tube")
         self.annotations, self.clips = annotations, clips
         self.targets = TubeTargets(annotations)
         self.window, self.image_size = window, image_size
@@ -125,17 +123,15 @@ class TubeClips(Dataset[TubeClipSample]):
         height, width = self.annotations.sizes[video].tolist()
         if self.frames is not None:
             folder = self.frames / name
-            names = image_names(folder) if folder.is_dir() else []
+            if not folder.is_dir():
+                raise ValueError(f"{folder}: no such folder of frames")
+            names = image_names(folder)
             if len(names) < count:
                 raise ValueError(f"{folder}: {len(names)} frames, the annotation has {count}")
-            shape = read_image(folder / names[0]).shape
-            if shape[:2] != (height, width):
-                raise ValueError(
-                    f"{folder}: frames of {shape[1]} x {shape[0]} pixels, the annotation has "
-                    f"{width} x {height}"
-                )
+            check_numbers(folder, names[:count])
+            next(_of_size(read_images([str(folder / names[0])]), (height, width), folder))
         if self.flow is not None:
-            FlowFolder(self.flow / name).check(count, height, width)
+            FlowFolder(self.flow / name, (height, width)).check(count)
 
     def set_epoch(self, epoch: int) -> None:
         """Draw as in `epoch` from now on, where `dataset[i]` is asked for without one."""
@@ -168,7 +164,8 @@ class TubeClips(Dataset[TubeClipSample]):
         # The order of channels tells RGB from other images: it stays, as in ACT.
         color = replace(draw_color(kinds, rng), order=(0, 1, 2)) if kinds.color else UNCHANGED
         kept = kept_tubes(view, clip)
-        real = tubes.real[kept]
+        # Before and after the clip an actor may be outside the crop: no box there.
+        real = tubes.real[kept] & view.holds(tubes.boxes[kept])
         boxes = np.where(real[..., None], view.boxes(tubes.boxes[kept]), 0)
         targets = tube_structures.TubeTargets(
             torch.from_numpy(boxes.astype(np.float32)),
@@ -177,7 +174,7 @@ class TubeClips(Dataset[TubeClipSample]):
         )
         count = int(self.annotations.frame_counts[video])
         numbers = clip_window(key.start, count, self.window, self.clips.length).frames
-        images = torch.from_numpy(self._images(key.video, numbers, view, color))
+        images = torch.from_numpy(self._images(video, numbers, view, color))
         return TubeClipSample(images, targets, key, (height, width), seed)
 
     def read_frames(self, video: int, numbers: np.ndarray) -> np.ndarray:
@@ -193,26 +190,41 @@ class TubeClips(Dataset[TubeClipSample]):
         name, (height, width) = self.annotations.videos[video], self.annotations.sizes[video]
         view = View(Crop(0, 0, int(width), int(height)), self.image_size)
         try:
-            return self._images(name, numbers, view, UNCHANGED)
+            return self._images(video, numbers, view, UNCHANGED)
         except ValueError as error:
             raise ValueError(f"video {name}, frames from {numbers[0]}: {error}") from error
 
     def _images(
-        self, video: str, numbers: np.ndarray, view: View, color: ColorChange
+        self, video: int, numbers: np.ndarray, view: View, color: ColorChange
     ) -> np.ndarray:
         """The frames `numbers` `[F]` of a video as `view` shows them, `[F, C, S, S]`."""
-        parts = []
+        name, (height, width) = self.annotations.videos[video], self.annotations.sizes[video]
+        size, parts = (int(height), int(width)), []
         if self.frames is not None:
-            folder = self.frames / video
+            folder = self.frames / name
             names = image_names(folder)
             paths = [str(folder / names[number - 1]) for number in numbers.tolist()]
-            parts.append(render(read_images(paths), len(paths), view, color))
+            images = _of_size(read_images(paths), size, folder)
+            parts.append(render(images, len(paths), view, color))
         if self.flow is not None:
-            folder_of_flow = FlowFolder(self.flow / video)
+            folder_of_flow = FlowFolder(self.flow / name, size)
             parts.append(
                 read_flow_stacks(folder_of_flow, numbers, view, channels=self.flow_channels)
             )
         return np.concatenate(parts, axis=1) if len(parts) > 1 else parts[0]
+
+
+def _of_size(
+    images: Iterable[np.ndarray], size: tuple[int, int], folder: Path
+) -> Iterator[np.ndarray]:
+    """Yield `images`, of one size; raises `ValueError` naming `folder` if it is not `size`."""
+    for image in images:
+        if image.shape[:2] != size:
+            raise ValueError(
+                f"{folder}: frames of {image.shape[1]} x {image.shape[0]} pixels, the annotation "
+                f"has {size[1]} x {size[0]}"
+            )
+        yield image
 
 
 def _named(folder: str | Path | None, name: str, inputs: str) -> str | Path:

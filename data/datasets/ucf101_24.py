@@ -8,6 +8,7 @@ evaluations do.
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Annotated, Any, TypedDict
 
@@ -29,6 +30,19 @@ CLASSES = [
 
 HEIGHT, WIDTH = 240, 320
 """Size of all videos [pixels]."""
+
+_AVI = re.compile(r"\.avi(\s+\d+)?$", re.ASCII)
+"""What UCF101's lists have behind an id."""
+
+UNANNOTATED = (
+    "Diving/v_Diving_g19_c02",
+    "TrampolineJumping/v_TrampolineJumping_g08_c02",
+    "TrampolineJumping/v_TrampolineJumping_g08_c03",
+    "TrampolineJumping/v_TrampolineJumping_g08_c04",
+    "VolleyballSpiking/v_VolleyballSpiking_g11_c04",
+    "VolleyballSpiking/v_VolleyballSpiking_g17_c04",
+)
+"""Videos of the training list of split 1 that the corrected annotation does not have."""
 
 Label = Annotated[int, msgspec.Meta(ge=0, lt=len(CLASSES))]
 
@@ -131,19 +145,28 @@ def _corners(boxes: np.ndarray, frames: int, where: str) -> np.ndarray:
             f"{list(boxes.shape)} {boxes.dtype}"
         )
     corners = np.asarray(boxes, dtype=np.float64).copy()
+    wrong = ~np.isfinite(corners).all(axis=1) | (corners[:, 2:] < 0).any(axis=1)
+    if wrong.any():
+        row = int(np.argmax(wrong))
+        raise ValueError(
+            f"{where}, its frame {row + 1}: box x, y, width, height: expected finite numbers and "
+            f"sides of 0 or more, got {corners[row].tolist()}"
+        )
     corners[:, 2:] += corners[:, :2]
     return corners
 
 
 def read_video_list(path: str | Path) -> list[str]:
-    """Read a list of video ids, `<Class>/<video>`, one a line; an ending `.avi` is left out.
+    """Read a list of video ids, `<Class>/<video>`, one a line; ids may have blanks in them.
+
+    Of the lines of UCF101's own lists, `<Class>/<video>.avi` with or without the number of a class
+    behind it, the id is what stands before `.avi`.
 
     Raises:
         ValueError: Naming the file if it lists none.
     """
-    lines = [
-        line.split()[0] for line in read_text(path, "list of videos").splitlines() if line.strip()
-    ]
+    text = read_text(path, "list of videos")
+    lines = [line.strip() for line in text.splitlines() if line.strip()]
     if not lines:
         raise ValueError(f"{path}: lists no video")
-    return [line.removesuffix(".avi") for line in lines]
+    return [_AVI.sub("", line) for line in lines]

@@ -12,6 +12,7 @@ import numpy as np
 from data.datasets.numpy_pickles import dump_numpy_pickle
 from data.datasets.tube_annotations import TubeAnnotations
 from data.datasets.ucf101_24 import CLASSES
+from utils.formats.schema import shown
 from utils.system.outputs import write_whole
 
 
@@ -21,7 +22,7 @@ def write_pyannot(annotations: TubeAnnotations, path: Path) -> None:
     Raises:
         ValueError: Naming the video that this file cannot hold; see `check_ucf101_24`.
     """
-    check_ucf101_24(annotations)
+    check_ucf101_24(annotations, path)
     content = dict(_entries(annotations))
     write_whole(path, dump_numpy_pickle(content, protocol=3))
 
@@ -32,7 +33,7 @@ def write_final_annots(annotations: TubeAnnotations, path: Path) -> None:
     Raises:
         ValueError: As `write_pyannot` does, and saying what to install.
     """
-    check_ucf101_24(annotations)
+    check_ucf101_24(annotations, path)
     try:
         import scipy.io
     except ImportError:
@@ -55,16 +56,20 @@ def _matlab_tubes(tubes: list[dict[str, Any]]) -> np.ndarray:
     return table
 
 
-def check_ucf101_24(annotations: TubeAnnotations) -> None:
+def check_ucf101_24(annotations: TubeAnnotations, path: Path) -> None:
     """Raise `ValueError` unless the annotation is one that UCF101-24's files can hold.
 
     These have the 24 classes, boxes of whole pixels, and for each video its number of frames and at
     least one tube.
+
+    Args:
+        path: The file that is to be written, for messages.
     """
     if annotations.classes != CLASSES:
         raise ValueError(
-            f"UCF101-24's files have its {len(CLASSES)} classes, got {len(annotations.classes)}: "
-            f"{', '.join(annotations.classes[:3])}, ..."
+            f"{path}: UCF101-24's files have its {len(CLASSES)} classes, got "
+            f"{len(annotations.classes)}: {shown(annotations.classes)}; of a CSV file with fewer, "
+            "--label-map gives all of them"
         )
     tubes, videos = annotations.tubes, annotations.videos
     held = np.bincount(tubes.video, minlength=len(videos))
@@ -73,13 +78,15 @@ def check_ucf101_24(annotations: TubeAnnotations) -> None:
         (annotations.frame_counts <= 0, "its number of frames is not known"),
     ):
         if wrong.any():
-            raise ValueError(f"{videos[int(np.argmax(wrong))]}: {what}: UCF101-24's files need it")
+            raise ValueError(
+                f"{path}: {videos[int(np.argmax(wrong))]}: {what}: UCF101-24's files need it"
+            )
     odd = (tubes.boxes != np.rint(tubes.boxes)) | (tubes.boxes < 0) | (tubes.boxes >= 2**16)
     if odd.any():
         row = int(np.argmax(odd.any(axis=1)))
         video = videos[tubes.video[tubes.row_tube()[row]]]
         raise ValueError(
-            f"{video}, frame {tubes.row_frame()[row]}: box {tubes.boxes[row].tolist()}: "
+            f"{path}: {video}, frame {tubes.row_frame()[row]}: box {tubes.boxes[row].tolist()}: "
             "UCF101-24's files have whole pixels"
         )
 

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import os
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePath
 
@@ -81,6 +82,20 @@ def list_folder(path: str | Path) -> FolderContent:
 def image_names(folder: str | Path) -> list[str]:
     """Names of the images in a folder, in the order of the numbers in them (2 before 10)."""
     return sorted((e.name for e in os.scandir(folder) if is_image_name(e.name)), key=_natural)
+
+
+def check_numbers(folder: str | Path, names: Sequence[str]) -> None:
+    """Raise `ValueError` unless `names`, of `image_names`, are numbered 1, 2, 3, ...
+
+    The number of an image is the last one in its name: 7 in `00007.jpg` and `img_00007.jpg`.
+    """
+    for expected, name in enumerate(names, start=1):
+        found = re.findall(r"\d+", PurePath(name).stem)
+        if not found or int(found[-1]) != expected:
+            raise ValueError(
+                f"{Path(folder, name)}: expected frames that are numbered from 1 without a gap: "
+                f"this one should be number {expected}"
+            )
 
 
 def is_clutter(name: str) -> bool:

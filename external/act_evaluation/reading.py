@@ -29,8 +29,9 @@ def read_tubes(path: str | Path, names: Names, scored: bool) -> Tubes:
     """Read tubes, ordered by video and by their first row; `scored`: the column `score` is needed.
 
     Raises:
-        ValueError: Naming file and line for a missing column, a value that is no number, a frame
-            below 1, a box without area, and a tube with a gap, two labels or two scores.
+        ValueError: Naming file and line for a missing column, an empty video or label, a value that
+            is no number, a frame below 1, a box without area, and a tube with a gap, two labels or
+            two scores.
     """
     columns = ("video", "frame", *BOX, "label", "tube", *(("score",) if scored else ()))
     rows = list(_rows(path, columns))
@@ -102,14 +103,22 @@ def _rows(path: str | Path, columns: Sequence[str]) -> Iterator[_Row]:
         if not (frame.is_integer() and 1 <= frame <= MOST_FRAMES):
             raise ValueError(f"{where}: frame must be a whole number from 1 on, got {frame:g}")
         yield _Row(
-            video=row["video"],
-            tube=row["tube"] if has_tube else "",
-            label=row["label"],
+            video=_name(row["video"], "video", where),
+            tube=row["tube"].strip() if has_tube else "",
+            label=_name(row["label"], "label", where),
             frame=int(frame),
             box=box,
             score=_number(row["score"], "score", where) if has_score else 1.0,
             where=where,
         )
+
+
+def _name(text: str, name: str, where: str) -> str:
+    """`text` without blanks at its ends; raises `ValueError` where nothing is left, or no name."""
+    found = text.strip()
+    if not found or "\0" in found:
+        raise ValueError(f"{where}: {name}: expected a name, got {text!r}")
+    return found
 
 
 def _number(text: str, name: str, where: str) -> float:
