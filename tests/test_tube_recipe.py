@@ -291,6 +291,21 @@ def test_the_papers_setting_is_what_the_files_say(name: str):
     assert len(detector_proposals(config.data.proposals, 400)) == 11
 
 
+@pytest.mark.parametrize("name", CONFIGURED)
+def test_the_page_names_the_places_that_the_files_read(name: str):
+    """Whoever extracts frames and flow as docs/ucf101.md says can train on them."""
+    data = load(CONFIGS, ROOT / f"configs/step/{name}.yaml").data
+    page = (ROOT / "docs" / "ucf101.md").read_text()
+    folder = f"datasets/{data.dataset}"
+    assert data.folder == ROOT / folder
+    (row,) = [line for line in page.splitlines() if line.strip().startswith(f"| `{folder}`")]
+    places = [data.annotation, data.test_list, data.frames, data.flow]
+    assert all(f"`{place}`" in row for place in places if place)
+    if data.dataset == "ucf101_24":
+        assert f"--output {folder}/{data.flow}" in page
+        assert f"--output {folder}/{data.frames}" in page
+
+
 def test_rates_fall_at_the_milestones(data: Path):
     config = resolved(data, "rates=steps", "epochs=7", "milestones=[4, 6]", "det_lr=0.5")
     detector = STEP_TUBES.build_model(
