@@ -1,7 +1,8 @@
 #!/usr/bin/env python3
 """Compute the optical flow of videos: `<output>/<Class>/<video>/%05d.jpg`, one for each frame.
 
-    python scripts/extract_flow.py datasets/ucf101_24/rgb-images --output datasets/ucf101_24/brox-images
+    python scripts/extract_flow.py datasets/ucf101_24/rgb-images \\
+        --output datasets/ucf101_24/brox-images
     python scripts/extract_flow.py UCF-101 --method farneback --output ...
     python scripts/extract_flow.py FOLDER --method raft-small --weights raft_small.pth --output ...
 
