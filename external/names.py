@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+import re
 import unicodedata
 from dataclasses import dataclass, field
 from functools import lru_cache
-from pathlib import PurePosixPath, PureWindowsPath
+from pathlib import Path, PurePosixPath, PureWindowsPath
+
+from external.files import read_text
 
 VIDEO_ENDINGS = (".mp4", ".avi", ".mkv", ".webm", ".mov", ".m4v")
+
+_AVI = re.compile(r"\.avi(\s+\d+)?$", re.ASCII)
+"""What UCF101's lists have behind an id."""
 
 
 @lru_cache(maxsize=65_536)
@@ -20,6 +26,24 @@ def video_name(path: str) -> str:
     place = PureWindowsPath(path) if "\\" in path else PurePosixPath(path)
     name = place.stem if place.suffix.lower() in VIDEO_ENDINGS else place.name
     return unicodedata.normalize("NFC", name)
+
+
+def read_video_lines(path: str | Path) -> dict[str, int]:
+    """Read a list of video ids, one a line; returns each id with the line where it first stands.
+
+    Ids may have blanks in them. Of the lines of UCF101's own lists, `<Class>/<video>.avi` with or
+    without the number of a class behind it, the id is what stands before `.avi`.
+
+    Raises:
+        ValueError: Naming the file if it lists none.
+    """
+    found: dict[str, int] = {}
+    for number, line in enumerate(read_text(path, "list of videos").splitlines(), start=1):
+        if line.strip():
+            found.setdefault(_AVI.sub("", line.strip()), number)
+    if not found:
+        raise ValueError(f"{path}: lists no video")
+    return found
 
 
 @dataclass

@@ -8,7 +8,6 @@ evaluations do.
 
 from __future__ import annotations
 
-import re
 from pathlib import Path
 from typing import Annotated, Any, TypedDict
 
@@ -17,7 +16,8 @@ import numpy as np
 
 from data.datasets.numpy_pickles import read_numpy_pickle
 from data.datasets.tube_annotations import TubeAnnotations
-from utils.formats.reading import open_regular, parsing, read_text
+from external.names import read_video_lines
+from utils.formats.reading import open_regular, parsing
 from utils.formats.schema import Count, Positive, check_shape, shown
 from utils.formats.tubes import make_tubes
 
@@ -30,9 +30,6 @@ CLASSES = [
 
 HEIGHT, WIDTH = 240, 320
 """Size of all videos [pixels]."""
-
-_AVI = re.compile(r"\.avi(\s+\d+)?$", re.ASCII)
-"""What UCF101's lists have behind an id."""
 
 UNANNOTATED = (
     "Diving/v_Diving_g19_c02",
@@ -157,16 +154,5 @@ def _corners(boxes: np.ndarray, frames: int, where: str) -> np.ndarray:
 
 
 def read_video_list(path: str | Path) -> list[str]:
-    """Read a list of video ids, `<Class>/<video>`, one a line; ids may have blanks in them.
-
-    Of the lines of UCF101's own lists, `<Class>/<video>.avi` with or without the number of a class
-    behind it, the id is what stands before `.avi`.
-
-    Raises:
-        ValueError: Naming the file if it lists none.
-    """
-    text = read_text(path, "list of videos")
-    lines = [line.strip() for line in text.splitlines() if line.strip()]
-    if not lines:
-        raise ValueError(f"{path}: lists no video")
-    return [_AVI.sub("", line) for line in lines]
+    """Read a list of video ids, each once; see `external.names.read_video_lines`."""
+    return list(read_video_lines(path))
