@@ -3,11 +3,12 @@
 Detects on every key frame of the validation set and writes `metrics.json`, `proposals.json` (how
 well each step's proposals cover the persons) and one `detections_step<s>.csv` per step, which
 `scripts/analyze.py` explains. A detector of tubes writes `metrics.json`, `frames_step<s>.csv`,
-`linked.csv` and `tubes.csv` (trimmed), which `python -m external.act_evaluation` reads; several of
-its checkpoints are tested as one with `--fusion`. A checkpoint or bundle of SSN writes
-`metrics.json`, `detections.json`, `detections.csv` and `scores_<stream>.npz`. Settings come from
-the checkpoint, the dataset's place from the checkpoint's run; `key=value` overrides those of the
-sections data and test. Under `torchrun` the key frames, or the videos, are shared by all processes.
+`linked.csv`, `tubes.csv` (trimmed) and `truth.csv`, which `python -m external.act_evaluation`
+reads; several of its checkpoints are tested as one with `--fusion`. A checkpoint or bundle of SSN
+writes `metrics.json`, `detections.json`, `detections.csv` and `scores_<stream>.npz`. Settings come
+from the checkpoint, the dataset's place from the checkpoint's run; `key=value` overrides those of
+the sections data and test. Under `torchrun` the key frames, or the videos, are shared by all
+processes.
 """
 
 from __future__ import annotations

@@ -18,6 +18,7 @@ import torch
 from torch import Tensor
 
 from data.datasets.tube_annotations import TubeAnnotations
+from data.datasets.tube_csv import write_tube_csv
 from data.datasets.tube_dataset import TubeClips
 from external.act_evaluation import PROTOCOLS
 from models.step.frame_detector import FrameDetector
@@ -198,13 +199,13 @@ class TubeTest:
         self.config, self.fusion = config, fusion
         check_members(self.members, fusion)
         steps = range(1, config.model.steps + 1)
-        self.detection_files = [*map(frames_file, steps), "linked.csv", "tubes.csv"]
+        self.detection_files = [*map(frames_file, steps), "linked.csv", "tubes.csv", "truth.csv"]
         self.judged_files = ["metrics.json"]
         self.pattern = "*.csv"
 
     def prepare(self, device: torch.device) -> str:
         """Read the annotation, look at the folders, and build the networks."""
-        annotations = read_annotations(self.config, "val")
+        self.annotations = annotations = read_annotations(self.config, "val")
         for checkpoint, config in self.members:
             check_classes(checkpoint, config, annotations.classes)
         self.datasets = [build_tube_clips(config, "val") for _, config in self.members]
@@ -231,10 +232,11 @@ class TubeTest:
         self.seconds = time.perf_counter() - began
 
     def write_detections(self, folder: Path) -> None:
-        """Write boxes on frames of every step, and tubes."""
+        """Write boxes on frames of every step, tubes, and the ground truth of the tested videos."""
         found, count = len(self.evaluator), len(self.evaluator.videos)
         assert found == count, f"{found} of {count} videos tested"
         self.evaluator.write_detections(folder)
+        write_tube_csv(self.annotations, folder / "truth.csv")
 
     def judge(self) -> Judgement:
         """Return frame-mAP of every step and video-mAP."""

@@ -2,6 +2,7 @@
 
 import csv
 import json
+import re
 from pathlib import Path
 
 import numpy as np
@@ -11,6 +12,7 @@ from external.act_evaluation import PROTOCOLS, FrameBoxes, Protocol, Tubes, fram
 from external.act_evaluation.__main__ import main
 from external.act_evaluation.reading import Names, read_frame_boxes, read_tubes
 from external.act_evaluation.result import evaluate
+from tests.helpers import ROOT
 
 TRUTH = ["video", "frame", "x1", "y1", "x2", "y2", "label", "tube"]
 BOXES = ["video", "frame", "x1", "y1", "x2", "y2", "label", "score"]
@@ -166,7 +168,101 @@ def test_a_missing_column_and_an_unknown_label_are_named(tmp_path):
         evaluate(truth, truth)
     found = write(tmp_path / "f.csv", BOXES, [["v", 1, 1, 1, 9, 9, "fly", 0.5]])
     with pytest.raises(ValueError, match=r"f\.csv, line 2: unknown label 'fly'"):
-        evaluate(truth, found)
+        evaluate(truth, found, strict=True)
+
+
+def test_a_class_without_ground_truth_is_shown_and_not_counted(tmp_path, capsys):
+    truth = write(tmp_path / "gt.csv", TRUTH, tube_rows("v", 1, 3, 10, "run", "a"))
+    rows = [["v", f, 10, 10, 29, 29, label, 0.5] for f in (1, 2, 3) for label in ("run", "fly")]
+    found = write(tmp_path / "f.csv", BOXES, rows)
+    linked = [[*row, 0.7] for row in tube_rows("v", 1, 3, 10, "swim", "b")]
+    tubes = write(tmp_path / "t.csv", [*TRUTH, "score"], linked)
+    result = evaluate(truth, found, tubes)
+    assert result.frame == {"run": 1.0, "fly": None, "swim": None}
+    assert result.video_class == {"run": 0.0, "fly": None, "swim": None}
+    assert list(result.errors) == ["run"]
+    assert result.not_counted == {"fly": 3, "swim": 1}
+    said = result.report().splitlines()
+    assert "frame-mAP at 0.5: 100.00" in said
+    assert ["fly", "-", "-"] in [line.split() for line in said]
+    note = "note: 4 detections of classes without ground truth are not counted: fly, swim"
+    assert said[-1] == note
+    assert main(["-g", str(truth), "-f", str(found), "--strict"]) == 2
+    assert "f.csv, line 3: unknown label 'fly'" in capsys.readouterr().err
+
+
+def test_the_report_says_what_the_frame_ap_lacks(tmp_path):
+    rows = tube_rows("v", 1, 4, 10, "run", "a") + tube_rows("w", 1, 4, 10, "jump", "a")
+    truth = write(tmp_path / "gt.csv", TRUTH, rows)
+    found = write(tmp_path / "f.csv", BOXES, [["v", f, 10, 10, 29, 29, "run", 0.5] for f in (1, 2)])
+    # Half of "run" is found and nothing of "jump": 1/2 and 1 are missed.
+    lacks = "what the frame-AP lacks: localisation 0.00, classification 0.00, timing 0.00, "
+    assert evaluate(truth, found).report().splitlines()[-1] == f"{lacks}other 0.00, missed 75.00"
+    assert "lacks" not in evaluate(truth, found, protocol="road").report()
+
+
+@pytest.fixture
+def four_videos(tmp_path: Path) -> list[str]:
+    """Arguments; truth in `A/a b`, `missed` and `other`, boxes in `A/a b`, `other` and `none`."""
+    rows = [row for v in ("other", "A/a b", "missed") for row in tube_rows(v, 1, 2, 10, "run", "a")]
+    write(tmp_path / "gt.csv", TRUTH, [*rows, *tube_rows("other", 1, 2, 90, "jump", "b")])
+    found = [[v, f, 10, 10, 29, 29, "run", 0.5] for v in ("A/a b", "other") for f in (1, 2)]
+    found += [["none", 1, 10, 10, 29, 29, label, 0.4] for label in ("run", "jump")]
+    write(tmp_path / "f.csv", BOXES, found)
+    write(tmp_path / "t.csv", [*TRUTH, "score"], [])
+    return [
+        argument
+        for option, name in (("-g", "gt.csv"), ("-f", "f.csv"), ("-t", "t.csv"))
+        for argument in (option, str(tmp_path / name))
+    ]
+
+
+def test_a_list_limits_ground_truth_and_detections(tmp_path, four_videos, capsys):
+    listed = tmp_path / "list.txt"
+    listed.write_text("missed\nA/a b.avi 7\n\n none \nmissed.avi\n")
+    out = tmp_path / "m.json"
+    arguments = [*four_videos, "--videos", str(listed), "--strict", "--json", str(out)]
+    assert main(arguments) == 0
+    said = capsys.readouterr().out
+    assert "2 videos with ground truth, of which 1 without detections" in said
+    result = json.loads(out.read_text())
+    # Two of four boxes, then one that is wrong: (1 + 1) / 2 / 4 twice.
+    assert result["frame"] == {"run": 0.5, "jump": None}
+    assert result["not_counted"] == {"jump": 1}
+    assert main(four_videos) == 0
+    assert "3 videos with ground truth, of which 1 without detections" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("lines", "message"),
+    [
+        ("missed\n\nA/a\n", "list.txt, line 3: video 'A/a' is neither in the ground truth nor in"),
+        ("none", "gt.csv: holds no tube of the videos in "),
+        ("\n", "list.txt: lists no video"),
+    ],
+)
+def test_a_list_that_does_not_fit_is_named(tmp_path, four_videos, lines, message, capsys):
+    (tmp_path / "list.txt").write_text(lines)
+    assert main([*four_videos, "--videos", str(tmp_path / "list.txt")]) == 2
+    assert message in capsys.readouterr().err
+
+
+def test_of_equal_scores_the_first_video_counts_first(tmp_path):
+    """Whatever the order of the rows: `a` is right and `b` is wrong."""
+    rows = [row for v in ("b", "a") for row in tube_rows(v, 1, 1, 10, "run", "a")]
+    found = [["b", 1, 90, 10, 99, 29, "run", 0.5], ["a", 1, 10, 10, 29, 29, "run", 0.5]]
+    for order in (1, -1):
+        truth = write(tmp_path / "gt.csv", TRUTH, rows[::order])
+        boxes = write(tmp_path / "f.csv", BOXES, found[::order])
+        assert evaluate(truth, boxes).frame == {"run": 0.5}
+
+
+def test_a_list_is_not_overwritten(tmp_path, four_videos, capsys):
+    listed = tmp_path / "list.txt"
+    listed.write_text("missed")
+    assert main([*four_videos, "--videos", str(listed), "--json", str(listed)]) == 2
+    assert "would overwrite the input" in capsys.readouterr().err
+    assert listed.read_text() == "missed"
 
 
 def test_rows_may_come_in_any_order_and_columns_too(tmp_path):
@@ -187,3 +283,12 @@ def test_no_detections_give_zero(tmp_path):
     result = evaluate(truth, empty, tubes)
     assert result.frame == {"run": 0.0}
     assert result.video["0.05"] == 0.0
+
+
+def test_the_example_of_the_docs_prints_what_it_says(capsys):
+    code = re.search(r"```python\n(.*?)```", (ROOT / "docs/evaluation.md").read_text(), re.S)
+    assert code is not None
+    exec(code[1], {})
+    expected = re.findall(r"^print.*# (.*)$", code[1], re.M)
+    assert len(expected) == 2
+    assert capsys.readouterr().out.splitlines() == expected

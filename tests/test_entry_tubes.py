@@ -22,6 +22,7 @@ from data.video.file import VideoFile
 from data.video.frame_folder import FrameFolder
 from data.video.inputs import Sources
 from external.act_evaluation.result import evaluate
+from external.figures import percent
 from models import open_checkpoint
 from models.step.build_tubes import build_tube_detector
 from recipes import open_detector
@@ -107,26 +108,29 @@ def test_the_figures_are_those_of_the_files(script: Script, root: Path, tmp_path
     assert "protocol act" in outcome.out
     files = snapshot(tmp_path / "out")
     assert sorted(files) == [
-        "frames_step1.csv", "frames_step2.csv", "linked.csv", "metrics.json", "tubes.csv",
+        "frames_step1.csv", "frames_step2.csv", "linked.csv", "metrics.json", "truth.csv",
+        "tubes.csv",
     ]  # fmt: skip
     metrics = json.loads(files["metrics.json"])
     assert metrics["videos"] == 2
     assert metrics["frames"] == 64
-    notes = read_tube_csv(root / "annotations" / "tubes.csv")
-    keep = [v for v in notes.videos if v in (root / "annotations" / "two.txt").read_text()]
-    truth = tmp_path / "truth.csv"
-    lines = (root / "annotations" / "tubes.csv").read_text().splitlines()
-    wanted = [line for line in lines if line.startswith("video,") or line.split(",")[0] in keep]
-    # Files with labels that the ground truth lacks are refused: keep what it has.
-    truth.write_text("\n".join(wanted))
-    labels = {line.split(",")[6] for line in wanted[1:]}
-    frames = tmp_path / "frames.csv"
-    rows = files["frames_step2.csv"].decode().splitlines()
-    frames.write_text("\n".join(r for r in rows if r.split(",")[6] in labels | {"label"}))
-    found = evaluate(truth, frames)
-    for name in labels:
-        expected = metrics["steps"][1]["per_class"][name]
-        assert found.frame[name] == pytest.approx(expected, abs=1e-9)
+    given = root / "annotations" / "tubes.csv"
+    last = metrics["steps"][1]["per_class"]
+    assert sum(value is None for value in last.values()) == len(CLASSES) - 2
+    for truth, listed in (
+        (tmp_path / "out" / "truth.csv", None),
+        (given, root / "annotations" / "two.txt"),
+    ):
+        for step in (1, 2):
+            frames, tubes = (tmp_path / "out" / f"{n}.csv" for n in (f"frames_step{step}", "tubes"))
+            found = evaluate(truth, frames, tubes, videos=listed)
+            expected = metrics["steps"][step - 1]
+            assert found.frame == pytest.approx(expected["per_class"], abs=1e-9)
+            assert found.video == pytest.approx(metrics["video"]["linked"], abs=1e-9)
+            assert found.video_class == pytest.approx(metrics["video_per_class"], abs=1e-9)
+            assert f"frame-mAP at 0.5: {percent(expected['mAP'])}" in found.report()
+        lacks = next(line for line in outcome.out.splitlines() if "frame-AP lacks" in line)
+        assert lacks.replace("the last step's", "the") in found.report().splitlines()
 
 
 def test_every_file_is_there_before_anything_is_judged(

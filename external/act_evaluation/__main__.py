@@ -25,8 +25,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
             options.protocol,
             options.iou_threshold,
             options.nms_threshold,
+            options.videos,
+            options.strict,
         ),
-        (options.groundtruth, options.frames, options.tubes),
+        (options.groundtruth, options.frames, options.tubes, options.videos),
         [Output(options.json, JSON_BEGINNING, Result.to_json)],
     )
 
@@ -34,7 +36,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="python -m external.act_evaluation",
-        description="Frame- and video-mAP of CSV files (UCF101-24, JHMDB, UCF-Sports).",
+        description="Frame- and video-mAP of CSV files (UCF101-24, JHMDB, UCF-Sports), and what "
+        "the frame-AP lacks. MABO and classification accuracy need every tubelet, so they are "
+        "functions for Python only: mean_best_overlap and classification_accuracy of "
+        "external.act_evaluation (example: docs/evaluation.md).",
     )
     add = parser.add_argument
     add(
@@ -46,6 +51,14 @@ def _parser() -> argparse.ArgumentParser:
     )
     add("-f", "--frames", type=Path, help="CSV video,frame,x1,y1,x2,y2,label,score: frame-mAP")
     add("-t", "--tubes", type=Path, help="CSV video,frame,...,label,tube,score: video-mAP")
+    add(
+        "--videos",
+        type=Path,
+        metavar="LIST",
+        help="ids of the videos that were tested, one a line; without it all others of the ground "
+        "truth count as missed",
+    )
+    add("--strict", action="store_true", help="refuse labels that the ground truth does not have")
     add("--protocol", choices=sorted(PROTOCOLS), default="act", help="default: %(default)s")
     add("--iou-threshold", type=float, default=0.5, metavar="IOU", help="of frames (%(default)s)")
     add("--nms-threshold", type=float, default=0.3, metavar="IOU", help="default: %(default)s")

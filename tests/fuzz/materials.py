@@ -208,6 +208,7 @@ def benchmarks(folder: Path) -> None:
     write_lines(folder / "frames.csv", [f"{header},score", *scored])
     found = [f"{v},{f},{box},run,1,0.7" for v, f in rows]
     write_lines(folder / "found.csv", [f"{header},tube,score", *found])
+    write_lines(folder / "videos.txt", ["a.avi 1", "b"])
     segments = [("v1", 1.0, 2.5, "Diving", 0.9), ("v2", 3.0, 7.5, "Diving", 0.4)]
     cells = [",".join(map(str, row)) for row in segments]
     write_lines(folder / "predicted.csv", ["video,start,end,label,score", *cells])

@@ -24,8 +24,11 @@ def benchmarks() -> list[Scenario]:
         "act",
         materials.benchmarks,
         "-m external.act_evaluation",
-        ("-g", "in/tubes.csv", "-f", "in/frames.csv", "-t", "in/found.csv", "--json", "out/m.json"),
-        {"tubes.csv": "csv", "frames.csv": "csv", "found.csv": "csv"},
+        (
+            *("-g", "in/tubes.csv", "-f", "in/frames.csv", "-t", "in/found.csv"),
+            *("--videos", "in/videos.txt", "--json", "out/m.json"),
+        ),
+        {"tubes.csv": "csv", "frames.csv": "csv", "found.csv": "csv", "videos.txt": "words"},
         ("--protocol", "--iou-threshold", "--nms-threshold"),
         ("m.json",),
     )
