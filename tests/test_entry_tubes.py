@@ -127,7 +127,9 @@ def test_the_figures_are_those_of_the_files(script: Script, root: Path, tmp_path
             expected = metrics["steps"][step - 1]
             assert found.frame == pytest.approx(expected["per_class"], abs=1e-9)
             assert found.video == pytest.approx(metrics["video"]["linked"], abs=1e-9)
-            assert found.video_class == pytest.approx(metrics["video_per_class"], abs=1e-9)
+            assert found.video_class == pytest.approx(
+                metrics["video_per_class"]["linked"], abs=1e-9
+            )
             assert f"frame-mAP at 0.5: {percent(expected['mAP'])}" in found.report()
         lacks = next(line for line in outcome.out.splitlines() if "frame-AP lacks" in line)
         assert lacks.replace("the last step's", "the") in found.report().splitlines()
