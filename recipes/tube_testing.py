@@ -25,6 +25,7 @@ from models.step.frame_detector import FrameDetector
 from models.step.inference import prepare_for_inference
 from models.weights.checkpoint import LoadedCheckpoint
 from recipes.base import FusionRequest, Judgement
+from recipes.results_files import file_digest
 from recipes.tube_data import build_tube_clips, detector_proposals, read_annotations
 from recipes.tube_streaming import ClipScorer, FrameStream, detect_in_video, portions
 from utils.config.step_tubes import TubesConfig
@@ -215,6 +216,8 @@ class TubeTest:
         streams = [
             open_stream(c, checkpoint.build(device), device) for checkpoint, c in self.members
         ]
+        # A training that goes on replaces its files while they are tested.
+        self.digests = [file_digest(c.path) for c, _ in self.members] if is_main() else []
         fusion = self.fusion
         kind, weights = ("mean-index", [1.0]) if fusion is None else (fusion.kind, fusion.weights)
         self.scorer = ClipScorer(streams, kind, weights)
@@ -243,6 +246,9 @@ class TubeTest:
         metrics = self.evaluator.evaluate()
         metrics["frames_per_second"] = metrics["frames"] / self.seconds
         metrics["checkpoints"] = [str(checkpoint.path) for checkpoint, _ in self.members]
+        metrics["checkpoints_sha256"] = self.digests
+        values = self.config.values()
+        metrics["options"] = {section: values[section] for section in ("data", "test")}
         if self.fusion is not None:
             metrics["fusion"] = {"kind": self.fusion.kind, "weights": self.fusion.weights}
         text = f"{format_tube_classes(metrics)}\n\n{format_tube_results(metrics)}"

@@ -25,12 +25,14 @@ from external.act_evaluation.result import evaluate
 from external.figures import percent
 from models import open_checkpoint
 from models.step.build_tubes import build_tube_detector
-from recipes import open_detector
+from recipes import CONFIGS, open_detector
+from recipes.ablation_runs import other_test
 from recipes.base import FusionRequest
 from recipes.tube_demo import demo_notes
 from recipes.tube_testing import TubeTest
 from tests.entries import Script, snapshot
 from tests.helpers import ROOT
+from utils.config.loading import load
 from utils.config.step_tubes import TubesConfig, TubesData, TubesModel
 from utils.config.tube_test import TubesTestConfig
 from utils.formats.checkpoints import save_checkpoint
@@ -179,6 +181,30 @@ def test_rgb_and_flow_are_fused(script: Script, root: Path, tmp_path: Path, fusi
     metrics = json.loads((tmp_path / "out" / "metrics.json").read_text())
     assert metrics["fusion"] == {"kind": fusion, "weights": [2.0, 1.0]}
     assert metrics["checkpoints"] == [str(rgb), str(flow)]
+
+
+@pytest.mark.parametrize("fusion", ["", "union"])
+def test_figures_say_how_they_were_made(
+    script: Script, root: Path, tmp_path: Path, fusion: str
+) -> None:
+    paths = [write_tube_checkpoint(tmp_path / f"{k}.pt", root, seed=k) for k in (1, 2)]
+    paths = paths if fusion else paths[:1]
+    given = [*options(root), "test_stride=3", "alpha=[2.5]"]
+    kind = ["--fusion", fusion] if fusion else []
+    outcome = script("--checkpoint", *paths, "--output", tmp_path / "out", *kind, *given)
+    assert outcome.code == 0, outcome.err
+    metrics = json.loads((tmp_path / "out" / "metrics.json").read_text())
+    words = [word for word in map(str, given) if "=" in word]
+    wanted = load(CONFIGS, None, words, open_checkpoint(paths[0]).config)
+    assert other_test(metrics, wanted, paths, fusion) == {}
+    changed = load(CONFIGS, None, ["test_stride=2", "workers=3", "alpha=[1]"], wanted)
+    assert other_test(metrics, changed, paths, fusion) == {
+        "data.test_stride": "was 3, is 2",
+        "test.alpha": "was [2.5], is [1.0]",
+    }
+    write_tube_checkpoint(paths[-1], root, seed=3)
+    assert [*other_test(metrics, wanted, paths, fusion)] == ["checkpoints"]
+    assert {*other_test(metrics, wanted, paths, "boost")} == {"checkpoints", "fusion"}
 
 
 def test_hybrid_takes_rgb_flow_and_early(script: Script, root: Path, tmp_path: Path) -> None:

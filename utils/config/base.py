@@ -134,6 +134,13 @@ def differences(config: BaseConfig, before: Mapping[str, Any]) -> dict[str, str]
     return found
 
 
+def differences_of_run(config: BaseConfig, before: Mapping[str, Any]) -> dict[str, str]:
+    """As `differences`, without the options with which a run may be continued all the same."""
+    may_change = names_of(type(config), lambda option: option.may_change)
+    found = differences(config, before)
+    return {name: values for name, values in found.items() if name not in may_change}
+
+
 def _by_full_name(values: Mapping[str, Any]) -> dict[str, Any]:
     """Return the values of sections by `section.name`; what is no section is left out."""
     return {

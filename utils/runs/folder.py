@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from external.files import read_yaml
-from utils.config.base import BaseConfig, differences, names_of
+from utils.config.base import BaseConfig, differences_of_run
 from utils.config.loading import load
 from utils.engine.interfaces import NOTED
 from utils.runs.checkpoint_store import CheckpointStore
@@ -111,12 +111,8 @@ class RunFolder:
 
     def _differences(self, before: dict[str, Any]) -> list[str]:
         """Each option that makes it another run, with both values."""
-        may_change = names_of(type(self.settings), lambda option: option.may_change)
-        return [
-            f"{name} {values}"
-            for name, values in differences(self.settings, before).items()
-            if name not in may_change
-        ]
+        changed = differences_of_run(self.settings, before)
+        return [f"{name} {values}" for name, values in changed.items()]
 
     def _check_same(self, checkpoint: dict[str, Any]) -> None:
         changed = self._differences(checkpoint["config"])
