@@ -16,7 +16,8 @@ import sys
 
 from benchmarks.report import HEADER, setting
 
-# In this order. `soak` is a test; `throughput` has rows only with a GPU.
+# In this order. `soak` is a test; `throughput` has rows only with a GPU; `tube_network` takes hours
+# on a CPU with its default arguments.
 NAMES = (
     "inference",
     "vgg16",

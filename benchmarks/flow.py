@@ -5,8 +5,9 @@
 The videos: 320 x 240 as UCF101's, of a real video where there is one, else of moving texture. Ours
 is what `scripts/extract_flow.py` does, with its checks, records and the start of its processes, one
 a core. The yardstick is the loop that one writes at first: `VideoCapture`, `cvtColor`, DIS of the
-same preset, NumPy to 8 bits, `imwrite`, with OpenCV's own threads, one video after the other. Both
-take turns. A second row times the encoding alone, the part that is ours beside OpenCV's flow.
+same preset, NumPy to 8 bits, `imwrite`, one video after the other; on one core, and in a second row
+with OpenCV's own threads, which share DIS's work among all cores. All three take turns. A last row
+times the encoding alone, the part that is ours beside OpenCV's flow.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ import argparse
 import os
 import tempfile
 from collections.abc import Iterator
+from functools import partial
 from itertools import islice, pairwise
 from pathlib import Path
 
@@ -106,41 +108,47 @@ def rows(arguments: argparse.Namespace) -> Iterator[Row]:
         for i in range(arguments.videos):
             videos.append(folder / f"v{i}.avi")
             write_video(videos[-1], frames(arguments.frames, 10 * i), 25)
-        yield whole_row(videos, folder, arguments, settings)
+        yield from whole_rows(videos, folder, arguments, settings)
     yield encoding_row(arguments, settings)
 
 
-def whole_row(
+def whole_rows(
     videos: list[Path], folder: Path, arguments: argparse.Namespace, settings: FlowSettings
-) -> Row:
+) -> Iterator[Row]:
     """Milliseconds a frame from video files to flow images."""
     count = arguments.videos * arguments.frames
-    ours, plain = [], []
+    ours: list[float] = []
+    plain: dict[int, list[float]] = {1: [], cv2.getNumThreads(): []}
     preset = cv2.DISOPTICAL_FLOW_PRESET_MEDIUM
     for turn in range(arguments.repeats):
-        theirs, mine = folder / f"plain{turn}", folder / f"ours{turn}"
+        mine = folder / f"ours{turn}"
 
-        def run_plain(target: Path = theirs) -> None:
+        def run_plain(target: Path) -> None:
             for video in videos:
                 plain_flow(video, target / video.stem, preset)
 
         def run_ours(target: Path = mine) -> None:
             our_flow(videos, target, arguments.workers, settings)
 
-        plain.append(timed(run_plain) * 1000 / count)
         ours.append(timed(run_ours) * 1000 / count)
-        check_same(theirs, mine)
+        for threads, times in plain.items():
+            cv2.setNumThreads(threads)
+            theirs = folder / f"plain{turn}_{threads}"
+            times.append(timed(partial(run_plain, theirs)) * 1000 / count)
+            check_same(theirs, mine)
     rate = 1000 / float(np.median(ours))
-    return Row(
-        f"flow of {arguments.videos} videos of {arguments.frames} frames, {arguments.workers} "
-        "processes",
-        "ms a frame",
-        ours,
-        plain,
-        "the plain loop of OpenCV's calls",
-        "1.8",
-        f"{rate:.0f} frames a second",
-    )
+    for threads, times in plain.items():
+        alone = threads == 1
+        yield Row(
+            f"flow of {arguments.videos} videos of {arguments.frames} frames, {arguments.workers} "
+            "processes",
+            "ms a frame",
+            ours,
+            times,
+            "the plain loop of OpenCV's calls, " + ("one core" if alone else "OpenCV's threads"),
+            "1.8" if alone else "",
+            f"{rate:.0f} frames a second",
+        )
 
 
 def encoding_row(arguments: argparse.Namespace, settings: FlowSettings) -> Row:
