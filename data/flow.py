@@ -52,8 +52,12 @@ def to_brox(flow: np.ndarray, channels: int = 3) -> np.ndarray:
     256 - x in the first channel.
     """
     u, v = flow.astype(np.float32, copy=False)
-    parts = [u, v] if channels == 2 else [u, v, cv2.magnitude(u, v)]
-    merged = cv2.merge(parts)
+    return _levels([u, v] if channels == 2 else [u, v, cv2.magnitude(u, v)])
+
+
+def _levels(planes: Sequence[np.ndarray]) -> np.ndarray:
+    """Motions `[H, W]` as levels of brox images, uint8 `[H, W, len(planes)]`."""
+    merged = cv2.merge(planes)
     # One pass that rounds and saturates; NumPy would take four.
     return cv2.addWeighted(merged, SCALE, merged, 0, ZERO, dtype=cv2.CV_8U)
 
@@ -147,7 +151,8 @@ def field_names(number: int, kind: str) -> list[str]:
 def encode_field(flow: np.ndarray, kind: str, quality: int = 95) -> list[bytes]:
     """The contents of the files of a field `[2, H, W]`, in the order of `field_names`."""
     if kind == "brox":
-        return [_jpeg(cv2.cvtColor(to_brox(flow), cv2.COLOR_RGB2BGR), quality)]
+        u, v = flow.astype(np.float32, copy=False)
+        return [_jpeg(_levels([cv2.magnitude(u, v), v, u]), quality)]  # BGR, as OpenCV writes
     if kind == "tsn":
         return [_jpeg(image, quality) for image in to_tsn(flow)]
     flow = np.ascontiguousarray(flow, dtype="<f4")

@@ -15,6 +15,7 @@ import av
 import numpy as np
 from av.container import InputContainer
 from av.stream import Disposition, Stream
+from av.video.reformatter import VideoReformatter
 from av.video.stream import VideoStream
 
 from data.video.containers import DEMUXERS, check_complete
@@ -93,10 +94,11 @@ class VideoFile:
         Raises:
             ValueError: Naming the file and the time where decoding fails.
         """
+        pixels = VideoReformatter()  # one a pass: setting it up takes longer than a frame
         for time, frame in self._from(start):
             if strict and frame.is_corrupt:
                 raise ValueError(f"{self.path}: damaged at {float(time):.3f} s")
-            yield TimedFrame(time, _upright(frame))
+            yield TimedFrame(time, _upright(frame, pixels))
 
     def _from(self, start: Fraction) -> Iterator[tuple[Fraction, av.VideoFrame]]:
         """The frames from `start` [s] on, and their times.
@@ -355,8 +357,8 @@ def _stamps(packets: list[Packet], reorders: bool) -> tuple[list[int | None], bo
     return [p.dts for p in packets], reorders
 
 
-def _upright(frame: av.VideoFrame) -> np.ndarray:
+def _upright(frame: av.VideoFrame, pixels: VideoReformatter) -> np.ndarray:
     """RGB `[H, W, 3]`, turned as the file asks for (phones store what the sensor saw)."""
-    image = frame.to_ndarray(format="rgb24")
+    image = pixels.reformat(frame, format="rgb24").to_ndarray()
     quarters = round(frame.rotation / 90)  # counter-clockwise, as in np.rot90
     return np.ascontiguousarray(np.rot90(image, quarters)) if quarters else image

@@ -17,6 +17,7 @@ from typing import Any, NamedTuple
 
 import av
 from av.container import InputContainer
+from av.video.reformatter import VideoReformatter
 from av.video.stream import VideoStream
 
 from data.video.file import TimedFrame
@@ -119,7 +120,7 @@ class LiveStream:
                 raise ValueError("it has no video")
             stream = container.streams.video[0]
             stream.thread_type = "SLICE"  # threads over frames would hold several of them back
-            first = True
+            first, pixels = True, VideoReformatter()
             for frame in _decode(container, stream):
                 arrived = time.monotonic()
                 if first and is_again:
@@ -128,7 +129,8 @@ class LiveStream:
                 tick = stream.time_base
                 seconds = None if frame.pts is None or tick is None else float(frame.pts * tick)
                 shown = self._time(seconds, arrived, first)
-                yield LiveFrame(arrived, TimedFrame(shown, frame.to_ndarray(format="rgb24")))
+                image = pixels.reformat(frame, format="rgb24").to_ndarray()
+                yield LiveFrame(arrived, TimedFrame(shown, image))
                 first = False
                 if self._stopped.is_set():
                     return
