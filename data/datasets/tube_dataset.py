@@ -124,14 +124,19 @@ class TubeClips(Dataset[TubeClipSample]):
         if self.frames is not None:
             folder = self.frames / name
             if not folder.is_dir():
-                raise ValueError(f"{folder}: no such folder of frames")
+                raise ValueError(f"{folder}: no such folder of frames (data.frames)")
             names = image_names(folder)
             if len(names) < count:
-                raise ValueError(f"{folder}: {len(names)} frames, the annotation has {count}")
+                raise ValueError(
+                    f"{folder}: {len(names)} frames, the annotation has {count} (data.frames)"
+                )
             check_numbers(folder, names[:count])
             next(_of_size(read_images([str(folder / names[0])]), (height, width), folder))
         if self.flow is not None:
-            FlowFolder(self.flow / name, (height, width)).check(count)
+            try:
+                FlowFolder(self.flow / name, (height, width)).check(count)
+            except ValueError as error:
+                raise ValueError(f"{error} (data.flow)") from error
 
     def set_epoch(self, epoch: int) -> None:
         """Draw as in `epoch` from now on, where `dataset[i]` is asked for without one."""
