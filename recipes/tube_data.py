@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import numpy as np
 from torch import Tensor
 
 from data.augment import Augmentation
@@ -96,12 +95,11 @@ def _split(
 
 def _check_known(annotations: TubeAnnotations, path: Path) -> None:
     """Raise `ValueError` naming the file that lacks the length or the size of a video."""
-    known = (annotations.frame_counts > 0) & (annotations.sizes > 0).all(axis=1)
-    if not known.all():
+    if video := annotations.unmeasured():
         where = videos_path(path) if path.suffix.lower() == ".csv" else path
         raise ValueError(
-            f"{where}: video {annotations.videos[int(np.argmin(known))]}: expected its number of "
-            f"frames and its size ({','.join(VIDEOS_HEADER)})"
+            f"{where}: video {video}: expected its number of frames and its size "
+            f"({','.join(VIDEOS_HEADER)})"
         )
 
 

@@ -204,12 +204,11 @@ def with_splits(
 
 def check_facts(annotations: TubeAnnotations, arguments: argparse.Namespace) -> None:
     """Raise `ValueError` naming the table of the videos where it lacks what ACT's cache holds."""
-    known = (annotations.frame_counts > 0) & (annotations.sizes > 0).all(axis=1)
-    if not known.all():
+    if video := annotations.unmeasured():
         place = arguments.videos or videos_path(arguments.input)
         raise ValueError(
-            f"{place}: {annotations.videos[int(known.argmin())]}: its number of frames or its size "
-            "is not known, and ACT's cache needs both"
+            f"{place}: {video}: its number of frames or its size is not known, and ACT's cache "
+            "needs both"
         )
 
 

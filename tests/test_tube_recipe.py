@@ -222,6 +222,16 @@ def test_a_cache_of_another_dataset_is_refused(data: Path, tmp_path: Path, datas
         read_annotations(resolved(data, *options, "split=2"), "val")
 
 
+def test_a_video_whose_length_is_not_known_is_named_with_the_file_that_lacks_it(tmp_path: Path):
+    root = write_tube_data(tmp_path)
+    facts = root / "tubes.videos.csv"
+    facts.write_text(facts.read_text().replace("red/c,14,", "red/c,0,"))
+    with pytest.raises(
+        ValueError, match=r"tubes\.videos\.csv: video red/c: expected its number of frames and its"
+    ):
+        read_annotations(resolved(root), "val")
+
+
 def test_videos_shorter_than_a_clip_can_be_tested_but_not_trained_on(tmp_path: Path):
     root = write_tube_data(tmp_path)
     lines = (root / "tubes.csv").read_text().splitlines()

@@ -179,9 +179,7 @@ def write_act_cache(cache: ActCache, path: str | Path) -> None:
         ValueError: Naming a video whose number of frames or size is not known.
     """
     notes = cache.annotations
-    known = (notes.frame_counts > 0) & (notes.sizes > 0).all(axis=1)
-    if not known.all():
-        video = notes.videos[int(np.argmin(known))]
+    if video := notes.unmeasured():
         raise ValueError(
             f"{video}: its number of frames or its size is not known, and ACT's cache needs both"
         )

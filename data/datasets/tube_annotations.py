@@ -57,6 +57,11 @@ class TubeAnnotations:
             self.classes, wanted, self.frame_counts[rows], self.sizes[rows], tubes
         )
 
+    def unmeasured(self) -> str | None:
+        """Return the first video whose number of frames or size is not known, if there is one."""
+        known = (self.frame_counts > 0) & (self.sizes > 0).all(axis=1)
+        return None if known.all() else self.videos[int(np.argmin(known))]
+
     def counts(self) -> str:
         """Return one line with the numbers of videos, tubes, boxes and frames."""
         return (
