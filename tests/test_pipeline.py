@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import signal
 import threading
 import time
@@ -89,6 +90,33 @@ def test_ctrl_c_ends_everything(item: bool) -> None:
         wait_beside(later, item)
 
 
+@pytest.mark.parametrize("slow", [0, 1])
+def test_ctrl_c_at_the_end_waits_for_stages_that_still_work(slow: int) -> None:
+    ended = []
+
+    def wait_then_work(channel: Channel[int], seconds: float) -> None:
+        with pytest.raises(Stopped):
+            next(channel)
+        time.sleep(seconds)
+        ended.append(seconds)
+
+    def interrupt() -> None:
+        time.sleep(0.2)
+        signal.pthread_kill(threading.main_thread().ident, signal.SIGINT)
+
+    def run() -> None:
+        with Pipeline() as pipeline:
+            channel: Channel[int] = Channel(pipeline)
+            for number in range(2):
+                seconds = 0.5 if number == slow else 0
+                pipeline.start(functools.partial(wait_then_work, channel, seconds))
+            pipeline.start(interrupt)
+
+    with pytest.raises(KeyboardInterrupt):
+        run()
+    assert sorted(ended) == [0, 0.5]
+
+
 def test_an_error_in_the_block_ends_the_stages() -> None:
     ended = []
 
@@ -106,3 +134,21 @@ def test_an_error_in_the_block_ends_the_stages() -> None:
     with pytest.raises(KeyError, match="mine"):
         fail()
     assert ended == [True]
+
+
+def test_a_stage_that_no_thread_is_left_for_ends_the_others(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def start() -> None:
+        with Pipeline() as pipeline:
+            channel: Channel[int] = Channel(pipeline)
+            pipeline.start(lambda: next(channel))
+            with monkeypatch.context() as patch:
+                patch.setattr(threading.Thread, "start", fail)
+                pipeline.start(lambda: None)
+
+    def fail(thread: threading.Thread) -> None:
+        raise RuntimeError("can't start new thread")
+
+    with pytest.raises(RuntimeError, match="can't start new thread"):
+        start()

@@ -7,14 +7,24 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable
-from threading import Condition, Thread
+from dataclasses import dataclass
+from threading import Condition, Event, Thread
 from typing import Generic, TypeVar
 
 T = TypeVar("T")
+POLL = 0.1  # seconds between two looks at whether the job was stopped
 
 
 class Stopped(Exception):
     """Raised in a stage that uses a channel after the job was stopped."""
+
+
+@dataclass
+class _Stage:
+    thread: Thread
+    # Up to Python 3.12 a thread counts as dead where Ctrl-C interrupts its `join`.
+    ended: Event
+    patience: float | None
 
 
 class Pipeline:
@@ -28,7 +38,7 @@ class Pipeline:
         self.changed = Condition()
         self.stopped = False
         self._error: BaseException | None = None
-        self._threads: list[tuple[Thread, float | None]] = []
+        self._stages: list[_Stage] = []
 
     def start(self, stage: Callable[[], object], patience: float | None = None) -> None:
         """Run `stage` in a thread of its own.
@@ -38,9 +48,14 @@ class Pipeline:
                 thread is abandoned. `None`: the pipeline waits until it ends.
         """
         # Daemons: after a second Ctrl-C the program does not wait for a disk that hangs.
-        thread = Thread(target=self._run, args=(stage,), daemon=True)
-        self._threads.append((thread, patience))
-        thread.start()
+        ended = Event()
+        thread = Thread(target=self._run, args=(stage, ended), daemon=True)
+        self._stages.append(_Stage(thread, ended, patience))
+        try:
+            thread.start()
+        except RuntimeError:  # the system has no thread left
+            ended.set()
+            raise
 
     def stop(self, error: BaseException | None = None) -> None:
         """Stop all stages; `error` is raised, unless there was an error before."""
@@ -55,20 +70,23 @@ class Pipeline:
         if self.stopped:
             raise Stopped
 
-    def _run(self, stage: Callable[[], object]) -> None:
+    def _run(self, stage: Callable[[], object], ended: Event) -> None:
         try:
             stage()
         except Stopped:
             pass
         except BaseException as error:
             self.stop(error)
+        finally:
+            ended.set()
 
     def _join(self) -> None:
-        for thread, patience in self._threads:
-            while thread.is_alive():
-                thread.join(0.1 if patience is None or not self.stopped else patience)
-                if patience is not None and self.stopped:
+        for stage in self._stages:
+            while not stage.ended.wait(stage.patience if self.stopped and stage.patience else POLL):
+                if self.stopped and stage.patience is not None:
                     break
+            if stage.ended.is_set() and stage.thread.ident is not None:
+                stage.thread.join()
 
     def __enter__(self) -> Pipeline:
         return self
