@@ -10,6 +10,7 @@ import pytest
 
 from external.act_evaluation import PROTOCOLS, FrameBoxes, Protocol, Tubes, frame_ap, make_tubes
 from external.act_evaluation.__main__ import main
+from external.act_evaluation.inputs import Files
 from external.act_evaluation.reading import Names, read_frame_boxes, read_tubes
 from external.act_evaluation.result import evaluate
 from tests.helpers import ROOT
@@ -102,11 +103,11 @@ def test_protocols_differ_where_they_say(tmp_path):
     rows += [["v", 9, 10, 10, 29, 29, "run", 0.9]]  # where nothing is annotated
     found = write(tmp_path / "found.csv", BOXES, rows)
     # act: precision 1, 0, 1/2, 2/3 at recall 0, 0, 1/4, 1/2: (0 + 1/2)/2/4 + (1/2 + 2/3)/2/4.
-    assert evaluate(truth, found).frame["run"] == pytest.approx(0.0625 + 7 / 48)
+    assert evaluate(Files(truth, found)).frame["run"] == pytest.approx(0.0625 + 7 / 48)
     # road: the precision at both recalls is the highest to come, 2/3.
-    assert evaluate(truth, found, protocol="road").frame["run"] == pytest.approx(1 / 3)
+    assert evaluate(Files(truth, found), protocol="road").frame["run"] == pytest.approx(1 / 3)
     # yowo: frame 9 does not count.
-    assert evaluate(truth, found, protocol="yowo").frame["run"] == pytest.approx(0.5)
+    assert evaluate(Files(truth, found), protocol="yowo").frame["run"] == pytest.approx(0.5)
 
 
 def test_the_truth_as_tubes_is_perfect_and_the_report_names_the_protocol(tmp_path, capsys):
@@ -125,7 +126,7 @@ def test_a_class_that_no_tube_finds_counts_as_zero(tmp_path):
     rows = tube_rows("v", 1, 20, 10, "run", "a") + tube_rows("v", 1, 20, 90, "jump", "b")
     truth = write(tmp_path / "gt.csv", TRUTH, rows)
     tubes = write(tmp_path / "tubes.csv", [*TRUTH, "score"], [[*r, 0.7] for r in rows[:20]])
-    result = evaluate(truth, tubes=tubes)
+    result = evaluate(Files(truth, tubes=tubes))
     assert result.video["0.5"] == pytest.approx(0.5)
     assert result.video_class == {"run": 1.0, "jump": 0.0}
 
@@ -165,10 +166,10 @@ def test_bad_ground_truth_is_named(tmp_path, rows, message: str, capsys):
 def test_a_missing_column_and_an_unknown_label_are_named(tmp_path):
     truth = write(tmp_path / "gt.csv", TRUTH, tube_rows("v", 1, 3, 10, "run", "a"))
     with pytest.raises(ValueError, match=r"gt\.csv, line 1: .*missing: score"):
-        evaluate(truth, truth)
+        evaluate(Files(truth, truth))
     found = write(tmp_path / "f.csv", BOXES, [["v", 1, 1, 1, 9, 9, "fly", 0.5]])
     with pytest.raises(ValueError, match=r"f\.csv, line 2: unknown label 'fly'"):
-        evaluate(truth, found, strict=True)
+        evaluate(Files(truth, found), strict=True)
 
 
 def test_a_class_without_ground_truth_is_shown_and_not_counted(tmp_path, capsys):
@@ -177,7 +178,7 @@ def test_a_class_without_ground_truth_is_shown_and_not_counted(tmp_path, capsys)
     found = write(tmp_path / "f.csv", BOXES, rows)
     linked = [[*row, 0.7] for row in tube_rows("v", 1, 3, 10, "swim", "b")]
     tubes = write(tmp_path / "t.csv", [*TRUTH, "score"], linked)
-    result = evaluate(truth, found, tubes)
+    result = evaluate(Files(truth, found, tubes))
     assert result.frame == {"run": 1.0, "fly": None, "swim": None}
     assert result.video_class == {"run": 0.0, "fly": None, "swim": None}
     assert list(result.errors) == ["run"]
@@ -197,8 +198,11 @@ def test_the_report_says_what_the_frame_ap_lacks(tmp_path):
     found = write(tmp_path / "f.csv", BOXES, [["v", f, 10, 10, 29, 29, "run", 0.5] for f in (1, 2)])
     # Half of "run" is found and nothing of "jump": 1/2 and 1 are missed.
     lacks = "what the frame-AP lacks: localisation 0.00, classification 0.00, timing 0.00, "
-    assert evaluate(truth, found).report().splitlines()[-1] == f"{lacks}other 0.00, missed 75.00"
-    assert "lacks" not in evaluate(truth, found, protocol="road").report()
+    assert (
+        evaluate(Files(truth, found)).report().splitlines()[-1]
+        == f"{lacks}other 0.00, missed 75.00"
+    )
+    assert "lacks" not in evaluate(Files(truth, found), protocol="road").report()
 
 
 @pytest.fixture
@@ -254,7 +258,7 @@ def test_of_equal_scores_the_first_video_counts_first(tmp_path):
     for order in (1, -1):
         truth = write(tmp_path / "gt.csv", TRUTH, rows[::order])
         boxes = write(tmp_path / "f.csv", BOXES, found[::order])
-        assert evaluate(truth, boxes).frame == {"run": 0.5}
+        assert evaluate(Files(truth, boxes)).frame == {"run": 0.5}
 
 
 def test_a_list_is_not_overwritten(tmp_path, four_videos, capsys):
@@ -280,7 +284,7 @@ def test_no_detections_give_zero(tmp_path):
     empty = write(tmp_path / "f.csv", BOXES, [])
     assert len(read_frame_boxes(empty, Names())) == 0
     tubes = write(tmp_path / "t.csv", [*TRUTH, "score"], [])
-    result = evaluate(truth, empty, tubes)
+    result = evaluate(Files(truth, empty, tubes))
     assert result.frame == {"run": 0.0}
     assert result.video["0.05"] == 0.0
 

@@ -21,6 +21,7 @@ from data.toy.tube_scenes import ACTIONS
 from data.video.file import VideoFile
 from data.video.frame_folder import FrameFolder
 from data.video.inputs import Sources
+from external.act_evaluation.inputs import Files
 from external.act_evaluation.result import evaluate
 from external.figures import percent
 from models import open_checkpoint
@@ -125,7 +126,7 @@ def test_the_figures_are_those_of_the_files(script: Script, root: Path, tmp_path
     ):
         for step in (1, 2):
             frames, tubes = (tmp_path / "out" / f"{n}.csv" for n in (f"frames_step{step}", "tubes"))
-            found = evaluate(truth, frames, tubes, videos=listed)
+            found = evaluate(Files(truth, frames, tubes, videos=listed))
             expected = metrics["steps"][step - 1]
             assert found.frame == pytest.approx(expected["per_class"], abs=1e-9)
             assert found.video == pytest.approx(metrics["video"]["linked"], abs=1e-9)

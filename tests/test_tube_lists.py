@@ -213,6 +213,7 @@ def test_trimming_among_all_classes_needs_no_more_than_the_rules_say() -> None:
 def test_the_files_give_the_same_figures(tmp_path) -> None:
     from data.datasets.tube_annotations import TubeAnnotations
     from data.datasets.tube_csv import write_tube_csv
+    from external.act_evaluation.inputs import Files
     from external.act_evaluation.result import evaluate
 
     judge = evaluator(TubeRules(), (30, 30), 1)
@@ -230,7 +231,8 @@ def test_the_files_give_the_same_figures(tmp_path) -> None:
         ["a", "b"], ["v", "w"], np.array([30, 30]), np.full((2, 2), 99), judge.truth
     )
     write_tube_csv(notes, tmp_path / "truth.csv")
-    found = evaluate(tmp_path / "truth.csv", tmp_path / "frames_step1.csv", tmp_path / "tubes.csv")
+    names = ("truth.csv", "frames_step1.csv", "tubes.csv")
+    found = evaluate(Files(*(tmp_path / name for name in names)))
     assert found.frame["a"] == pytest.approx(metrics["steps"][0]["per_class"]["a"], abs=1e-12)
     assert found.frame["b"] == pytest.approx(metrics["steps"][0]["per_class"]["b"], abs=1e-12)
     assert found.video == pytest.approx(metrics["video"]["trimmed"], abs=1e-12)

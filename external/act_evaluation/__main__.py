@@ -1,10 +1,11 @@
-"""Command line: `python -m external.act_evaluation -g TRUTH [-f FRAMES] [-t TUBES]`."""
+"""Command line: `python -m external.act_evaluation -g TRUTH`, and what is to be evaluated."""
 
 import argparse
 import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+from external.act_evaluation.inputs import Files
 from external.act_evaluation.protocol import PROTOCOLS
 from external.act_evaluation.result import Result, evaluate
 from external.command import Output, run_evaluation
@@ -15,20 +16,18 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Evaluate files and print the report; returns the exit status, 2 for bad input."""
     parser = _parser()
     options = parser.parse_args(arguments)
-    if options.frames is None and options.tubes is None:
-        parser.error("nothing to evaluate: name --frames, --tubes, or both")
+    detections = (options.frames, options.tubes, options.mabo, options.accuracy)
+    if all(path is None for path in detections):
+        parser.error("nothing to evaluate: name --frames, --tubes, --mabo or --accuracy")
     return run_evaluation(
         lambda: evaluate(
-            options.groundtruth,
-            options.frames,
-            options.tubes,
+            Files(options.groundtruth, *detections, options.videos),
             options.protocol,
             options.iou_threshold,
             options.nms_threshold,
-            options.videos,
             options.strict,
         ),
-        (options.groundtruth, options.frames, options.tubes, options.videos),
+        (options.groundtruth, *detections, options.videos),
         [Output(options.json, JSON_BEGINNING, Result.to_json)],
     )
 
@@ -36,10 +35,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="python -m external.act_evaluation",
-        description="Frame- and video-mAP of CSV files (UCF101-24, JHMDB, UCF-Sports), and what "
-        "the frame-AP lacks. MABO and classification accuracy need every tubelet, so they are "
-        "functions for Python only: mean_best_overlap and classification_accuracy of "
-        "external.act_evaluation (example: docs/evaluation.md).",
+        description="Frame- and video-mAP of CSV files (UCF101-24, JHMDB, UCF-Sports), what the "
+        "frame-AP lacks, and of tubelets MABO and classification accuracy.",
     )
     add = parser.add_argument
     add(
@@ -51,6 +48,18 @@ def _parser() -> argparse.ArgumentParser:
     )
     add("-f", "--frames", type=Path, help="CSV video,frame,x1,y1,x2,y2,label,score: frame-mAP")
     add("-t", "--tubes", type=Path, help="CSV video,frame,...,label,tube,score: video-mAP")
+    add(
+        "--mabo",
+        type=Path,
+        metavar="BOXES",
+        help="CSV video,frame,x1,y1,x2,y2, the boxes of all tubelets: mean best overlap",
+    )
+    add(
+        "--accuracy",
+        type=Path,
+        metavar="BOXES",
+        help="the same with a column score:<class> for each class: classification accuracy",
+    )
     add(
         "--videos",
         type=Path,
