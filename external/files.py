@@ -217,11 +217,26 @@ def read_csv(path: str | Path, what: str = "CSV file") -> Iterator[tuple[int, li
                 yield rows.line_num, cells
 
 
+def read_header(path: str | Path, exact: str = "") -> list[str]:
+    """Return the names of a CSV file's columns as `read_table` has them, and its errors."""
+    return _columns(next(read_csv(path), (1, []))[1], exact)
+
+
+def _columns(cells: Iterable[str], exact: str) -> list[str]:
+    """The columns of a header: lower case, but what stands behind the prefix `exact` as it is."""
+    names = []
+    for cell in map(str.strip, cells):
+        is_exact = exact and cell.lower().startswith(exact)
+        names.append(exact + cell[len(exact) :].strip() if is_exact else cell.lower())
+    return names
+
+
 def read_table(
     path: str | Path,
     columns: Sequence[str],
     what: str = "CSV file",
     synonyms: Mapping[str, str] | None = None,
+    exact: str = "",
 ) -> Iterator[tuple[str, dict[str, str]]]:
     """Yield `(file and line, cells by column)` for each row of a CSV file with a header.
 
@@ -231,13 +246,14 @@ def read_table(
         columns: Those that the file must have.
         what: The file is, in messages.
         synonyms: Other names of columns, taken where the column itself is missing.
+        exact: A prefix; names of columns keep their case behind it. All others are in lower case.
 
     Raises:
         ValueError: As `read_csv`, for a column that is missing or stands there twice, and for a
             row with more or fewer cells.
     """
     lines = read_csv(path, what)
-    header = [cell.strip().lower() for cell in next(lines, (1, []))[1]]
+    header = _columns(next(lines, (1, []))[1], exact)
     for other, name in (synonyms or {}).items():
         if name not in header:
             header = [name if cell == other else cell for cell in header]

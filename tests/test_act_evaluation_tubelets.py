@@ -97,7 +97,7 @@ def test_a_list_of_videos_and_no_boxes(two_runs):
     names = ("--mabo", str(boxes), "--accuracy", str(none), "--videos", str(two_runs / "list.txt"))
     found = run(two_runs, *names)
     assert found["mabo"] == {"run": None, "jump": 0.5}
-    assert found["accuracy"] == {"run": None, "jump": 0.0}
+    assert found["accuracy"] == {"run": None, "jump": 1.0}
 
 
 def test_a_further_class_may_win_and_is_refused_by_strict(two_runs, capsys):
@@ -107,6 +107,26 @@ def test_a_further_class_may_win_and_is_refused_by_strict(two_runs, capsys):
     assert main(["-g", str(two_runs / "gt.csv"), "--accuracy", str(scored), "--strict"]) == 2
     expected = "s.csv, line 1: 'score:fly': the ground truth has no such class"
     assert expected in capsys.readouterr().err
+
+
+def test_no_boxes_give_the_header_s_first_class(two_runs):
+    scored = write(two_runs / "s.csv", [*PLACE, *SCORES[:-3:-1]], [])
+    assert run(two_runs, "--accuracy", str(scored))["accuracy"] == {"run": 1.0, "jump": 0.0}
+
+
+def test_classes_may_differ_in_case_alone(two_runs):
+    rows = tube_rows("v", 1, 1, 10, "Run", "a") + tube_rows("w", 1, 1, 10, "run", "a")
+    write(two_runs / "gt.csv", TRUTH, rows)
+    found = [["v", 1, 10, 10, 29, 29, 0.9, 0.1], ["w", 1, 10, 10, 29, 29, 0.8, 0.2]]
+    scored = write(two_runs / "s.csv", [*PLACE, "Score: Run", "score:run"], found)
+    assert run(two_runs, "--accuracy", str(scored))["accuracy"] == {"Run": 1.0, "run": 0.0}
+
+
+def test_a_class_of_other_files_needs_no_column(two_runs):
+    boxes = write(two_runs / "f.csv", [*PLACE, "label", "score"], [["v", 1, 1, 1, 9, 9, "fly", 1]])
+    scored = write(two_runs / "s.csv", SCORES, [["v", 1, 10, 10, 29, 29, 0.1, 0.9]])
+    found = run(two_runs, "--frames", str(boxes), "--accuracy", str(scored))
+    assert found["accuracy"] == {"run": 0.5, "jump": 1.0, "fly": None}
 
 
 @pytest.mark.parametrize(

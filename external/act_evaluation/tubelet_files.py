@@ -7,7 +7,7 @@ are not looked at.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from itertools import chain, islice
 from pathlib import Path
 from typing import NamedTuple
@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from external.act_evaluation.reading import read_box, read_name, read_numbers
 from external.act_evaluation.structures import FrameBoxes, Tubelets
 from external.act_evaluation.tubelets import best_overlaps, score_sums
-from external.files import read_table
+from external.files import read_header, read_table
 from external.matching import Floats, Ints
 from external.names import Names
 
@@ -58,34 +58,36 @@ def correct_of_file(path: str | Path, truth: FrameBoxes, names: Names) -> OfTrut
         ValueError: As `overlaps_of_file`; for a class of the ground truth without a column; and,
             where `names` is closed, for a column of another class.
     """
-    place = _score_columns(path, names)
-    sums, videos = np.zeros((len(truth), len(place))), set()
-    for tubelets, scores in _parts(path, list(place), names):
+    columns = _score_columns(path, names, set(truth.label.tolist()))
+    sums, videos = np.zeros((len(truth), len(columns))), set()
+    for tubelets, scores in _parts(path, list(columns), names):
         sums += score_sums(tubelets, scores, truth)
         videos.update(np.unique(tubelets.video).tolist())
-    column_of = {label: i for i, label in enumerate(place.values())}
+    column_of = {label: i for i, label in enumerate(columns.values())}
     own = np.array([column_of[label] for label in truth.label.tolist()], np.int64)
     return OfTruth(sums.argmax(axis=1) == own, np.array(sorted(videos), np.int64))
 
 
-def _score_columns(path: str | Path, names: Names) -> dict[str, int]:
-    """The label of each column of scores, as `read_table` names it; -1: not in the truth."""
-    labels = {f"{SCORE}{name}".lower(): label for name, label in names.labels.items()}
-    first = next(read_table(path, (*COLUMNS, *labels)), None)
-    if first is None:  # no boxes: every sum is 0
-        return labels
-    found = {name: labels.get(name, -1) for name in first[1] if name.startswith(SCORE)}
-    unknown = [name for name, label in found.items() if label < 0]
+def _score_columns(path: str | Path, names: Names, classes: Collection[int]) -> dict[str, int]:
+    """The label of each column of scores, in their order; -1 where the ground truth has none.
+
+    Args:
+        classes: Labels of the ground truth.
+    """
+    header = [name for name in read_header(path, SCORE) if name.startswith(SCORE)]
+    labels = {f"{SCORE}{name}": label for name, label in names.labels.items() if label in classes}
+    unknown = [name for name in header if name not in labels]
     if unknown and names.closed:
         raise ValueError(f"{path}, line 1: {unknown[0]!r}: the ground truth has no such class")
-    return found
+    next(read_table(path, (*COLUMNS, *labels, *unknown), exact=SCORE), None)  # all are there, once
+    return {name: labels.get(name, -1) for name in header}
 
 
 def _parts(
     path: str | Path, columns: Sequence[str], names: Names
 ) -> Iterator[tuple[Tubelets, Floats]]:
     """Yield the file's boxes, each as a tubelet of one frame, and their scores `[N, C]`."""
-    rows = read_table(path, (*COLUMNS, *columns))
+    rows = read_table(path, (*COLUMNS, *columns), exact=SCORE)
     for first in rows:
         part = [
             (
