@@ -7,7 +7,7 @@ from pathlib import Path
 from torch import Tensor
 
 from data.augment import Augmentation
-from data.datasets.act_cache import DATASETS, ActCache
+from data.datasets.act_cache import CLASS_COUNTS, DATASETS, ActCache
 from data.datasets.tube_annotations import TubeAnnotations, check_inside
 from data.datasets.tube_clips import all_clips
 from data.datasets.tube_csv import VIDEOS_HEADER, videos_path
@@ -49,12 +49,14 @@ def read_annotations(config: TubesConfig, split: str) -> TubeAnnotations:
 
 def _check_dataset(annotations: TubeAnnotations, dataset: str, path: Path) -> None:
     """Raise `ValueError` where a published dataset is named and the classes are not its own."""
-    expected = DATASETS.get(dataset, annotations.classes)
-    if annotations.classes != expected:
+    classes = annotations.classes
+    expected = DATASETS.get(dataset)
+    count = len(expected) if expected else CLASS_COUNTS.get(dataset, len(classes))
+    if (expected and classes != expected) or len(classes) != count:
         raise ValueError(
-            f"{path}: the annotation of another dataset: {len(annotations.classes)} classes "
-            f"{shown(annotations.classes)}, data.dataset={dataset} has {len(expected)} "
-            f"{shown(expected)}; set data.dataset to a name of your own for your own classes"
+            f"{path}: the annotation of another dataset: {len(classes)} classes {shown(classes)}, "
+            f"data.dataset={dataset} has {count}{f' {shown(expected)}' if expected else ''}; set "
+            "data.dataset to a name of your own for your own classes"
         )
 
 
@@ -66,31 +68,40 @@ def _split(
     path: Path,
 ) -> TubeAnnotations:
     """The videos of a split: by the lists that the options name, or by those of the cache."""
-    if not data.test_list:
-        if cache is None:
-            raise ValueError(
-                f"{path}: does not say which videos are for testing: set data.test_list, which "
-                "lists them"
-            )
+    if data.test_list:
+        source = str(data.folder / data.test_list)
+        with named_option("data.test_list"):
+            test = annotations.subset(read_video_list(Path(source)), source)
+    elif cache is None:
+        raise ValueError(
+            f"{path}: does not say which videos are for testing: set data.test_list, which lists "
+            "them"
+        )
+    else:
         with named_option("data.split"):
-            return cache.split("train" if split == "train" else "test", data.split, str(path))
-    test_path = data.folder / data.test_list
-    with named_option("data.test_list"):
-        test = annotations.subset(read_video_list(test_path), str(test_path))
+            test = cache.split("test", data.split, str(path))
     if split == "val":
         return test
-    if not data.train_list:
-        return annotations.subset(set(annotations.videos) - set(test.videos), str(test_path))
-    train_path = data.folder / data.train_list
-    with named_option("data.train_list"):
-        listed = read_video_list(train_path)
-        if data.dataset == "ucf101_24":
-            listed = [video for video in listed if video not in UNANNOTATED]
-        chosen = annotations.subset(listed, str(train_path))
+    if data.train_list:
+        with named_option("data.train_list"):
+            chosen = _listed(annotations, data)
+    elif cache is not None and not data.test_list:
+        chosen = cache.split("train", data.split, str(path))
+    else:
+        return annotations.subset(set(annotations.videos) - set(test.videos), source)
     if (both := sorted(set(chosen.videos) & set(test.videos))) and is_main():
         named = ", ".join(both[:3]) + (", ..." if len(both) > 3 else "")
         print(f"note: {len(both)} training videos are test videos, too: {named}")
     return chosen
+
+
+def _listed(annotations: TubeAnnotations, data: TubesData) -> TubeAnnotations:
+    """The videos of `data.train_list`; UCF101's own list has some without annotation."""
+    path = data.folder / data.train_list
+    listed = read_video_list(path)
+    if data.dataset == "ucf101_24":
+        listed = [video for video in listed if video not in UNANNOTATED]
+    return annotations.subset(listed, str(path))
 
 
 def _check_known(annotations: TubeAnnotations, path: Path) -> None:
@@ -129,7 +140,7 @@ def build_tube_clips(config: TubesConfig, split: str) -> TubeClips:
                 f"{root / data.annotation}: no clip for training: {annotations.counts()}, and no "
                 f"{model.clip_steps} frames that a tube covers and no other covers a part of"
             )
-    return TubeClips(
+    dataset = TubeClips(
         annotations,
         clips,
         window=spec.window_frames,
@@ -140,6 +151,19 @@ def build_tube_clips(config: TubesConfig, split: str) -> TubeClips:
         flow_channels=model.flow_channels,
         augmentation=_augmentation(data) if trains else None,
         seed=config.train.seed,
+    )
+    if dataset.longer and is_main():
+        print(_more_frames(dataset, root / data.frames))
+    return dataset
+
+
+def _more_frames(dataset: TubeClips, folder: Path) -> str:
+    """A note on videos that have more frames than annotated: the annotation may be another's."""
+    first, frames = next(iter(dataset.longer.items()))
+    place = dataset.annotations.videos.index(first)
+    return (
+        f"note: {folder}: {len(dataset.longer)} videos have more frames than annotated, which are "
+        f"not used: {first} has {frames}, annotated {dataset.annotations.frame_counts[place]}"
     )
 
 

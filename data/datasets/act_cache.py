@@ -31,6 +31,9 @@ JHMDB = [
 DATASETS = {"ucf101_24": UCF101_24, "jhmdb": JHMDB}
 """Class names in the order of their indices. Those of UCF-Sports are taken from its cache."""
 
+CLASS_COUNTS = {"ucfsports": 10}
+"""Of datasets whose names are taken from their cache."""
+
 EXPECTED = "ACT's cache (*-GT.pkl)"
 
 # Largest frame number that a tube may have.

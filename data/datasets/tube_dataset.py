@@ -77,6 +77,7 @@ class TubeClips(Dataset[TubeClipSample]):
         self.flow_channels = flow_channels
         self.augmentation = augmentation or Augmentation()
         self.seed, self.epoch = seed, 0
+        self.longer: dict[str, int] = {}
         for video in np.unique(clips.video).tolist():
             self._check_video(video)
 
@@ -131,6 +132,8 @@ class TubeClips(Dataset[TubeClipSample]):
                     f"{folder}: {len(names)} frames, the annotation has {count} (data.frames)"
                 )
             check_numbers(folder, names[:count])
+            if len(names) > count:
+                self.longer[name] = len(names)
             next(_of_size(read_images([str(folder / names[0])]), (height, width), folder))
         if self.flow is not None:
             try:

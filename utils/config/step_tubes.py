@@ -95,7 +95,9 @@ class TubesData(CommonData):
         "", "label map of a CSV file; empty: its label names in alphabetical order", path=True
     )
     train_list: str = option(
-        "", "ids of the training videos, one a line; empty: those not in test_list", path=True
+        "",
+        "ids of the training videos, one a line; empty: those of ACT's cache, or not in test_list",
+        path=True,
     )
     test_list: str = option(
         "splitfiles/testlist01.txt",
