@@ -32,10 +32,7 @@ def read_annotations(config: TubesConfig, split: str) -> TubeAnnotations:
             tube outside its video, and a list with unknown ids.
     """
     data = config.data
-    path, classes = data.folder / data.annotation, None
-    if data.classes:
-        with named_option("data.classes"):
-            classes = list(read_label_map(data.folder / data.classes).values())
+    path, classes = data.folder / data.annotation, label_names(data)
     if not path.is_file():
         raise ValueError(f"{path}: no such file (data.annotation)")
     annotations, cache = read_tube_file(path, classes)
@@ -45,6 +42,14 @@ def read_annotations(config: TubesConfig, split: str) -> TubeAnnotations:
     _check_known(chosen, path)
     check_inside(chosen, str(path))
     return chosen
+
+
+def label_names(data: TubesData) -> list[str] | None:
+    """Return the names in `data.classes`; `None` where it is not set."""
+    if not data.classes:
+        return None
+    with named_option("data.classes"):
+        return list(read_label_map(data.folder / data.classes).values())
 
 
 def _check_dataset(annotations: TubeAnnotations, dataset: str, path: Path) -> None:

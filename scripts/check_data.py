@@ -8,13 +8,15 @@ The names of the files are those of the configuration (its section `data`; AVA's
 table says what is there; then follows all that is wrong, with file and line: errors, with which
 training or testing could not succeed, and warnings. Exit code 0: no error; 1: errors (with
 --strict: or warnings); 2: a wrong option. --tubes checks an annotation of tubes (UCF101-24 and its
-kin) and the folders `<Class>/<video>` of its frames and flow.
+kin) and the folders `<Class>/<video>` of its frames and flow, as a configuration of such a detector
+does with the places that it names.
 """
 
 from __future__ import annotations
 
 import argparse
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 from tqdm import tqdm
@@ -42,8 +44,12 @@ from data.check.tubes import (  # noqa: E402
 from data.datasets.tube_files import read_tube_file  # noqa: E402
 from data.datasets.ucf101_24 import read_video_list  # noqa: E402
 from models.step.build import clips_of  # noqa: E402
+from recipes import CONFIGS  # noqa: E402
+from recipes.tube_data import label_names  # noqa: E402
+from utils.config.loading import load  # noqa: E402
 from utils.config.options import named_option  # noqa: E402
-from utils.config.step import load_config  # noqa: E402
+from utils.config.step import Config  # noqa: E402
+from utils.config.step_tubes import TubesConfig  # noqa: E402
 from utils.system.cli import run_main  # noqa: E402
 
 
@@ -78,9 +84,24 @@ def parse_arguments() -> argparse.Namespace:
     return arguments
 
 
-def check_tube_annotation(arguments: argparse.Namespace) -> None:
+def name_tubes(arguments: argparse.Namespace, config: TubesConfig) -> list[str] | None:
+    """Set what --tubes, --frames and --flow name to what a configuration does; return its classes.
+
+    Raises:
+        ValueError: Naming `data.classes` if that is no label map.
+    """
+    data, inputs = config.data, config.model.inputs
+    arguments.tubes = data.folder / data.annotation
+    arguments.frames = data.folder / data.frames if inputs != "flow" else None
+    arguments.flow = data.folder / data.flow if inputs != "rgb" else None
+    return label_names(data)
+
+
+def check_tube_annotation(
+    arguments: argparse.Namespace, classes: Sequence[str] | None = None
+) -> None:
     """Check an annotation of tubes, and its frames and flow where they are named."""
-    annotations, _ = read_tube_file(arguments.tubes)
+    annotations, _ = read_tube_file(arguments.tubes, classes)
     if arguments.list is not None:
         with named_option("--list"):
             listed = read_video_list(arguments.list)
@@ -123,9 +144,20 @@ def main() -> None:
     if arguments.tubes is not None:
         check_tube_annotation(arguments)
         return
-    config = load_config(arguments.config, arguments.overrides)
-    if arguments.data_root is not None:
+    config = load(CONFIGS, arguments.config, arguments.overrides)
+    if isinstance(config, (Config, TubesConfig)) and arguments.data_root is not None:
         config.data.root = arguments.data_root
+    if isinstance(config, TubesConfig):
+        classes = name_tubes(arguments, config)
+        if arguments.pictures and arguments.frames is None:
+            raise ValueError("--pictures: model.inputs=flow names no frames to draw on")
+        check_tube_annotation(arguments, classes)
+        return
+    if not isinstance(config, Config):
+        raise ValueError(
+            f"--config {arguments.config}: is for segments; scripts/ssn/sanity.py checks their "
+            "lists"
+        )
     problems = Problems()
     with tqdm(desc="folders", unit="video", disable=None, leave=False) as bar:
         checked = check_dataset(

@@ -6,7 +6,7 @@
 
 .xml       CVAT for video 1.1, to be corrected: a track is a person, each action a checkbox
 .via.json  a project of VIA 3: a box for each person on each key frame
-.jsonl     a line of JSON for each key frame
+.jsonl     a line of JSON for each key frame, or each segment
 .parquet   a table of all actions (needs pyarrow)
 
 What comes back corrected is training data: scripts/convert_labels.py. Neither CVAT nor VIA holds
@@ -70,7 +70,16 @@ def main() -> None:
         raise ValueError(f"{arguments.results}: has no persons, and {ending} is for persons")
     check_new_file(output, arguments.force)
     by_ending[ending](results, output)
-    print(f"{output}: {len(results.persons)} persons, {len(results.key_frames)} key frames")
+    print(f"{output}: {_contents(results)}")
+
+
+def _contents(results: PersonResults) -> str:
+    """What there is, in words."""
+    tubes = sum(one.tube is not None for one in results.segments)
+    if not results.key_frames:
+        return f"{len(results.segments)} segments"
+    who = f"{tubes} tubes" if tubes else f"{len(results.persons)} persons"
+    return f"{who}, {len(results.key_frames)} key frames"
 
 
 if __name__ == "__main__":

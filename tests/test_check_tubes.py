@@ -15,7 +15,7 @@ from data.datasets.tube_annotations import TubeAnnotations
 from data.datasets.ucf101_24 import read_pyannot, read_video_list
 from data.flow import encode_field
 from tests.entries import Script
-from tests.helpers import SHARED
+from tests.helpers import ROOT, SHARED
 from utils.formats.tubes import make_tubes
 
 FOLDER = SHARED / "data" / "ucf24"
@@ -246,6 +246,15 @@ def test_the_command_says_all_of_it(
     assert f"{path}: 0 errors, 1 warnings" in outcome.out
     assert script("--tubes", path, "--strict").code == 1
     assert script("--tubes", path, "--flow", root / "flow").code == 1
+    places = [f"root={tmp_path}", "annotation=tubes.csv", "frames=rgb", "flow=flow"]
+    config = ("--config", ROOT / "configs/step/small_tubes.yaml", *places)
+    assert script(*config) == outcome
+    assert script(*config, "inputs=early").code == 1
+    assert "--pictures: model.inputs=flow" in script.refuses(
+        *config, "inputs=flow", "--pictures", tmp_path / "p"
+    )
+    segments = ROOT / "configs" / "ssn" / "thumos14_rgb.yaml"
+    assert "is for segments; scripts/ssn/sanity.py" in script.refuses("--config", segments)
     some = ("--tubes", path, "--list", tmp_path / "list.txt")
     assert script(*some, "--flow", root / "flow", "--strict").code == 0
     assert "no such folder" in script.refuses("--tubes", path, "--frames", root / "none")

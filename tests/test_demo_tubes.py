@@ -119,6 +119,13 @@ def test_tubes_are_answered_in_python_as_persons_are(root: Path, tmp_path: Path)
     assert {record["tube"] for record in records} == {one.tube for one in answers.segments}
     for ending in (".json", ".csv", ".jsonl", ".mp4", ".html"):
         answers.save(tmp_path / f"film{ending}")
+    lines = [json.loads(line) for line in (tmp_path / "film.jsonl").read_text().splitlines()]
+    seen = [
+        {"frame": line["frame"], **{key: tube[key] for key in ("tube", "id", "name", "score")}}
+        for line in lines
+        for tube in line["tubes"]
+    ]
+    assert seen == [{key: record[key] for key in seen[0]} for record in records]
     assert '"one": "tube"' in (tmp_path / "film.html").read_text()
     assert read_results(tmp_path / "film.json") == answers.data
     assert len(VideoFile(tmp_path / "film.mp4")) == 32
@@ -132,6 +139,10 @@ def test_tubes_are_answered_in_python_as_persons_are(root: Path, tmp_path: Path)
         check=False,
     )  # fmt: skip
     assert done.returncode == 2
+    lines_again = [*command, "-o", str(tmp_path / "again.jsonl")]
+    said = subprocess.run(lines_again, cwd=ROOT, capture_output=True, text=True, check=True).stdout
+    assert f"again.jsonl: {len(answers.segments)} tubes, {len(lines)} key frames" in said
+    assert (tmp_path / "again.jsonl").read_bytes() == (tmp_path / "film.jsonl").read_bytes()
     assert "film.json: has no persons, and .xml is for persons" in done.stderr
 
 

@@ -149,6 +149,13 @@ def test_2020_leaves_the_exclusions_of_a_folder_alone(script: Script, tmp_path: 
     assert "protocol 2020 has no exclusions" in refused
 
 
+def test_results_of_tubes_are_named(script: Script, tmp_path: Path) -> None:
+    (tmp_path / "run" / "test").mkdir(parents=True)
+    (tmp_path / "run" / "test" / "metrics.json").write_text("{}")
+    said = script.refuses(tmp_path / "run")
+    assert f"{tmp_path / 'run' / 'test'}: has metrics.json, but no detections_step*.csv" in said
+
+
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [

@@ -47,12 +47,18 @@ def find_results(path: Path) -> Path:
     """The folder of results that the user means by `path`, a run's folder or that itself.
 
     Raises:
-        ValueError: That says what was looked for.
+        ValueError: That says what was looked for, or that the results are of another detector.
     """
     tried = [path, path / "test"]
     for folder in tried:
         if folder.is_dir() and detection_files(folder):
             return folder
+    for folder in tried:
+        if (folder / METRICS).is_file():
+            raise ValueError(
+                f"{folder}: has {METRICS}, but no {DETECTIONS}: only results on AVA are analysed; "
+                f"for tubes and segments test.py prints the errors, and {METRICS} has them"
+            )
     looked = " or ".join(str(folder / DETECTIONS) for folder in tried)
     missing = "" if path.exists() else "no such folder or file; "
     raise ValueError(

@@ -58,12 +58,19 @@ def _named(action: Action | Segment) -> Record:
 
 
 def write_jsonl(results: PersonResults, path: Path) -> None:
-    """Write a line of JSON for each key frame, with the version in each."""
-    lines = [
-        json.dumps({"version": results.version, "video": results.video, **asdict(key)}) + "\n"
-        for key in results.key_frames
-    ]
-    write_whole(path, "".join(lines))
+    """Write a line of JSON for each key frame, or each segment, with the version in each.
+
+    A tube has its action in each line: `id`, `name`, `score`.
+    """
+    by_tube = {one.tube: one for one in results.segments}
+    parts = []
+    for key in results.key_frames:
+        tubes = [{**asdict(tube), **_named(by_tube[tube.tube])} for tube in key.tubes]
+        parts.append({**asdict(key), "tubes": tubes})
+    if not results.key_frames:
+        parts = [asdict(one) for one in results.segments]
+    head = {"version": results.version, "video": results.video}
+    write_whole(path, "".join(json.dumps(head | part) + "\n" for part in parts))
 
 
 def columns_of(results: PersonResults) -> list[str]:
