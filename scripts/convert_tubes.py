@@ -139,8 +139,13 @@ def read_input(arguments: argparse.Namespace) -> tuple[TubeAnnotations, ActCache
     path: Path = arguments.input
     if path.suffix.lower() != ".csv" or is_tube_csv(path):
         classes = arguments.label_map and list(read_label_map(arguments.label_map).values())
-        return *read_tube_file(path, classes, arguments.videos), []
+        annotations, cache = read_tube_file(path, classes, arguments.videos)
+        if not len(annotations.tubes):
+            raise ValueError(f"{path}: holds no tube")
+        return annotations, cache, []
     found = read_rows(arguments)
+    if not len(found.annotations.tubes):
+        raise ValueError(why_no_tube(found, path))
     notes = []
     if found.past_end:
         notes.append(f"left out: {found.past_end:,} key frames outside their videos")
@@ -170,6 +175,17 @@ def read_rows(arguments: argparse.Namespace) -> AvaTubes:
 
     classes = read_label_map(arguments.label_map)
     return read_ava_tubes(arguments.input, classes, clock, arguments.step)
+
+
+def why_no_tube(found: AvaTubes, path: Path) -> str:
+    """The message for AVA's rows that give no tube."""
+    if not found.past_end:
+        return f"{path}: holds no tube"
+    return (
+        f"{path}: all {found.past_end:,} key frames, from second {found.earliest} on, are outside "
+        "their videos; if the seconds are not counted from the videos' first frames, say with "
+        "--start which second these show"
+    )
 
 
 def describe(annotations: TubeAnnotations) -> str:

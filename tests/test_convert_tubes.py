@@ -168,11 +168,23 @@ def test_a_gap_ends_a_tube(tmp_path: Path) -> None:
         ("v,0000,0,0,1,1,4\n", "expected person ids in column 8"),
         ("v,0000,0,0,1,1,5,1\n", r"line 1: unknown label id 5"),
         ("v,0,0,0,1,1,4,1\nv,0,0,0,1,0.5,4,1\n", "second 0: person 1 has two boxes"),
+        (
+            "v,0,.1,.1,.2,.2,4,1\nv,0,.5,.5,.7,.7,6,1\n",
+            r"l\.csv: video v, second 0: person 1 has two boxes, .*0\.2.* and .*0\.7",
+        ),
     ],
 )
 def test_rows_that_cannot_be_followed_are_named(tmp_path: Path, text: str, message: str) -> None:
     with pytest.raises(ValueError, match=message):
-        read_ava_tubes(written(tmp_path, "l.csv", text), {4: "walk"}, lambda _: CLOCK)
+        read_ava_tubes(written(tmp_path, "l.csv", text), {4: "walk", 6: "sit"}, lambda _: CLOCK)
+
+
+def test_a_person_has_one_box_however_its_actions_round_it(tmp_path: Path) -> None:
+    text = "v,0,.1,.1,.2,.2,4,1\nv,0,.101,.1,.2,.2,6,1\nv,0,.1,.1,.2,.2,8,1\n"
+    classes = {4: "walk", 6: "sit", 8: "talk"}
+    found = read_ava_tubes(written(tmp_path, "l.csv", text), classes, lambda _: CLOCK)
+    boxes = found.annotations.tubes.boxes
+    np.testing.assert_allclose(boxes, [[20, 10, 39, 19]] * 3)
 
 
 # The command.
@@ -266,6 +278,34 @@ def test_what_is_missing_is_said_before_anything_is_written(tmp_path: Path, scri
     assert "video v: give --fps and --size, or --media" in said
     assert "expected a name ending in" in script.refuses(path, out / "c.txt")
     assert list(out.iterdir()) == []
+
+
+@needs_shared
+def test_rows_outside_their_videos_ask_for_the_start(tmp_path: Path, script: Script) -> None:
+    """AVA counts seconds from the film's start, its clips begin at 902; the film here has 10 s."""
+    rows = [f"basketball,{second},0.1,0.1,0.5,0.5,12,0\n" for second in (902, 903)]
+    table = written(tmp_path, "l.csv", "".join(rows))
+    names = written(tmp_path, "names.csv", "12,stand\n")
+    given = ("--label-map", names, "--media", BASKETBALL.parent)
+    said = script.refuses(table, tmp_path / "t.csv", *given)
+    assert f"{table}: all 2 key frames, from second 902 on, are outside their videos" in said
+    assert "--start" in said
+    assert not (tmp_path / "t.csv").exists()
+    assert not (tmp_path / "t.videos.csv").exists()
+    assert script(table, tmp_path / "t.csv", *given, "--start", 902).code == 0
+
+
+def test_what_holds_no_tube_is_not_written(tmp_path: Path, script: Script) -> None:
+    names = written(tmp_path, "names.csv", "12,stand\n")
+    rows = written(tmp_path, "l.csv", "v,902\n")  # AVA's rows of images without a person
+    said = script.refuses(
+        rows, tmp_path / "t.csv", "--label-map", names, "--fps", 25, "--size", "9x9"
+    )
+    assert "l.csv: " in said
+    empty = tmp_path / "pyannot.pkl"
+    empty.write_bytes(pickle.dumps({"A/v": {"numf": 9, "label": 3, "annotations": []}}))
+    assert f"{empty}: holds no tube" in script.refuses(empty, tmp_path / "t.csv")
+    assert not (tmp_path / "t.csv").exists()
 
 
 def test_boxes_of_half_pixels_are_not_ucf101s(tmp_path: Path) -> None:
