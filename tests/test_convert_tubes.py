@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import pickle
+import re
 from fractions import Fraction
 from pathlib import Path
 
@@ -306,6 +307,63 @@ def test_what_holds_no_tube_is_not_written(tmp_path: Path, script: Script) -> No
     empty.write_bytes(pickle.dumps({"A/v": {"numf": 9, "label": 3, "annotations": []}}))
     assert f"{empty}: holds no tube" in script.refuses(empty, tmp_path / "t.csv")
     assert not (tmp_path / "t.csv").exists()
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("video,frame,x1,y1,x2,y2,label\nv,1,0,0,9,9,run\n", "missing: tube"),
+        (ROWS.replace(",", ";"), "missing: video, .*separated by semicolons, expected commas"),
+        (ROWS.replace(",", "\t"), "missing: video, .*separated by tabs, expected commas"),
+        ("v;902;0.1;0.1;0.5;0.5;12;0\n", "separated by semicolons, expected commas"),
+        ("", "missing: video, frame"),
+    ],
+)
+def test_a_header_that_is_not_ours_is_told_from_rows_of_ava(
+    tmp_path: Path, script: Script, text: str, message: str
+) -> None:
+    said = script.refuses(written(tmp_path, "t.csv", text), tmp_path / "out.csv")
+    assert re.search("line 1: expected a header with video,.*" + message, said), said
+
+
+def test_a_video_named_as_a_column_is_one_of_ava(tmp_path: Path) -> None:
+    assert not is_tube_csv(written(tmp_path, "l.csv", "video,0902,0.1,0.1,0.5,0.5,12,0\n"))
+
+
+AVA = ("--label-map", "names.csv", "--fps", "25", "--size", "9x9")
+
+
+@pytest.mark.parametrize(
+    ("source", "output", "options", "message"),
+    [
+        ("t.csv", "o.csv", ("--test-list", "none"), r"--test-list: .*ACT's cache.*o\.csv"),
+        ("t.csv", "o.csv", ("--to", "cache"), r"--to: .*\.pkl.*o\.csv"),
+        ("t.csv", "o.mat", ("--to", "pyannot"), r"--to: .*\.pkl.*o\.mat"),
+        ("t.csv", "o.pkl", ("--to", "pyannot", "--test-list", "none"), "--test-list: .*ACT's"),
+        ("p.pkl", "o.csv", ("--label-map", "none"), r"--label-map: .*CSV.*p\.pkl"),
+        ("p.pkl", "o.csv", ("--videos", "none"), r"--videos: .*CSV files of tubes.*p\.pkl"),
+        ("l.csv", "o.csv", ("--videos", "none", *AVA), r"--videos: .*CSV files of tubes.*l\.csv"),
+        ("t.csv", "o.csv", ("--fps", "25"), r"--fps: .*AVA's rows.*t\.csv"),
+        ("t.csv", "o.csv", ("--size", "9x9"), "--size: .*AVA's rows"),
+        ("t.csv", "o.csv", ("--media", "none"), "--media: .*AVA's rows"),
+        ("t.csv", "o.csv", ("--start", "0"), "--start: .*AVA's rows"),
+        ("p.pkl", "o.csv", ("--step", "1"), r"--step: .*AVA's rows.*p\.pkl"),
+    ],
+)
+def test_an_option_without_effect_is_refused_before_anything_is_read(
+    tmp_path: Path,
+    script: Script,
+    source: str,
+    output: str,
+    options: tuple[str, ...],
+    message: str,
+) -> None:
+    written(tmp_path, "t.csv", ROWS)
+    written(tmp_path, "l.csv", "v,0000,0,0,1,1,4,1\n")
+    written(tmp_path, "p.pkl", "not a pickle, and nobody looks")
+    said = script.refuses(tmp_path / source, tmp_path / output, *options)
+    assert re.search(message, said), said
+    assert not (tmp_path / output).exists()
 
 
 def test_boxes_of_half_pixels_are_not_ucf101s(tmp_path: Path) -> None:

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import csv
 import io
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -33,9 +34,14 @@ VideoFacts = tuple[int, int, int]
 
 
 def is_tube_csv(path: str | Path) -> bool:
-    """Whether a CSV file has the header of tubes; AVA's files have none."""
+    """Whether a CSV file is meant as one of tubes, right or wrong; if not, it has AVA's rows.
+
+    A header tells, also one that lacks columns or has another separator. AVA's files have none, and
+    at least two cells in a row.
+    """
     first = next(read_csv(path, "CSV file of annotations"), (0, [""]))[1]
-    return {"video", "frame", "label", "tube"} <= {cell.strip().lower() for cell in first}
+    cells = re.split("[,;\t]", ",".join(first))
+    return len(first) < 2 or len({cell.strip().lower() for cell in cells} & set(HEADER)) > 1
 
 
 def read_tube_csv(
