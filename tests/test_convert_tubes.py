@@ -22,6 +22,7 @@ from data.datasets.tube_csv import (
     write_tube_csv,
     write_video_facts,
 )
+from data.datasets.tube_files import read_tube_file
 from data.datasets.tubes_from_ava import VideoClock, read_ava_tubes
 from data.datasets.ucf101_24 import CLASSES, read_final_annots, read_pyannot
 from data.datasets.ucf101_24_writing import write_pyannot
@@ -112,6 +113,43 @@ def test_rows_that_are_no_tubes_are_named(tmp_path: Path, text: str, message: st
 def test_a_label_that_is_no_class_is_named(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match=r"tubes\.csv, line 5: unknown label 'run'"):
         read_tube_csv(written(tmp_path, "tubes.csv", ROWS), ["wave"])
+
+
+@pytest.mark.parametrize("name", ["../../evil", "/etc/evil", "a/../../evil", "C:evil"])
+@pytest.mark.parametrize("kind", ["csv", "facts", "pyannot", "mat", "cache"])
+def test_ids_that_lead_out_of_the_folder_of_frames_are_refused(
+    tmp_path: Path, kind: str, name: str
+) -> None:
+    boxes = np.ones((2, 4), np.uint8)
+    if kind in ("csv", "facts"):
+        path = written(
+            tmp_path, "t.csv", HEADER + f"{name if kind == 'csv' else 'v'},1,0,0,9,9,a,b\n"
+        )
+        written(tmp_path, "t.videos.csv", f"video,frames,height,width\n{name},9,9,9\n")
+    elif kind == "mat":
+        scipy_io = pytest.importorskip("scipy.io", reason="MATLAB files need SciPy")
+        path = tmp_path / "annots.mat"
+        tube = {"class": 4.0, "sf": 1.0, "ef": 2.0, "boxes": boxes}
+        scipy_io.savemat(path, {"annot": {"name": name, "num_imgs": 3.0, "tubes": tube}})
+    else:
+        path = tmp_path / "p.pkl"
+        tube = {"label": 3, "sf": 0, "ef": 2, "boxes": boxes}
+        video: object = {name: {"numf": 9, "label": 3, "annotations": [tube]}}
+        if kind == "cache":
+            rows = np.array([[1, 1, 1, 2, 2]], np.float32)
+            video = {
+                "labels": ["a"],
+                "train_videos": [[name]],
+                "test_videos": [[]],
+                "nframes": {name: 9},
+                "resolution": {name: (9, 9)},
+                "gttubes": {name: {0: [rows]}},
+            }
+        path.write_bytes(pickle.dumps(video))
+    with pytest.raises(ValueError, match="a video's name must not lead out of its fol") as error:
+        read_tube_file(path)
+    assert str(error.value).startswith(str(tmp_path / path.stem))
+    assert repr(name) in str(error.value)
 
 
 @pytest.mark.parametrize(

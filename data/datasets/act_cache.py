@@ -8,6 +8,7 @@ from 0. The published files come from Python 2.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -84,8 +85,8 @@ def read_act_cache(path: str | Path, classes: Sequence[str] | None = None) -> Ac
 
     Raises:
         ValueError: Naming the file, and the video where one is at fault: a tube with a gap, a class
-            out of range, a video without size or number of frames, a list with an unknown id, or
-            the cache of another dataset.
+            out of range, a video without size or number of frames, a list with an unknown id, a
+            label that stands twice, or the cache of another dataset.
     """
     content = check_shape(read_numpy_pickle(path), _Content, path, EXPECTED)
     names = content["labels"]
@@ -94,6 +95,8 @@ def read_act_cache(path: str | Path, classes: Sequence[str] | None = None) -> Ac
             f"{path}: labels: a cache of another dataset: {len(names)} classes "
             f"{shown(names)}, expected {len(classes)} {shown(list(classes))}"
         )
+    if twice := [name for name, count in Counter(names).items() if count > 1]:
+        raise ValueError(f"{path}: labels: {twice[0]!r} stands twice")
     if not content["nframes"]:
         raise ValueError(f"{path}: nframes: holds no video")
     _check_ids(content, path)

@@ -20,6 +20,7 @@ import numpy as np
 from data.datasets.tube_annotations import TubeAnnotations, places
 from external.act_evaluation.reading import Names, read_tubes
 from external.files import read_csv
+from utils.formats.ava_csv import check_video_name
 from utils.system.outputs import write_whole
 
 HEADER = ("video", "frame", "x1", "y1", "x2", "y2", "label", "tube")
@@ -80,7 +81,7 @@ def read_video_facts(path: str | Path) -> dict[str, VideoFacts]:
 
     Raises:
         ValueError: Naming file and line for another header, what is no whole number of 0 or more,
-            an empty video, and a video that stands twice.
+            an empty video, one that leads out of a folder, and a video that stands twice.
     """
     found: dict[str, VideoFacts] = {}
     rows = read_csv(path, "CSV file of videos")
@@ -94,7 +95,7 @@ def read_video_facts(path: str | Path) -> dict[str, VideoFacts]:
         video = cells[0].strip()
         if not video:
             raise ValueError(f"{where}: video: expected a name, got {cells[0]!r}")
-        if video in found:
+        if check_video_name(video, where) in found:
             raise ValueError(f"{where}: video {video!r} stands twice")
         frames, height, width = (
             _count(cell, name, where) for cell, name in zip(cells[1:], header[1:], strict=True)

@@ -10,6 +10,7 @@ from data.datasets.numpy_pickles import read_numpy_pickle
 from data.datasets.tube_annotations import TubeAnnotations
 from data.datasets.tube_csv import read_tube_csv, read_video_facts, videos_path
 from data.datasets.ucf101_24 import read_final_annots, read_pyannot
+from utils.formats.ava_csv import check_video_name
 
 SUFFIXES = (".pkl", ".mat", ".csv")
 
@@ -27,9 +28,19 @@ def read_tube_file(
         The tubes, and the cache with its splits if it is one.
 
     Raises:
-        ValueError: Naming the file and what is wrong with it.
+        ValueError: Naming the file and what is wrong with it, also the id of a video that would
+            lead out of the folders of frames and flow.
     """
     check_tube_suffix(path)
+    annotations, cache = _read(path, classes, videos)
+    for video in annotations.videos:
+        check_video_name(video, str(path))
+    return annotations, cache
+
+
+def _read(
+    path: Path, classes: Sequence[str] | None, videos: Path | None
+) -> tuple[TubeAnnotations, ActCache | None]:
     if path.suffix.lower() == ".mat":
         return read_final_annots(path), None
     if path.suffix.lower() == ".csv":
