@@ -36,6 +36,7 @@ from data.check.tube_pictures import draw_tube_pictures  # noqa: E402
 from data.check.tubes import (  # noqa: E402
     check_flow_folders,
     check_frame_folders,
+    check_splits,
     check_tubes,
     clip_counts,
 )
@@ -80,13 +81,15 @@ def parse_arguments() -> argparse.Namespace:
 
 def check_tube_annotation(arguments: argparse.Namespace) -> None:
     """Check an annotation of tubes, and its frames and flow where they are named."""
-    annotations, _ = read_tube_file(arguments.tubes)
+    annotations, cache = read_tube_file(arguments.tubes)
     if arguments.list is not None:
         with named_option("--list"):
             listed = read_video_list(arguments.list)
         annotations = annotations.subset(listed, str(arguments.list))
     problems = Problems()
     check_tubes(annotations, problems)
+    if cache is not None:
+        check_splits(cache, problems)
     for option, folder, check in (
         ("--frames", arguments.frames, check_frame_folders),
         ("--flow", arguments.flow, check_flow_folders),

@@ -65,6 +65,10 @@ class ActCache:
             raise ValueError(f"{source}: split: expected 1 to {len(lists)}, got {number}")
         return self.annotations.subset(lists[number - 1], f"the {part} list of split {number}")
 
+    def in_both(self, number: int = 1) -> list[str]:
+        """Return the training videos of split `number`, from 1, that are test videos, too."""
+        return sorted({*self.train[number - 1]} & {*self.test[number - 1]})
+
 
 class _Content(TypedDict):
     """What the pickle holds; tubes are checked video by video."""
