@@ -38,7 +38,8 @@ def read_annotations(config: TubesConfig, split: str) -> TubeAnnotations:
             classes = list(read_label_map(data.folder / data.classes).values())
     if not path.is_file():
         raise ValueError(f"{path}: no such file (data.annotation)")
-    annotations, cache = read_tube_file(path, classes)
+    label_map = f"{data.folder / data.classes} (data.classes)"
+    annotations, cache = read_tube_file(path, classes, source=label_map)
     if path.suffix.lower() != ".csv":  # a table is a user's own
         _check_dataset(annotations, data.dataset, path)
     chosen = _split(annotations, cache, data, split, path)
@@ -73,7 +74,10 @@ def _split(
                 "lists them"
             )
         with named_option("data.split"):
-            return cache.split("train" if split == "train" else "test", data.split, str(path))
+            found = cache.split("train" if split == "train" else "test", data.split, str(path))
+        if split == "train":
+            _note_test_videos(cache.in_both(data.split))
+        return found
     test_path = data.folder / data.test_list
     with named_option("data.test_list"):
         test = annotations.subset(read_video_list(test_path), str(test_path))
@@ -87,10 +91,15 @@ def _split(
         if data.dataset == "ucf101_24":
             listed = [video for video in listed if video not in UNANNOTATED]
         chosen = annotations.subset(listed, str(train_path))
-    if (both := sorted(set(chosen.videos) & set(test.videos))) and is_main():
+    _note_test_videos(sorted(set(chosen.videos) & set(test.videos)))
+    return chosen
+
+
+def _note_test_videos(both: list[str]) -> None:
+    """Print which videos are for training and for testing, if there are any."""
+    if both and is_main():
         named = ", ".join(both[:3]) + (", ..." if len(both) > 3 else "")
         print(f"note: {len(both)} training videos are test videos, too: {named}")
-    return chosen
 
 
 def _check_known(annotations: TubeAnnotations, path: Path) -> None:

@@ -165,7 +165,8 @@ def read_input(arguments: argparse.Namespace) -> tuple[TubeAnnotations, ActCache
     path: Path = arguments.input
     if path.suffix.lower() != ".csv" or is_tube_csv(path):
         classes = arguments.label_map and list(read_label_map(arguments.label_map).values())
-        annotations, cache = read_tube_file(path, classes, arguments.videos)
+        label_map = f"{arguments.label_map} (--label-map)"
+        annotations, cache = read_tube_file(path, classes, arguments.videos, label_map)
         if not len(annotations.tubes):
             raise ValueError(f"{path}: holds no tube")
         return annotations, cache, []

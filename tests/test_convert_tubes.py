@@ -404,6 +404,13 @@ def test_an_option_without_effect_is_refused_before_anything_is_read(
     assert not (tmp_path / output).exists()
 
 
+def test_a_label_that_is_no_class_is_said_of_the_label_map(tmp_path: Path, script: Script) -> None:
+    table = written(tmp_path, "t.csv", ROWS)
+    names = written(tmp_path, "names.csv", "1,wave\n2,Run\n")
+    said = script.refuses(table, tmp_path / "o.csv", "--label-map", names)
+    assert f"line 5: unknown label 'run': {names} (--label-map) has wave, Run" in said
+
+
 def test_boxes_of_half_pixels_are_not_ucf101s(tmp_path: Path) -> None:
     notes = read_pyannot(small_pyannot(tmp_path))
     notes.tubes.boxes[1, 2] += 0.5

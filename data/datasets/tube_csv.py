@@ -49,18 +49,21 @@ def read_tube_csv(
     path: str | Path,
     classes: Sequence[str] | None = None,
     facts: Mapping[str, VideoFacts] | None = None,
+    source: str = "the label map",
 ) -> TubeAnnotations:
     """Read tubes; a video's tubes stay in the order of their first rows.
 
     Args:
         classes: Names in the order of their indices; `None`: the file's own, sorted.
         facts: Frames and size of videos (`read_video_facts`); those without tubes are listed, too.
+        source: Where `classes` are from, for messages.
 
     Raises:
         ValueError: Naming file and line for what is not such a row, a tube with a gap or two
             labels, a label that is not in `classes`, and a file without a tube.
     """
-    names = Names(labels={name: i for i, name in enumerate(classes or ())}, closed=bool(classes))
+    numbers = {name: i for i, name in enumerate(classes or ())}
+    names = Names(labels=numbers, closed=bool(classes), source=source)
     tubes = read_tubes(path, names, scored=False)
     if not len(tubes):
         raise ValueError(f"{path}: holds no tube")
