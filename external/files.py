@@ -260,7 +260,7 @@ def read_table(
     if missing := [name for name in columns if name not in header]:
         raise ValueError(
             f"{path}, line 1: expected a header with {','.join(columns)}; missing: "
-            f"{', '.join(missing)}"
+            f"{', '.join(missing)}{_other_separator(header)}"
         )
     if twice := [name for name in columns if header.count(name) > 1]:
         raise ValueError(f"{path}, line 1: the column {twice[0]} stands there twice")
@@ -269,6 +269,14 @@ def read_table(
         if len(cells) != len(header):
             raise ValueError(f"{where}: expected {len(header)} cells, got {len(cells)}")
         yield where, dict(zip(header, cells, strict=True))
+
+
+def _other_separator(header: Sequence[str]) -> str:
+    """What to add to a message where a header has no comma, but what stands in its place."""
+    for separator, name in ((";", "semicolons"), ("\t", "tabs")):
+        if len(header) == 1 and separator in header[0]:
+            return f"; its cells are separated by {name}, expected commas"
+    return ""
 
 
 def _reason(error: BaseException) -> str:

@@ -52,11 +52,13 @@ class Names:
 
     Attributes:
         closed: Whether a label that is not known is an error: detections bring no new classes.
+        source: What has the labels that are known, for messages.
     """
 
     videos: dict[str, int] = field(default_factory=dict)
     labels: dict[str, int] = field(default_factory=dict)
     closed: bool = False
+    source: str = "the ground truth"
 
     def video(self, name: str) -> int:
         """Return the number of a video."""
@@ -65,6 +67,6 @@ class Names:
     def label(self, name: str, where: str) -> int:
         """Return the number of a label; raises `ValueError` naming `where` for an unknown one."""
         if self.closed and name not in self.labels:
-            known = ", ".join(list(self.labels)[:5])
-            raise ValueError(f"{where}: unknown label {name!r}: the ground truth has {known}, ...")
+            known = ", ".join(list(self.labels)[:5]) + (", ..." if len(self.labels) > 5 else "")
+            raise ValueError(f"{where}: unknown label {name!r}: {self.source} has {known}")
         return self.labels.setdefault(name, len(self.labels))

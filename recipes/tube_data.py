@@ -32,10 +32,8 @@ def read_annotations(config: TubesConfig, split: str) -> TubeAnnotations:
             tube outside its video, and a list with unknown ids.
     """
     data = config.data
-    path, classes = data.folder / data.annotation, label_names(data)
-    if not path.is_file():
-        raise ValueError(f"{path}: no such file (data.annotation)")
-    annotations, cache = read_tube_file(path, classes)
+    path = data.folder / data.annotation
+    annotations, cache = read_annotation_file(data)
     if path.suffix.lower() != ".csv":  # a table is a user's own
         _check_dataset(annotations, data.dataset, path)
     chosen = _split(annotations, cache, data, split, path)
@@ -44,12 +42,16 @@ def read_annotations(config: TubesConfig, split: str) -> TubeAnnotations:
     return chosen
 
 
-def label_names(data: TubesData) -> list[str] | None:
-    """Return the names in `data.classes`; `None` where it is not set."""
-    if not data.classes:
-        return None
-    with named_option("data.classes"):
-        return list(read_label_map(data.folder / data.classes).values())
+def read_annotation_file(data: TubesData) -> tuple[TubeAnnotations, ActCache | None]:
+    """Return all that `data.annotation` has, and the cache if it is one; see `read_annotations`."""
+    path, classes = data.folder / data.annotation, None
+    label_map = data.folder / data.classes
+    if data.classes:
+        with named_option("data.classes"):
+            classes = list(read_label_map(label_map).values())
+    if not path.is_file():
+        raise ValueError(f"{path}: no such file (data.annotation)")
+    return read_tube_file(path, classes, source=f"{label_map} (data.classes)")
 
 
 def _check_dataset(annotations: TubeAnnotations, dataset: str, path: Path) -> None:

@@ -16,7 +16,6 @@ from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Sequence
 from pathlib import Path
 
 from tqdm import tqdm
@@ -38,14 +37,17 @@ from data.check.tube_pictures import draw_tube_pictures  # noqa: E402
 from data.check.tubes import (  # noqa: E402
     check_flow_folders,
     check_frame_folders,
+    check_splits,
     check_tubes,
     clip_counts,
 )
+from data.datasets.act_cache import ActCache  # noqa: E402
+from data.datasets.tube_annotations import TubeAnnotations  # noqa: E402
 from data.datasets.tube_files import read_tube_file  # noqa: E402
 from data.datasets.ucf101_24 import read_video_list  # noqa: E402
 from models.step.build import clips_of  # noqa: E402
 from recipes import CONFIGS  # noqa: E402
-from recipes.tube_data import label_names  # noqa: E402
+from recipes.tube_data import read_annotation_file  # noqa: E402
 from utils.config.loading import load  # noqa: E402
 from utils.config.options import named_option  # noqa: E402
 from utils.config.step import Config  # noqa: E402
@@ -84,30 +86,26 @@ def parse_arguments() -> argparse.Namespace:
     return arguments
 
 
-def name_tubes(arguments: argparse.Namespace, config: TubesConfig) -> list[str] | None:
-    """Set what --tubes, --frames and --flow name to what a configuration does; return its classes.
-
-    Raises:
-        ValueError: Naming `data.classes` if that is no label map.
-    """
+def name_tubes(arguments: argparse.Namespace, config: TubesConfig) -> None:
+    """Set --tubes, --frames and --flow to the places that a configuration names."""
     data, inputs = config.data, config.model.inputs
     arguments.tubes = data.folder / data.annotation
     arguments.frames = data.folder / data.frames if inputs != "flow" else None
     arguments.flow = data.folder / data.flow if inputs != "rgb" else None
-    return label_names(data)
 
 
 def check_tube_annotation(
-    arguments: argparse.Namespace, classes: Sequence[str] | None = None
+    arguments: argparse.Namespace, annotations: TubeAnnotations, cache: ActCache | None
 ) -> None:
     """Check an annotation of tubes, and its frames and flow where they are named."""
-    annotations, _ = read_tube_file(arguments.tubes, classes)
     if arguments.list is not None:
         with named_option("--list"):
             listed = read_video_list(arguments.list)
         annotations = annotations.subset(listed, str(arguments.list))
     problems = Problems()
     check_tubes(annotations, problems)
+    if cache is not None:
+        check_splits(cache, problems)
     for option, folder, check in (
         ("--frames", arguments.frames, check_frame_folders),
         ("--flow", arguments.flow, check_flow_folders),
@@ -142,16 +140,16 @@ def finish(problems: Problems, arguments: argparse.Namespace, checked: Path) -> 
 def main() -> None:
     arguments = parse_arguments()
     if arguments.tubes is not None:
-        check_tube_annotation(arguments)
+        check_tube_annotation(arguments, *read_tube_file(arguments.tubes))
         return
     config = load(CONFIGS, arguments.config, arguments.overrides)
     if isinstance(config, (Config, TubesConfig)) and arguments.data_root is not None:
         config.data.root = arguments.data_root
     if isinstance(config, TubesConfig):
-        classes = name_tubes(arguments, config)
+        name_tubes(arguments, config)
         if arguments.pictures and arguments.frames is None:
             raise ValueError("--pictures: model.inputs=flow names no frames to draw on")
-        check_tube_annotation(arguments, classes)
+        check_tube_annotation(arguments, *read_annotation_file(config.data))
         return
     if not isinstance(config, Config):
         raise ValueError(

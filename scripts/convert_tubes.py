@@ -44,7 +44,7 @@ from data.datasets.tube_csv import (
     write_video_facts,
 )
 from data.datasets.tube_files import check_tube_suffix, read_tube_file
-from data.datasets.tubes_from_ava import AvaTubes, VideoClock, read_ava_tubes
+from data.datasets.tubes_from_ava import STEP, AvaTubes, VideoClock, read_ava_tubes
 from data.datasets.ucf101_24 import read_video_list
 from data.datasets.ucf101_24_writing import check_ucf101_24, write_final_annots, write_pyannot
 from utils.config.options import named_option
@@ -66,8 +66,7 @@ def parse_arguments() -> argparse.Namespace:
     add(
         "--to",
         choices=("cache", "pyannot"),
-        default="cache",
-        help="layout of a .pkl that is written",
+        help="layout of a .pkl that is written (cache)",
     )
     add(
         "--test-list",
@@ -75,11 +74,19 @@ def parse_arguments() -> argparse.Namespace:
         action="append",
         default=[],
         metavar="FILE",
-        help="ids of a split's test videos, one a line; all others are for training",
+        help="for a cache: ids of a split's test videos, one a line; all others are for training",
     )
-    add("--label-map", type=Path, metavar="F", help="names of the classes, in the order of the ids")
     add(
-        "--videos", type=Path, metavar="CSV", help="frames and sizes; default: IN's NAME.videos.csv"
+        "--label-map",
+        type=Path,
+        metavar="F",
+        help="for a .csv that is read: names of the classes, in the order of the ids",
+    )
+    add(
+        "--videos",
+        type=Path,
+        metavar="CSV",
+        help="for a .csv of tubes that is read: frames and sizes; default: its NAME.videos.csv",
     )
     add("--fps", type=rate, help="for AVA's rows: frames per second, such as 25 or 30000/1001")
     add(
@@ -89,8 +96,8 @@ def parse_arguments() -> argparse.Namespace:
         help="for AVA's rows: size of the videos, such as 320x240",
     )
     add("--media", type=Path, metavar="D", help="for AVA's rows: the folder of the videos")
-    add("--start", type=int, default=0, help="for AVA's rows: second of a video's first frame (0)")
-    add("--step", type=step, default=1, help="for AVA's rows: seconds between key frames (1)")
+    add("--start", type=int, help="for AVA's rows: second of a video's first frame (0)")
+    add("--step", type=step, help="for AVA's rows: seconds between key frames (1)")
     return parser.parse_args()
 
 
@@ -117,10 +124,29 @@ def step(text: str) -> int:
     return int(text)
 
 
+def check_options(arguments: argparse.Namespace) -> None:
+    """Raise `ValueError` naming an option that has no effect on this input and output."""
+    source, output = arguments.input, arguments.output
+    for path in (source, output):
+        check_tube_suffix(path)
+    is_csv, is_pickle = source.suffix.lower() == ".csv", output.suffix.lower() == ".pkl"
+    is_table = is_csv and is_tube_csv(source)
+    is_cache = is_pickle and arguments.to != "pyannot"
+    is_ava = is_csv and not is_table
+    for names, applies, what, path in (
+        (("fps", "size", "media", "start", "step"), is_ava, "reading AVA's rows", source),
+        (("videos",), is_table, "reading CSV files of tubes", source),
+        (("label_map",), is_csv, "reading CSV files", source),
+        (("to",), is_pickle, "writing a .pkl", output),
+        (("test_list",), is_cache, "writing ACT's cache", output),
+    ):
+        for name in names:
+            if not applies and getattr(arguments, name) not in (None, []):
+                raise ValueError(f"--{name.replace('_', '-')}: only for {what}, not for {path}")
+
+
 def outputs(arguments: argparse.Namespace) -> list[Path]:
     """The files to write. Raises `ValueError` where one is in the way or is an input."""
-    for path in (arguments.input, arguments.output):
-        check_tube_suffix(path)
     found: list[Path] = [arguments.output]
     given = [arguments.input, *arguments.test_list]
     given += [path for path in (arguments.label_map, arguments.videos) if path is not None]
@@ -139,8 +165,14 @@ def read_input(arguments: argparse.Namespace) -> tuple[TubeAnnotations, ActCache
     path: Path = arguments.input
     if path.suffix.lower() != ".csv" or is_tube_csv(path):
         classes = arguments.label_map and list(read_label_map(arguments.label_map).values())
-        return *read_tube_file(path, classes, arguments.videos), []
+        label_map = f"{arguments.label_map} (--label-map)"
+        annotations, cache = read_tube_file(path, classes, arguments.videos, label_map)
+        if not len(annotations.tubes):
+            raise ValueError(f"{path}: holds no tube")
+        return annotations, cache, []
     found = read_rows(arguments)
+    if not len(found.annotations.tubes):
+        raise ValueError(why_no_tube(found, path))
     notes = []
     if found.past_end:
         notes.append(f"left out: {found.past_end:,} key frames outside their videos")
@@ -156,20 +188,32 @@ def read_rows(arguments: argparse.Namespace) -> AvaTubes:
             f"{arguments.input}: AVA's rows name classes by their ids: give --label-map"
         )
     media = Media(arguments.fps, arguments.size, arguments.media)
+    start = arguments.start or 0
 
     def clock(video: str) -> VideoClock:
         file = media.video_file(video)
         if file is not None:
             height, width = media.frame_size(video, str(arguments.input))
-            return VideoClock(Fraction(file.fps), height, width, len(file), arguments.start)
+            return VideoClock(Fraction(file.fps), height, width, len(file), start)
         if arguments.fps is None or arguments.size is None:
             raise ValueError(
                 f"{arguments.input}: video {video}: give --fps and --size, or --media with its file"
             )
-        return VideoClock(arguments.fps, *arguments.size, start=arguments.start)
+        return VideoClock(arguments.fps, *arguments.size, start=start)
 
     classes = read_label_map(arguments.label_map)
-    return read_ava_tubes(arguments.input, classes, clock, arguments.step)
+    return read_ava_tubes(arguments.input, classes, clock, arguments.step or STEP)
+
+
+def why_no_tube(found: AvaTubes, path: Path) -> str:
+    """The message for AVA's rows that give no tube."""
+    if not found.past_end:
+        return f"{path}: holds no tube"
+    return (
+        f"{path}: all {found.past_end:,} key frames, from second {found.earliest} on, are outside "
+        "their videos; if the seconds are not counted from the videos' first frames, say with "
+        "--start which second these show"
+    )
 
 
 def describe(annotations: TubeAnnotations) -> str:
@@ -214,10 +258,11 @@ def check_facts(annotations: TubeAnnotations, arguments: argparse.Namespace) -> 
 
 def main() -> None:
     arguments = parse_arguments()
+    check_options(arguments)
     written = outputs(arguments)
     annotations, cache, notes = read_input(arguments)
     output, suffix = arguments.output, arguments.output.suffix.lower()
-    is_cache = suffix == ".pkl" and arguments.to == "cache"
+    is_cache = suffix == ".pkl" and arguments.to != "pyannot"
     splits = with_splits(annotations, cache, arguments) if is_cache else None
     if is_cache and arguments.input.suffix.lower() == ".csv":
         check_facts(annotations, arguments)

@@ -157,6 +157,7 @@ def changed(**changes: object) -> dict:
         ([1], "expected ACT's cache"),
         ({"labels": ["a"]}, "missing required field"),
         (changed(nframes={}), "nframes: holds no video"),
+        (changed(labels=["wave", "catch", "wave"]), "pkl: labels: 'wave' stands twice"),
         (changed(nframes={"catch/a": 3}), r"resolution: expected the videos .* video wave/b"),
         (changed(gttubes={"catch/a": {}}), r"gttubes: expected the videos .* video wave/b"),
         (changed(test_videos=[["c/x"], []]), "test_videos, split 1: no such video c/x"),

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from data.check import draw_pictures, format_summary
-from data.check.pictures import frame_at
+from data.check.pictures import frame_at, picture_names
 from data.prepare.extract import extract_video
 from data.prepare.manifest import ExtractSettings
 from data.video.file import VideoFile
@@ -65,6 +65,14 @@ def test_pictures_show_the_moments_around_a_key_frame(root: Path, tmp_path: Path
     ground = np.array(frame_color(second, 0))
     assert np.abs(edge - ground).sum(axis=1).max() > 100
     assert picture[y, 4 * x] == pytest.approx(ground, abs=4)
+
+
+def test_names_of_pictures_differ_where_ids_do() -> None:
+    names = picture_names(["a_b", "a/b", "A_b", "a_b_2", "c"])
+    assert names["c"] == "c"
+    assert sorted(names) == ["A_b", "a/b", "a_b", "a_b_2", "c"]
+    assert len({name.casefold() for name in names.values()}) == 5
+    assert not any("/" in name for name in names.values())
 
 
 def test_the_image_of_a_time_is_the_one_at_its_share_of_the_second(root: Path) -> None:

@@ -10,7 +10,14 @@ import pytest
 
 from data.check import Problems
 from data.check.tube_pictures import draw_tube_pictures, persons_on
-from data.check.tubes import check_flow_folders, check_frame_folders, check_tubes, clip_counts
+from data.check.tubes import (
+    check_flow_folders,
+    check_frame_folders,
+    check_splits,
+    check_tubes,
+    clip_counts,
+)
+from data.datasets.act_cache import ActCache, write_act_cache
 from data.datasets.tube_annotations import TubeAnnotations
 from data.datasets.ucf101_24 import read_pyannot, read_video_list
 from data.flow import encode_field
@@ -287,3 +294,39 @@ def test_pictures_show_tubes_on_their_frames(
     assert "1 pictures in" in outcome.out
     assert (tmp_path / "pictures" / "tubes_C_v0.png").is_file()
     assert "--frames names no folder" in script.refuses(*options)
+
+
+def test_each_video_has_a_picture_of_its_own(tmp_path: Path) -> None:
+    names = ["C/v", "C_V", "C_v", "C_v_2"]
+    for name in names:
+        (tmp_path / "rgb" / name).mkdir(parents=True)
+        cv2.imwrite(str(tmp_path / "rgb" / name / "00001.jpg"), np.zeros((24, 32, 3), np.uint8))
+    tubes = make_tubes([(video, 0, 1.0, 1, still(1)) for video in range(4)])
+    notes = TubeAnnotations(["C"], names, np.ones(4, int), np.array([[24, 32]] * 4), tubes)
+    folder = tmp_path / "pictures"
+    written = draw_tube_pictures(notes, tmp_path / "rgb", folder, 9)
+    assert sorted(path.name for path in folder.glob("*.png")) == [path.name for path in written]
+    assert len({path.name.lower() for path in written}) == 4, "also where case does not count"
+    assert draw_tube_pictures(notes, tmp_path / "rgb", folder, 1)[0] in written, (
+        "whatever the count"
+    )
+
+
+# Splits.
+
+
+def test_a_video_of_both_lists_of_a_split_is_a_warning(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture
+) -> None:
+    notes = annotation([(0, 1, still(20)), (1, 1, still(20))])
+    both = ActCache(notes, [["C/v1"], ["C/v0", "C/v1"]], [["C/v0"], ["C/v0"]])
+    problems = Problems()
+    check_splits(both, problems)
+    assert dict(problems.warnings) == {
+        "training videos that are test videos, too": ["split 2: video C/v0"]
+    }
+    write_act_cache(both, tmp_path / "own-GT.pkl")
+    outcome = Script("scripts/check_data", monkeypatch, capsys)("--tubes", tmp_path / "own-GT.pkl")
+    assert outcome.code == 0, outcome
+    assert "warning: training videos that are test videos, too: 1" in outcome.out
+    assert "split 2: video C/v0" in outcome.out

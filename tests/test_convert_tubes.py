@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import pickle
+import re
 from fractions import Fraction
 from pathlib import Path
 
@@ -21,6 +22,7 @@ from data.datasets.tube_csv import (
     write_tube_csv,
     write_video_facts,
 )
+from data.datasets.tube_files import read_tube_file
 from data.datasets.tubes_from_ava import VideoClock, read_ava_tubes
 from data.datasets.ucf101_24 import CLASSES, read_final_annots, read_pyannot
 from data.datasets.ucf101_24_writing import write_pyannot
@@ -113,6 +115,43 @@ def test_a_label_that_is_no_class_is_named(tmp_path: Path) -> None:
         read_tube_csv(written(tmp_path, "tubes.csv", ROWS), ["wave"])
 
 
+@pytest.mark.parametrize("name", ["../../evil", "/etc/evil", "a/../../evil", "C:evil"])
+@pytest.mark.parametrize("kind", ["csv", "facts", "pyannot", "mat", "cache"])
+def test_ids_that_lead_out_of_the_folder_of_frames_are_refused(
+    tmp_path: Path, kind: str, name: str
+) -> None:
+    boxes = np.ones((2, 4), np.uint8)
+    if kind in ("csv", "facts"):
+        path = written(
+            tmp_path, "t.csv", HEADER + f"{name if kind == 'csv' else 'v'},1,0,0,9,9,a,b\n"
+        )
+        written(tmp_path, "t.videos.csv", f"video,frames,height,width\n{name},9,9,9\n")
+    elif kind == "mat":
+        scipy_io = pytest.importorskip("scipy.io", reason="MATLAB files need SciPy")
+        path = tmp_path / "annots.mat"
+        tube = {"class": 4.0, "sf": 1.0, "ef": 2.0, "boxes": boxes}
+        scipy_io.savemat(path, {"annot": {"name": name, "num_imgs": 3.0, "tubes": tube}})
+    else:
+        path = tmp_path / "p.pkl"
+        tube = {"label": 3, "sf": 0, "ef": 2, "boxes": boxes}
+        video: object = {name: {"numf": 9, "label": 3, "annotations": [tube]}}
+        if kind == "cache":
+            rows = np.array([[1, 1, 1, 2, 2]], np.float32)
+            video = {
+                "labels": ["a"],
+                "train_videos": [[name]],
+                "test_videos": [[]],
+                "nframes": {name: 9},
+                "resolution": {name: (9, 9)},
+                "gttubes": {name: {0: [rows]}},
+            }
+        path.write_bytes(pickle.dumps(video))
+    with pytest.raises(ValueError, match="a video's name must not lead out of its fol") as error:
+        read_tube_file(path)
+    assert str(error.value).startswith(str(tmp_path / path.stem))
+    assert repr(name) in str(error.value)
+
+
 @pytest.mark.parametrize(
     ("text", "message"),
     [
@@ -168,11 +207,23 @@ def test_a_gap_ends_a_tube(tmp_path: Path) -> None:
         ("v,0000,0,0,1,1,4\n", "expected person ids in column 8"),
         ("v,0000,0,0,1,1,5,1\n", r"line 1: unknown label id 5"),
         ("v,0,0,0,1,1,4,1\nv,0,0,0,1,0.5,4,1\n", "second 0: person 1 has two boxes"),
+        (
+            "v,0,.1,.1,.2,.2,4,1\nv,0,.5,.5,.7,.7,6,1\n",
+            r"l\.csv: video v, second 0: person 1 has two boxes, .*0\.2.* and .*0\.7",
+        ),
     ],
 )
 def test_rows_that_cannot_be_followed_are_named(tmp_path: Path, text: str, message: str) -> None:
     with pytest.raises(ValueError, match=message):
-        read_ava_tubes(written(tmp_path, "l.csv", text), {4: "walk"}, lambda _: CLOCK)
+        read_ava_tubes(written(tmp_path, "l.csv", text), {4: "walk", 6: "sit"}, lambda _: CLOCK)
+
+
+def test_a_person_has_one_box_however_its_actions_round_it(tmp_path: Path) -> None:
+    text = "v,0,.1,.1,.2,.2,4,1\nv,0,.101,.1,.2,.2,6,1\nv,0,.1,.1,.2,.2,8,1\n"
+    classes = {4: "walk", 6: "sit", 8: "talk"}
+    found = read_ava_tubes(written(tmp_path, "l.csv", text), classes, lambda _: CLOCK)
+    boxes = found.annotations.tubes.boxes
+    np.testing.assert_allclose(boxes, [[20, 10, 39, 19]] * 3)
 
 
 # The command.
@@ -266,6 +317,98 @@ def test_what_is_missing_is_said_before_anything_is_written(tmp_path: Path, scri
     assert "video v: give --fps and --size, or --media" in said
     assert "expected a name ending in" in script.refuses(path, out / "c.txt")
     assert list(out.iterdir()) == []
+
+
+@needs_shared
+def test_rows_outside_their_videos_ask_for_the_start(tmp_path: Path, script: Script) -> None:
+    """AVA counts seconds from the film's start, its clips begin at 902; the film here has 10 s."""
+    rows = [f"basketball,{second},0.1,0.1,0.5,0.5,12,0\n" for second in (902, 903)]
+    table = written(tmp_path, "l.csv", "".join(rows))
+    names = written(tmp_path, "names.csv", "12,stand\n")
+    given = ("--label-map", names, "--media", BASKETBALL.parent)
+    said = script.refuses(table, tmp_path / "t.csv", *given)
+    assert f"{table}: all 2 key frames, from second 902 on, are outside their videos" in said
+    assert "--start" in said
+    assert not (tmp_path / "t.csv").exists()
+    assert not (tmp_path / "t.videos.csv").exists()
+    assert script(table, tmp_path / "t.csv", *given, "--start", 902).code == 0
+
+
+def test_what_holds_no_tube_is_not_written(tmp_path: Path, script: Script) -> None:
+    names = written(tmp_path, "names.csv", "12,stand\n")
+    rows = written(tmp_path, "l.csv", "v,902\n")  # AVA's rows of images without a person
+    said = script.refuses(
+        rows, tmp_path / "t.csv", "--label-map", names, "--fps", 25, "--size", "9x9"
+    )
+    assert "l.csv: " in said
+    empty = tmp_path / "pyannot.pkl"
+    empty.write_bytes(pickle.dumps({"A/v": {"numf": 9, "label": 3, "annotations": []}}))
+    assert f"{empty}: holds no tube" in script.refuses(empty, tmp_path / "t.csv")
+    assert not (tmp_path / "t.csv").exists()
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("video,frame,x1,y1,x2,y2,label\nv,1,0,0,9,9,run\n", "missing: tube"),
+        (ROWS.replace(",", ";"), "missing: video, .*separated by semicolons, expected commas"),
+        (ROWS.replace(",", "\t"), "missing: video, .*separated by tabs, expected commas"),
+        ("v;902;0.1;0.1;0.5;0.5;12;0\n", "separated by semicolons, expected commas"),
+        ("", "missing: video, frame"),
+    ],
+)
+def test_a_header_that_is_not_ours_is_told_from_rows_of_ava(
+    tmp_path: Path, script: Script, text: str, message: str
+) -> None:
+    said = script.refuses(written(tmp_path, "t.csv", text), tmp_path / "out.csv")
+    assert re.search("line 1: expected a header with video,.*" + message, said), said
+
+
+def test_a_video_named_as_a_column_is_one_of_ava(tmp_path: Path) -> None:
+    assert not is_tube_csv(written(tmp_path, "l.csv", "video,0902,0.1,0.1,0.5,0.5,12,0\n"))
+
+
+AVA = ("--label-map", "names.csv", "--fps", "25", "--size", "9x9")
+
+
+@pytest.mark.parametrize(
+    ("source", "output", "options", "message"),
+    [
+        ("t.csv", "o.csv", ("--test-list", "none"), r"--test-list: .*ACT's cache.*o\.csv"),
+        ("t.csv", "o.csv", ("--to", "cache"), r"--to: .*\.pkl.*o\.csv"),
+        ("t.csv", "o.mat", ("--to", "pyannot"), r"--to: .*\.pkl.*o\.mat"),
+        ("t.csv", "o.pkl", ("--to", "pyannot", "--test-list", "none"), "--test-list: .*ACT's"),
+        ("p.pkl", "o.csv", ("--label-map", "none"), r"--label-map: .*CSV.*p\.pkl"),
+        ("p.pkl", "o.csv", ("--videos", "none"), r"--videos: .*CSV files of tubes.*p\.pkl"),
+        ("l.csv", "o.csv", ("--videos", "none", *AVA), r"--videos: .*CSV files of tubes.*l\.csv"),
+        ("t.csv", "o.csv", ("--fps", "25"), r"--fps: .*AVA's rows.*t\.csv"),
+        ("t.csv", "o.csv", ("--size", "9x9"), "--size: .*AVA's rows"),
+        ("t.csv", "o.csv", ("--media", "none"), "--media: .*AVA's rows"),
+        ("t.csv", "o.csv", ("--start", "0"), "--start: .*AVA's rows"),
+        ("p.pkl", "o.csv", ("--step", "1"), r"--step: .*AVA's rows.*p\.pkl"),
+    ],
+)
+def test_an_option_without_effect_is_refused_before_anything_is_read(
+    tmp_path: Path,
+    script: Script,
+    source: str,
+    output: str,
+    options: tuple[str, ...],
+    message: str,
+) -> None:
+    written(tmp_path, "t.csv", ROWS)
+    written(tmp_path, "l.csv", "v,0000,0,0,1,1,4,1\n")
+    written(tmp_path, "p.pkl", "not a pickle, and nobody looks")
+    said = script.refuses(tmp_path / source, tmp_path / output, *options)
+    assert re.search(message, said), said
+    assert not (tmp_path / output).exists()
+
+
+def test_a_label_that_is_no_class_is_said_of_the_label_map(tmp_path: Path, script: Script) -> None:
+    table = written(tmp_path, "t.csv", ROWS)
+    names = written(tmp_path, "names.csv", "1,wave\n2,Run\n")
+    said = script.refuses(table, tmp_path / "o.csv", "--label-map", names)
+    assert f"line 5: unknown label 'run': {names} (--label-map) has wave, Run" in said
 
 
 def test_boxes_of_half_pixels_are_not_ucf101s(tmp_path: Path) -> None:

@@ -77,6 +77,13 @@ def test_persons_without_ids_are_refused(tmp_path: Path):
         prepare_tube_video(video, csv, CLASSES, tmp_path / "set")
 
 
+def test_two_boxes_of_a_person_at_once_are_refused(tmp_path: Path):
+    video = make_video(tmp_path / "v.mp4", seconds=3)
+    csv = write_csv(tmp_path / "v.csv", "v,1,0.1,0.1,0.5,0.5,14,4\nv,1,0.5,0.5,0.9,0.9,12,4\n")
+    with pytest.raises(ValueError, match=r"v\.csv: video v, second 1: person 4 has two boxes"):
+        prepare_tube_video(video, csv, CLASSES, tmp_path / "set")
+
+
 def test_overfitting_tubes_leaves_a_detector_figures_and_a_video(tmp_path: Path):
     video = make_video(tmp_path / "v.mp4", seconds=3)
     rows = "".join(f"v,{s},0.1,0.1,0.6,0.9,12,0\n" for s in range(3))

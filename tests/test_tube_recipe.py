@@ -165,6 +165,33 @@ def test_a_training_list_names_annotated_videos(data: Path, capsys: pytest.Captu
     assert "1 training videos are test videos, too: red/c" in capsys.readouterr().out
 
 
+def test_a_cache_with_test_videos_in_training_is_noted(
+    data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+):
+    notes, _ = read_tube_file(data / "tubes.csv")
+    cache, path = splits_from_lists(notes, [["red/c"]]), tmp_path / "own-GT.pkl"
+    options = [f"annotation={path}", "test_list=", "dataset=own"]
+    write_act_cache(cache, path)
+    read_annotations(resolved(data, *options), "train")
+    assert "note" not in capsys.readouterr().out
+    cache.train[0].append("red/c")
+    write_act_cache(cache, path)
+    read_annotations(resolved(data, *options), "val")
+    assert "note" not in capsys.readouterr().out
+    assert "red/c" in read_annotations(resolved(data, *options), "train").videos
+    assert "note: 1 training videos are test videos, too: red/c" in capsys.readouterr().out
+
+
+def test_a_label_that_the_label_map_lacks_is_said_of_the_label_map(data: Path):
+    names = data / "names.csv"
+    names.write_text("1,Red\n2,blue\n")
+    with pytest.raises(
+        ValueError,
+        match=rf"tubes\.csv, line 2: unknown label 'red': {names} \(data\.classes\) has Red, blue$",
+    ):
+        read_annotations(resolved(data, "classes=names.csv"), "val")
+
+
 def test_ids_may_have_blanks(tmp_path: Path):
     root = write_tube_data(tmp_path)
     text = (root / "tubes.csv").read_text().replace("red/c", "köln walk 1")

@@ -46,14 +46,6 @@ def test_a_training_list_goes_before_the_cache_s(data: Path, capsys: pytest.Capt
     assert "test videos, too" not in capsys.readouterr().out
 
 
-def test_a_cache_s_lists_with_a_common_video_are_noted(
-    data: Path, capsys: pytest.CaptureFixture[str]
-):
-    options = cached(data, ["red/a", "red/c"], ["red/c"])
-    assert read_annotations(resolved(data, *options), "train").videos == ["red/a", "red/c"]
-    assert "note: 1 training videos are test videos, too: red/c" in capsys.readouterr().out
-
-
 def test_ucf_sports_has_ten_classes(data: Path):
     options = [*cached(data, ["red/a"], ["red/c"])[:2], "dataset=ucfsports"]
     message = (

@@ -94,9 +94,14 @@ def test_the_matlab_file_holds_the_same():
     [
         (bytes(100), "not the annotation of UCF101-24 .*appears to be corrupt"),
         (b"", "not the annotation of UCF101-24"),
-        ({"class": 3.5}, r"class: expected a whole number, got 3\.5"),
-        ({"sf": 1.25}, r"sf: expected a whole number, got 1\.25"),
-        ({"ef": float("inf")}, "not the annotation of UCF101-24"),
+        ({"class": 3.5}, r", tube 0: class: expected a whole number, got 3\.5"),
+        ({"class": 25.0}, r", tube 0: class: expected a whole number from 1 to 24, got 25"),
+        ({"class": 0.0}, r", tube 0: class: expected a whole number from 1 to 24, got 0"),
+        ({"sf": 1.25}, r", tube 0: sf: expected a whole number, got 1\.25"),
+        ({"sf": 0.0}, r", tube 0: sf: expected a whole number from 1 on, got 0"),
+        ({"ef": float("inf")}, ", tube 0: ef: expected a whole number, got inf"),
+        ({"sf": 1e300, "ef": 1e300}, "expected the annotation of UCF101-24"),
+        ({"ef": "two"}, ", tube 0: ef: expected a whole number, got 'two'"),
     ],
 )
 def test_a_broken_matlab_file_is_refused(tmp_path: Path, change: bytes | dict, message: str):
@@ -109,8 +114,22 @@ def test_a_broken_matlab_file_is_refused(tmp_path: Path, change: bytes | dict, m
         tube = {"class": 4.0, "sf": 1.0, "ef": 2.0, "boxes": np.ones((2, 4))} | change
         video = {"name": "Biking/a", "num_imgs": 3.0, "tubes": tube}
         scipy_io.savemat(path, {"annot": video})
-    with pytest.raises(ValueError, match=rf"annots\.mat: .*{message}"):
+    video = "" if isinstance(change, bytes) else ", video Biking/a"
+    with pytest.raises(ValueError, match=rf"annots\.mat{video}.*{message}"):
         read_final_annots(path)
+
+
+def test_a_video_of_the_matlab_file_may_have_no_tube(tmp_path: Path):
+    """As in the pickle."""
+    scipy_io = pytest.importorskip("scipy.io", reason="MATLAB files need SciPy")
+    tube = {"class": 4.0, "sf": 1.0, "ef": 2.0, "boxes": np.ones((2, 4))}
+    table = np.empty(2, [(name, object) for name in ("name", "num_imgs", "tubes")])
+    table[0], table[1] = ("A/a", 3.0, np.empty((0, 0))), ("B/b", 4.0, tube)
+    scipy_io.savemat(tmp_path / "annots.mat", {"annot": table[None]})
+    found = read_final_annots(tmp_path / "annots.mat")
+    assert found.videos == ["A/a", "B/b"]
+    assert found.frame_counts.tolist() == [3, 4]
+    assert found.tubes.video.tolist() == [1]
 
 
 @real

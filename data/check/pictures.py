@@ -6,7 +6,7 @@ second before and after. Boxes that fit better below than above belong to anothe
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from fractions import Fraction
 from pathlib import Path
 
@@ -28,6 +28,24 @@ MOMENTS = (Fraction(-1), Fraction(-1, 2), Fraction(1, 2), Fraction(1))
 GROUND = 24
 
 
+def picture_names(videos: Iterable[str]) -> dict[str, str]:
+    """Return for each video's id a part of a file's name: `/` becomes `_`.
+
+    Different ids have different names, also where case does not count: a second `a_b` is `a_b_2`.
+    """
+    names: dict[str, str] = {}
+    taken: set[str] = set()
+    for video in sorted(videos):
+        plain = name = video.replace("/", "_")
+        number = 1
+        while name.casefold() in taken:
+            number += 1
+            name = f"{plain}_{number}"
+        taken.add(name.casefold())
+        names[video] = name
+    return names
+
+
 def draw_pictures(checked: CheckedDataset, folder: Path, count: int) -> list[Path]:
     """Write `count` pictures, half of each split, drawn at random but the same every time.
 
@@ -39,13 +57,14 @@ def draw_pictures(checked: CheckedDataset, folder: Path, count: int) -> list[Pat
     """
     folder.mkdir(parents=True, exist_ok=True)
     written = []
+    names = picture_names(checked.videos)
     rng = np.random.default_rng(0)
     for split in checked.splits:
         persons = persons_by_image(split.labels, checked.classes)
         keys = sorted(key for key in persons if _has_frames(checked.videos, key))
         chosen = rng.permutation(len(keys))[: -(-count // len(checked.splits))]
         for key in (keys[i] for i in sorted(chosen)):
-            path = folder / f"{split.name}_{key.video.replace('/', '_')}_{key.timestamp:05d}.png"
+            path = folder / f"{split.name}_{names[key.video]}_{key.timestamp:05d}.png"
             try:
                 picture = draw_key_frame(
                     checked.videos[key.video], key, persons[key], list(checked.classes.values())

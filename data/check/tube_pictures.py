@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from data.check.pictures import titled, with_persons, write_picture
+from data.check.pictures import picture_names, titled, with_persons, write_picture
 from data.datasets.tube_annotations import TubeAnnotations
 from data.images import read_image
 from data.video.folders import image_names
@@ -27,21 +27,22 @@ def draw_tube_pictures(
     """Write pictures of `count` videos, drawn at random but the same every time.
 
     Args:
-        frames: The folders `<Class>/<video>` of frames. `<folder>/tubes_<Class>_<video>.png` shows
-            frames from the first to the last that has a tube, with all tubes on them. Videos
-            without tubes and images that cannot be read are passed over.
+        frames: The folders `<Class>/<video>` of frames. `<folder>/tubes_<Class>_<video>.png` (see
+            `picture_names`) shows frames from the first to the last that has a tube, with all tubes
+            on them. Videos without tubes and images that cannot be read are passed over.
 
     Raises:
         ValueError: Naming a picture that is not ours.
     """
     folder.mkdir(parents=True, exist_ok=True)
     there = [v for v in np.unique(annotations.tubes.video) if _has_frames(annotations, frames, v)]
+    names = picture_names(annotations.videos)
     written: list[Path] = []
     for place in np.random.default_rng(0).permutation(len(there)):
         if len(written) == count:
             break
         video = int(there[place])
-        path = folder / f"tubes_{annotations.videos[video].replace('/', '_')}.png"
+        path = folder / f"tubes_{names[annotations.videos[video]]}.png"
         try:
             picture = draw_video(annotations, video, frames)
         except ValueError:  # an unreadable image, which `check_frame_folders` tells

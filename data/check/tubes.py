@@ -12,6 +12,7 @@ from pathlib import Path
 import numpy as np
 
 from data.check.problems import Problems
+from data.datasets.act_cache import ActCache
 from data.datasets.tube_annotations import TubeAnnotations, tube_names
 from data.datasets.tube_clips import CLIP, TRAIN_STRIDE, all_clips
 from data.flow import FlowFolder
@@ -87,6 +88,14 @@ def _check_boxes(annotations: TubeAnnotations, problems: Problems) -> None:
     if at_edge.any():
         text = f"{at_edge.sum():,} boxes of {len(np.unique(row_tube[at_edge])):,} tubes"
         problems.warn("boxes that end one pixel past the edge; training clips them", text)
+
+
+def check_splits(cache: ActCache, problems: Problems) -> None:
+    """Add to `problems` the videos on which a split both trains and tests."""
+    for number in range(1, len(cache.train) + 1):
+        for video in cache.in_both(number):
+            text = f"split {number}: video {video}"
+            problems.warn("training videos that are test videos, too", text)
 
 
 def clip_counts(annotations: TubeAnnotations, stride: int = TRAIN_STRIDE) -> str:

@@ -8,6 +8,7 @@ from 0. The published files come from Python 2.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -67,6 +68,10 @@ class ActCache:
             raise ValueError(f"{source}: split: expected 1 to {len(lists)}, got {number}")
         return self.annotations.subset(lists[number - 1], f"the {part} list of split {number}")
 
+    def in_both(self, number: int = 1) -> list[str]:
+        """Return the training videos of split `number`, from 1, that are test videos, too."""
+        return sorted({*self.train[number - 1]} & {*self.test[number - 1]})
+
 
 class _Content(TypedDict):
     """What the pickle holds; tubes are checked video by video."""
@@ -87,8 +92,8 @@ def read_act_cache(path: str | Path, classes: Sequence[str] | None = None) -> Ac
 
     Raises:
         ValueError: Naming the file, and the video where one is at fault: a tube with a gap, a class
-            out of range, a video without size or number of frames, a list with an unknown id, or
-            the cache of another dataset.
+            out of range, a video without size or number of frames, a list with an unknown id, a
+            label that stands twice, or the cache of another dataset.
     """
     content = check_shape(read_numpy_pickle(path), _Content, path, EXPECTED)
     names = content["labels"]
@@ -97,6 +102,8 @@ def read_act_cache(path: str | Path, classes: Sequence[str] | None = None) -> Ac
             f"{path}: labels: a cache of another dataset: {len(names)} classes "
             f"{shown(names)}, expected {len(classes)} {shown(list(classes))}"
         )
+    if twice := [name for name, count in Counter(names).items() if count > 1]:
+        raise ValueError(f"{path}: labels: {twice[0]!r} stands twice")
     if not content["nframes"]:
         raise ValueError(f"{path}: nframes: holds no video")
     _check_ids(content, path)

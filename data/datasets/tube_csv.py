@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import csv
 import io
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -19,6 +20,7 @@ import numpy as np
 from data.datasets.tube_annotations import TubeAnnotations, places
 from external.act_evaluation.reading import Names, read_tubes
 from external.files import read_csv
+from utils.formats.ava_csv import check_video_name
 from utils.system.outputs import write_whole
 
 HEADER = ("video", "frame", "x1", "y1", "x2", "y2", "label", "tube")
@@ -33,27 +35,35 @@ VideoFacts = tuple[int, int, int]
 
 
 def is_tube_csv(path: str | Path) -> bool:
-    """Whether a CSV file has the header of tubes; AVA's files have none."""
+    """Whether a CSV file is meant as one of tubes, right or wrong; if not, it has AVA's rows.
+
+    A header tells, also one that lacks columns or has another separator. AVA's files have none, and
+    at least two cells in a row.
+    """
     first = next(read_csv(path, "CSV file of annotations"), (0, [""]))[1]
-    return {"video", "frame", "label", "tube"} <= {cell.strip().lower() for cell in first}
+    cells = re.split("[,;\t]", ",".join(first))
+    return len(first) < 2 or len({cell.strip().lower() for cell in cells} & set(HEADER)) > 1
 
 
 def read_tube_csv(
     path: str | Path,
     classes: Sequence[str] | None = None,
     facts: Mapping[str, VideoFacts] | None = None,
+    source: str = "the label map",
 ) -> TubeAnnotations:
     """Read tubes; a video's tubes stay in the order of their first rows.
 
     Args:
         classes: Names in the order of their indices; `None`: the file's own, sorted.
         facts: Frames and size of videos (`read_video_facts`); those without tubes are listed, too.
+        source: Where `classes` are from, for messages.
 
     Raises:
         ValueError: Naming file and line for what is not such a row, a tube with a gap or two
             labels, a label that is not in `classes`, and a file without a tube.
     """
-    names = Names(labels={name: i for i, name in enumerate(classes or ())}, closed=bool(classes))
+    numbers = {name: i for i, name in enumerate(classes or ())}
+    names = Names(labels=numbers, closed=bool(classes), source=source)
     tubes = read_tubes(path, names, scored=False)
     if not len(tubes):
         raise ValueError(f"{path}: holds no tube")
@@ -74,7 +84,7 @@ def read_video_facts(path: str | Path) -> dict[str, VideoFacts]:
 
     Raises:
         ValueError: Naming file and line for another header, what is no whole number of 0 or more,
-            an empty video, and a video that stands twice.
+            an empty video, one that leads out of a folder, and a video that stands twice.
     """
     found: dict[str, VideoFacts] = {}
     rows = read_csv(path, "CSV file of videos")
@@ -88,7 +98,7 @@ def read_video_facts(path: str | Path) -> dict[str, VideoFacts]:
         video = cells[0].strip()
         if not video:
             raise ValueError(f"{where}: video: expected a name, got {cells[0]!r}")
-        if video in found:
+        if check_video_name(video, where) in found:
             raise ValueError(f"{where}: video {video!r} stands twice")
         frames, height, width = (
             _count(cell, name, where) for cell, name in zip(cells[1:], header[1:], strict=True)

@@ -15,12 +15,15 @@ from pathlib import Path
 
 import numpy as np
 
-from data.datasets.ava_records import Records, read_records
+from data.datasets.ava_records import PersonRecord, Records, read_records
 from data.datasets.tube_annotations import TubeAnnotations, split_at_gaps
 from utils.formats.tubes import make_tubes
 
 # Longest time [s] between two key frames that a tube bridges: AVA annotates every second.
 STEP = 1
+
+# What AVA's coordinates are rounded to, as fractions of width and height.
+ROUNDING = 0.001
 
 
 @dataclass(frozen=True)
@@ -52,11 +55,13 @@ class AvaTubes:
     Attributes:
         past_end: Key frames that a video does not reach.
         single: Tubes of one key frame, whose length is one frame.
+        earliest: The second of the first key frame, whether its video reaches it or not.
     """
 
     annotations: TubeAnnotations
     past_end: int = 0
     single: int = 0
+    earliest: int = 0
 
 
 def read_ava_tubes(
@@ -74,7 +79,7 @@ def read_ava_tubes(
 
     Raises:
         ValueError: Naming the file if persons have no ids, an action is unknown, or a person has
-            two boxes on a key frame.
+            two boxes on a key frame, be it with one action or with two.
     """
     records = read_records(path)
     if not records.has_persons:
@@ -85,6 +90,30 @@ def read_ava_tubes(
         if action not in classes:
             raise ValueError(f"{where}: unknown label id {action}, expected one of the label map")
     return _Following(records, dict(sorted(classes.items())), path, step).tubes(clock_of)
+
+
+def persons_at(
+    persons: Iterable[PersonRecord], where: str
+) -> dict[int, tuple[np.ndarray, list[int]]]:
+    """Return the box `[4]` and the actions of each person id on one key frame.
+
+    A person's rows, one for each action, repeat its box. The first counts where they differ by
+    rounding.
+
+    Raises:
+        ValueError: Naming `where` and the person whose rows have two boxes.
+    """
+    found: dict[int, tuple[np.ndarray, list[int]]] = {}
+    for person in persons:
+        assert person.person is not None, "a file with person ids"
+        box, actions = found.setdefault(person.person, (np.array(person.box), []))
+        if np.abs(box - person.box).max() > 1.5 * ROUNDING:
+            raise ValueError(
+                f"{where}: person {person.person} has two boxes, {box.tolist()} and "
+                f"{list(person.box)}"
+            )
+        actions += [action for action in person.actions if action not in actions]
+    return found
 
 
 @dataclass
@@ -103,6 +132,7 @@ class _Following:
         clocks = [clock_of(video) for video in videos]
         labels = {action: label for label, action in enumerate(self.classes)}
         found = AvaTubes(_empty(self.classes, videos, clocks))
+        found.earliest = min(key.timestamp for key in self.records.images)
         parts = []
         for number, (video, clock) in enumerate(zip(videos, clocks, strict=True)):
             for (_, action), boxes in sorted(self.seen[video].items()):
@@ -121,16 +151,10 @@ class _Following:
     def _gather(self) -> None:
         for key, persons in self.records.images.items():
             video = self.seen.setdefault(key.video, defaultdict(dict))
-            for person in persons:
-                assert person.person is not None, "a file with person ids"
-                for action in dict.fromkeys(person.actions):
-                    boxes = video[person.person, action]
-                    if key.timestamp in boxes:
-                        raise ValueError(
-                            f"{self.path}: video {key.video}, second {key.timestamp}: person "
-                            f"{person.person} has two boxes"
-                        )
-                    boxes[key.timestamp] = np.array(person.box)
+            where = f"{self.path}: video {key.video}, second {key.timestamp}"
+            for person, (box, actions) in persons_at(persons, where).items():
+                for action in actions:
+                    video[person, action][key.timestamp] = box
 
 
 def _empty(

@@ -76,7 +76,8 @@ def read_final_annots(path: str | Path) -> TubeAnnotations:
     """Read `finalAnnots.mat`, which takes SciPy (the extra `matlab`).
 
     Raises:
-        ValueError: Naming the file if it is not that file, and saying what to install.
+        ValueError: Naming the file if it is not that file, the video and the tube that are wrong,
+            and saying what to install.
     """
     try:
         import scipy.io
@@ -87,31 +88,50 @@ def read_final_annots(path: str | Path) -> TubeAnnotations:
     with open_regular(path, "MATLAB file") as file, parsing(path, expected, Exception):
         table = scipy.io.loadmat(file, simplify_cells=True)["annot"]
     with parsing(path, expected):
-        videos = {str(entry["name"]): _from_matlab(entry) for entry in np.atleast_1d(table)}
-    return _annotations(
-        {k: check_shape(v, _Video, f"{path}, video {k}", expected) for k, v in videos.items()}, path
-    )
+        entries = [
+            (str(entry["name"]), entry["num_imgs"], list(np.atleast_1d(entry["tubes"])))
+            for entry in np.atleast_1d(table)
+        ]
+    videos: dict[str, _Video] = {}
+    for name, frames, tubes in entries:
+        where = f"{path}, video {name}"
+        if name in videos:
+            raise ValueError(f"{where}: stands twice")
+        plain = [
+            _tube_from_matlab(tube, f"{where}, tube {i}", expected) for i, tube in enumerate(tubes)
+        ]
+        label = plain[0]["label"] if plain else 0
+        numf = _whole(frames, f"{where}: num_imgs")
+        video = {"numf": numf, "label": label, "annotations": plain}
+        videos[name] = check_shape(video, _Video, where, expected)
+    return _annotations(videos, path)
 
 
-def _from_matlab(entry: dict[str, Any]) -> dict[str, Any]:
-    """A video of the MATLAB file with the pickle's way of counting."""
-    tubes = [
-        {
-            "label": _whole(tube["class"], "class") - 1,
-            "sf": _whole(tube["sf"], "sf") - 1,
-            "ef": _whole(tube["ef"], "ef"),
-            "boxes": np.atleast_2d(tube["boxes"]),
-        }
-        for tube in np.atleast_1d(entry["tubes"])
-    ]
-    frames = _whole(entry["num_imgs"], "num_imgs")
-    return {"numf": frames, "label": tubes[0]["label"], "annotations": tubes}
+def _tube_from_matlab(tube: Any, where: str, expected: str) -> _Tube:
+    """A tube of the MATLAB file with the pickle's way of counting."""
+    with parsing(where, expected):
+        label, first, last = tube["class"], tube["sf"], tube["ef"]
+        boxes = np.atleast_2d(tube["boxes"])
+    return {
+        "label": _whole(label, f"{where}: class", len(CLASSES)) - 1,
+        "sf": _whole(first, f"{where}: sf") - 1,
+        "ef": _whole(last, f"{where}: ef"),
+        "boxes": boxes,
+    }
 
 
-def _whole(value: Any, name: str) -> int:
-    """A number of the MATLAB file, which stores all of them as floats; 2.7 is not 2."""
-    if int(value) != value:
-        raise ValueError(f"{name}: expected a whole number, got {shown(value)}")
+def _whole(value: Any, where: str, most: int | None = None) -> int:
+    """A number from 1 on, or from 1 to `most`, of the MATLAB file, which stores all as floats.
+
+    Raises:
+        ValueError: Naming `where`, with the number as it stands in the file; 2.7 is not 2.
+    """
+    is_number = isinstance(value, int | float | np.integer | np.floating)
+    if not is_number or not float(value).is_integer():
+        raise ValueError(f"{where}: expected a whole number, got {shown(value)}")
+    if value < 1 or (most is not None and value > most):
+        end = "on" if most is None else f"to {most}"
+        raise ValueError(f"{where}: expected a whole number from 1 {end}, got {int(value)}")
     return int(value)
 
 

@@ -15,7 +15,7 @@ import numpy as np
 from data.datasets.ava_records import Records, read_records
 from data.datasets.tube_annotations import TubeAnnotations
 from data.datasets.tube_csv import videos_path, write_tube_csv, write_video_facts
-from data.datasets.tubes_from_ava import VideoClock, interpolate
+from data.datasets.tubes_from_ava import VideoClock, interpolate, persons_at
 from data.prepare.numbered import Job
 from data.prepare.numbered_frames import FrameSettings, extract_frames_whole
 from data.prepare.one_video import check_annotation
@@ -40,7 +40,8 @@ def prepare_tube_video(
 
     Raises:
         ValueError: Naming file and line if the annotation names another video, a second that the
-            video does not have, or an id without a name, or has no person ids.
+            video does not have, an id without a name, or a person with two boxes at once, or has no
+            person ids.
     """
     file = VideoFile(video)
     check_annotation(annotation, video.stem, file, classes)
@@ -64,11 +65,11 @@ def _key_frames(records: Records, path: Path) -> Keys:
         )
     found: Keys = {}
     for key, persons in records.images.items():
-        for person in persons:
-            assert person.person is not None, "a file with person ids"
-            seen = found.setdefault(person.person, {})
-            if person.actions:
-                seen[key.timestamp] = (min(person.actions), np.array(person.box))
+        where = f"{path}: video {key.video}, second {key.timestamp}"
+        for person, (box, actions) in persons_at(persons, where).items():
+            seen = found.setdefault(person, {})
+            if actions:
+                seen[key.timestamp] = (min(actions), box)
     return found
 
 
