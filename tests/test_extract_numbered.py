@@ -320,3 +320,25 @@ def test_own_videos_need_no_classes(
     flow = tmp_path / "flow"
     assert flow_script(output, "--flat", "--output", flow, "--workers", 1).code == 0
     assert FlowFolder(flow / "v_Biking_g01_c01").count == 7
+
+
+def test_flow_of_frames_with_a_hole_is_refused_and_the_others_go_on(
+    tmp_path: Path, flow_script: Script
+) -> None:
+    """All that follows the hole would be one field off, and its number of fields looks right."""
+    root = tmp_path / "rgb"
+    hole, zero = (write_frames(root / "Biking" / name, moving(5)) for name in ("hole", "zero"))
+    (hole / "00003.png").unlink()
+    for number in range(1, 6):
+        (zero / f"{number:05d}.png").rename(zero / f"{number - 1:05d}.png")
+    for name, pattern in (("img", "img_{:05d}.png"), ("six", "{:06d}.png")):
+        folder = write_frames(root / "Biking" / name, moving(3))
+        for number in range(1, 4):
+            (folder / f"{number:05d}.png").rename(folder / pattern.format(number))
+    outcome = flow_script(root, "--output", tmp_path / "flow", "--workers", 1)
+    assert outcome.code == 1
+    assert f"{hole / '00004.png'}: expected frames that are numbered from 1" in outcome.err
+    assert f"{zero / '00000.png'}: expected frames that are numbered from 1" in outcome.err
+    assert "2 extracted, 0 there already, 2 failed: Biking/hole, Biking/zero" in outcome.out
+    made = sorted(path.name for path in (tmp_path / "flow" / "Biking").iterdir())
+    assert made == ["img", "six"]

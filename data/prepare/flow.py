@@ -27,7 +27,7 @@ from data.prepare.numbered import (
 from data.prepare.numbered_frames import every_frame
 from data.prepare.raft import raft_method
 from data.video.file import VideoFile
-from data.video.folders import image_names
+from data.video.folders import check_numbers, image_names
 from utils.system.processes import tell_progress
 
 PRESETS = {
@@ -133,13 +133,15 @@ def source_images(source: Path) -> Iterator[np.ndarray]:
     """The frames of a video, or of a folder of them, RGB uint8 `[H, W, 3]`, in order.
 
     Raises:
-        ValueError: Naming the file if one cannot be read or has another size than the first.
+        ValueError: Naming the file if one cannot be read or has another size than the first, or if
+            frames are not numbered from 1 without a gap: all later flow would be another frame's.
     """
     if not source.is_dir():
         yield from every_frame(VideoFile(source))
         return
-    shape = None
-    for name in image_names(source):
+    names, shape = image_names(source), None
+    check_numbers(source, names)
+    for name in names:
         image = read_image(source / name)
         if shape not in (None, image.shape):
             raise ValueError(f"{source / name}: size {image.shape[:2]}, expected {shape}")
