@@ -11,7 +11,14 @@ import numpy as np
 import pytest
 
 from data.flow import FlowFolder, to_brox
-from data.prepare.flow import FlowSettings, Method, flow_fields, make_method, source_images
+from data.prepare.flow import (
+    PRESETS,
+    FlowSettings,
+    Method,
+    flow_fields,
+    make_method,
+    source_images,
+)
 from data.prepare.manifest import MANIFEST, RECORD
 from data.prepare.numbered import Job, read_numbered_record
 from data.prepare.numbered_frames import FrameSettings, every_frame, extract_frames_whole
@@ -342,3 +349,31 @@ def test_flow_of_frames_with_a_hole_is_refused_and_the_others_go_on(
     assert "2 extracted, 0 there already, 2 failed: Biking/hole, Biking/zero" in outcome.out
     made = sorted(path.name for path in (tmp_path / "flow" / "Biking").iterdir())
     assert made == ["img", "six"]
+
+
+@pytest.mark.parametrize("preset", PRESETS)
+@pytest.mark.parametrize(("height", "width"), [(8, 8), (3, 5), (1, 1), (10, 100), (20, 220)])
+def test_dis_takes_frames_of_any_size(preset: str, height: int, width: int) -> None:
+    """OpenCV refuses the smallest, and crashes on those that are wide and low."""
+    method = make_method(FlowSettings(preset=preset))
+    a, b = (method.prepare(np.resize(image, (height, width, 3))) for image in moving(2))
+    flow = method.between(a, b)
+    assert flow.shape == (height, width, 2)
+    assert np.isfinite(flow).all()
+
+
+def test_dis_sees_the_motion_of_wide_and_low_frames() -> None:
+    method = make_method(FlowSettings())
+    a, b = (method.prepare(image[:10]) for image in moving(2))
+    assert np.median(method.between(a, b)[..., 0]) == pytest.approx(2, abs=0.3)
+
+
+@pytest.mark.parametrize("method", ["dis", "farneback"])
+def test_flow_of_small_frames_is_of_their_size(
+    tmp_path: Path, flow_script: Script, method: str
+) -> None:
+    frames = write_frames(tmp_path / "f" / "Biking" / "v", [i[:10, :11] for i in moving(3)])
+    output = tmp_path / "flow"
+    outcome = flow_script(frames, "--output", output, "--method", method, "--workers", 1)
+    assert outcome.code == 0, outcome.err
+    assert FlowFolder(output / "Biking" / "v").read(1).shape == (2, 10, 11)

@@ -36,6 +36,13 @@ PRESETS = {
     "medium": cv2.DISOPTICAL_FLOW_PRESET_MEDIUM,
 }
 
+# Frames whose sides [pixels] are at least these are right for DIS, however long they are.
+DIS_SAFE = {"ultrafast": 32, "fast": 32, "medium": 16}
+
+# Frames narrower than the first have no pyramid: they need a patch of 8 x 8 pixels, and OpenCV asks
+# for 12 in one direction.
+DIS_NARROW, DIS_PATCH, DIS_LONGER = 40, 8, 12
+
 METHODS = ("dis", "farneback", "tvl1", "raft", "raft-small")
 
 
@@ -98,7 +105,7 @@ def make_method(settings: FlowSettings) -> Method:
         return Method(name, prepare, between)
     if settings.method == "dis":
         dis = cv2.DISOpticalFlow.create(PRESETS[settings.preset])
-        return Method(f"{opencv}, DIS {settings.preset}", grey, _dense(dis))
+        return Method(f"{opencv}, DIS {settings.preset}", grey, _dis(dis, settings.preset))
     if settings.method == "farneback":
         return Method(f"{opencv}, Farneback", grey, _farneback)
     if not hasattr(cv2, "optflow"):
@@ -120,6 +127,26 @@ def _dense(algorithm: Any) -> Callable[[np.ndarray, np.ndarray], np.ndarray]:
 
     def between(a: np.ndarray, b: np.ndarray) -> np.ndarray:
         return algorithm.calc(a, b, None)
+
+    return between
+
+
+def _dis(algorithm: Any, preset: str) -> Callable[[np.ndarray, np.ndarray], np.ndarray]:
+    """DIS for frames of any size: edges are repeated where OpenCV would refuse it, or crash.
+
+    For low frames its pyramid is chosen by their width, and goes down to images that are lower than
+    a patch.
+    """
+    dense = _dense(algorithm)
+
+    def between(a: np.ndarray, b: np.ndarray) -> np.ndarray:
+        (height, width), least = a.shape, DIS_SAFE[preset]
+        narrow = width < DIS_NARROW and max(a.shape) >= DIS_LONGER
+        if min(a.shape) >= (DIS_PATCH if narrow else least):
+            return dense(a, b)
+        pad = ((0, max(least - height, 0)), (0, max(least - width, 0)))
+        flow = dense(np.pad(a, pad, mode="edge"), np.pad(b, pad, mode="edge"))
+        return np.ascontiguousarray(flow[:height, :width])
 
     return between
 
