@@ -351,6 +351,29 @@ def test_flow_of_frames_with_a_hole_is_refused_and_the_others_go_on(
     assert made == ["img", "six"]
 
 
+def test_flow_of_frames_keeps_the_ids_of_the_frames(
+    videos: Path, tmp_path: Path, frames_script: Script, flow_script: Script
+) -> None:
+    """With folders of classes or without: what made the frames has written it down."""
+    video = videos / "Biking" / "v_Biking_g01_c01.avi"
+    (tmp_path / "own").mkdir()
+    shutil.copy(video, tmp_path / "own" / "clip00.avi")
+    frames = tmp_path / "ds" / "frames"
+    options = ("--workers", 1, "--output")
+    assert frames_script(tmp_path / "own", "--flat", *options, frames).code == 0
+    assert frames_script(video, *options, frames).code == 0
+    ids = ["Biking/v_Biking_g01_c01", "clip00"]
+    for number, given in enumerate(([frames], [frames / "clip00", frames / "Biking"])):
+        output = tmp_path / f"flow{number}"
+        outcome = flow_script(*given, *options, output)
+        assert outcome.code == 0, outcome.err
+        assert list(json.loads((output / MANIFEST).read_text())["videos"]) == ids
+    # Another tool's frames, and its manifest, say nothing.
+    (frames / MANIFEST).write_text('{"videos": {"clip00": {}}}')
+    jobs = find_jobs([frames], tmp_path / "out", frames=True)
+    assert [job.video for job in jobs] == ["Biking/v_Biking_g01_c01", "frames/clip00"]
+
+
 @pytest.mark.parametrize("preset", PRESETS)
 @pytest.mark.parametrize(("height", "width"), [(8, 8), (3, 5), (1, 1), (10, 100), (20, 220)])
 def test_dis_takes_frames_of_any_size(preset: str, height: int, width: int) -> None:
