@@ -41,6 +41,8 @@ from data.check.tubes import (  # noqa: E402
 )
 from data.datasets.tube_files import read_tube_file  # noqa: E402
 from data.datasets.ucf101_24 import read_video_list  # noqa: E402
+from data.prepare.numbered import FLOW, FRAMES  # noqa: E402
+from data.prepare.recorded import check_kind  # noqa: E402
 from models.step.build import clips_of  # noqa: E402
 from utils.config.options import named_option  # noqa: E402
 from utils.config.step import load_config  # noqa: E402
@@ -87,14 +89,15 @@ def check_tube_annotation(arguments: argparse.Namespace) -> None:
         annotations = annotations.subset(listed, str(arguments.list))
     problems = Problems()
     check_tubes(annotations, problems)
-    for option, folder, check in (
-        ("--frames", arguments.frames, check_frame_folders),
-        ("--flow", arguments.flow, check_flow_folders),
+    for option, folder, kind, check in (
+        ("--frames", arguments.frames, FRAMES, check_frame_folders),
+        ("--flow", arguments.flow, FLOW, check_flow_folders),
     ):
         if folder is None:
             continue
         if not folder.is_dir():
             raise ValueError(f"{folder}: no such folder ({option})")
+        check_kind(folder, annotations.videos, kind, option)
         count = len(annotations.videos)
         with tqdm(desc=folder.name, total=count, unit="video", disable=None, leave=False) as bar:
             check(annotations, folder, problems, bar.update, arguments.all_images)

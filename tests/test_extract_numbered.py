@@ -400,3 +400,13 @@ def test_flow_of_small_frames_is_of_their_size(
     outcome = flow_script(frames, "--output", output, "--method", method, "--workers", 1)
     assert outcome.code == 0, outcome.err
     assert FlowFolder(output / "Biking" / "v").read(1).shape == (2, 10, 11)
+
+
+def test_flow_is_not_made_of_flow(tmp_path: Path, flow_script: Script) -> None:
+    write_frames(tmp_path / "rgb" / "Biking" / "v", moving(2))
+    options = ("--workers", 1, "--output")
+    assert flow_script(tmp_path / "rgb", *options, tmp_path / "flow").code == 0
+    outcome = flow_script(tmp_path / "flow", *options, tmp_path / "again")
+    assert outcome.code == 1
+    folder = tmp_path / "flow" / "Biking" / "v"
+    assert f"{folder}: holds flow (as its record says), expected frames" in outcome.err

@@ -26,6 +26,7 @@ from data.prepare.numbered import (
 )
 from data.prepare.numbered_frames import every_frame
 from data.prepare.raft import raft_method
+from data.prepare.recorded import recorded_in
 from data.video.file import VideoFile
 from data.video.folders import check_numbers, image_names
 from utils.system.processes import tell_progress
@@ -160,12 +161,16 @@ def source_images(source: Path) -> Iterator[np.ndarray]:
     """The frames of a video, or of a folder of them, RGB uint8 `[H, W, 3]`, in order.
 
     Raises:
-        ValueError: Naming the file if one cannot be read or has another size than the first, or if
-            frames are not numbered from 1 without a gap: all later flow would be another frame's.
+        ValueError: Naming the file if one cannot be read or has another size than the first, or the
+            folder if it holds flow, or if frames are not numbered from 1 without a gap: all later
+            flow would be another frame's.
     """
     if not source.is_dir():
         yield from every_frame(VideoFile(source))
         return
+    record = recorded_in(source)
+    if record is not None and record.kind == FLOW:
+        raise ValueError(f"{source}: holds flow (as its record says), expected frames")
     names, shape = image_names(source), None
     check_numbers(source, names)
     for name in names:

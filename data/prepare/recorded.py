@@ -28,6 +28,14 @@ def recorded_videos(root: Path) -> Recorded:
         return {}
 
 
+def recorded_in(folder: Path) -> NumberedRecord | None:
+    """The record in a video's folder."""
+    try:
+        return read_numbered_record(folder)
+    except ValueError:  # another tool's
+        return None
+
+
 def recorded_id(folder: Path, read: Callable[[Path], Recorded] = recorded_videos) -> str | None:
     """The id of the video in `folder`: its path from the folder whose manifest lists it.
 
@@ -53,16 +61,9 @@ def check_kind(root: Path, videos: Iterable[str], expected: str, option: str) ->
     """
     listed = recorded_videos(root)
     for video in videos:
-        record = _record_in(root / video) or listed.get(video)
+        record = recorded_in(root / video) or listed.get(video)
         if record is not None and record.kind not in (expected, SNIPPETS):
             raise ValueError(
                 f"{root}: holds {record.kind} (as the record of {video} says), expected "
                 f"{expected} ({option})"
             )
-
-
-def _record_in(folder: Path) -> NumberedRecord | None:
-    try:
-        return read_numbered_record(folder)
-    except ValueError:  # another tool's
-        return None
