@@ -136,3 +136,12 @@ def test_records_of_our_extraction_are_not_worth_a_word(tmp_path: Path) -> None:
     for given in ([tmp_path / "in"], [tmp_path / "in" / "play"]):
         found = find_sources(given)
         assert (list(found.opened), found.skipped) == (["play"], [])
+
+
+def test_flow_beside_frames_is_no_frame(tmp_path: Path) -> None:
+    """As TSN's extraction leaves a folder; flow would come first, and as many as frames."""
+    names = ["img_00001.jpg", "img_00002.jpg"]
+    fill(tmp_path / "v", *names, *(f"flow_{axis}_00001.jpg" for axis in "xy"))
+    assert image_names(tmp_path / "v") == list_folder(tmp_path / "v").frames == names
+    fill(tmp_path / "flow", "flow_x_00001.jpg", "flow_y_00001.jpg")
+    assert list_folder(tmp_path).folders == ["v"]

@@ -268,3 +268,15 @@ def test_records_that_are_not_ours_say_nothing_of_the_kind(root: Path) -> None:
     assert len(dataset(root)) == 3
     write_kind(root / "flow", SNIPPETS)
     assert len(dataset(root, inputs="flow")) == 3
+
+
+def test_frames_with_flow_beside_them_are_read_alone(root: Path) -> None:
+    """Frames and flow in one folder, as TSN has them: flow's names come first."""
+    folder = root / "rgb" / "C" / "v"
+    for n in range(1, COUNT + 1):
+        (folder / f"{n:05d}.png").rename(folder / f"img_{n:05d}.png")
+        for axis in "xy":
+            image = np.full((HEIGHT, WIDTH), 7, np.uint8)
+            cv2.imwrite(str(folder / f"flow_{axis}_{n:05d}.png"), image)
+    write_kind(root / "rgb", SNIPPETS)
+    assert dataset(root)[0].images[:, 0, 0, 0].tolist() == [10, 20, 30, 40, 50, 60]

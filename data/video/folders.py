@@ -27,6 +27,9 @@ IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".webp")
 # What file managers put into folders, besides hidden files.
 CLUTTER = {"thumbs.db", "ehthumbs.db", "desktop.ini"}
 
+# TSN's extraction puts flow and frames (`img_00001.jpg`) into one folder.
+_FLOW = re.compile(r"flow_[xy]_\d+\.\w+", re.ASCII | re.IGNORECASE)
+
 # What our extraction of frames writes beside them.
 RECORDS = {RECORD, MANIFEST}
 
@@ -109,8 +112,9 @@ def is_clutter(name: str) -> bool:
 
 
 def is_image_name(name: str) -> bool:
-    """Whether a file of this name is a frame."""
-    return name.lower().endswith(IMAGE_SUFFIXES) and not is_clutter(name)
+    """Whether a file of this name is a frame; an image of flow beside frames is none."""
+    is_image = name.lower().endswith(IMAGE_SUFFIXES) and not is_clutter(name)
+    return is_image and _FLOW.fullmatch(name) is None
 
 
 def is_video_name(name: str) -> bool:
