@@ -45,6 +45,8 @@ from data.datasets.act_cache import ActCache  # noqa: E402
 from data.datasets.tube_annotations import TubeAnnotations  # noqa: E402
 from data.datasets.tube_files import read_tube_file  # noqa: E402
 from data.datasets.ucf101_24 import read_video_list  # noqa: E402
+from data.prepare.numbered import FLOW, FRAMES  # noqa: E402
+from data.prepare.recorded import check_kind  # noqa: E402
 from models.step.build import clips_of  # noqa: E402
 from recipes import CONFIGS  # noqa: E402
 from recipes.tube_data import read_annotation_file  # noqa: E402
@@ -106,14 +108,15 @@ def check_tube_annotation(
     check_tubes(annotations, problems)
     if cache is not None:
         check_splits(cache, problems)
-    for option, folder, check in (
-        ("--frames", arguments.frames, check_frame_folders),
-        ("--flow", arguments.flow, check_flow_folders),
+    for option, folder, kind, check in (
+        ("--frames", arguments.frames, FRAMES, check_frame_folders),
+        ("--flow", arguments.flow, FLOW, check_flow_folders),
     ):
         if folder is None:
             continue
         if not folder.is_dir():
             raise ValueError(f"{folder}: no such folder ({option})")
+        check_kind(folder, annotations.videos, kind, option)
         count = len(annotations.videos)
         with tqdm(desc=folder.name, total=count, unit="video", disable=None, leave=False) as bar:
             check(annotations, folder, problems, bar.update, arguments.all_images)

@@ -7,8 +7,12 @@
     python scripts/extract_flow.py FOLDER --method raft-small --weights raft_small.pth --output ...
 
 Takes videos, folders of videos, or folders of their frames (`<Class>/<video>/*.jpg`), with or
-without a folder for each class. Flow i is the motion from frame i to frame i + 1, both counted from
-1; the last one repeats the one before, so that there are as many as frames.
+without a folder for each class. Frames of scripts/extract_frames.py keep their videos' ids, with a
+class or without; --flat is for those of other tools, and for videos, that have no classes.
+
+Flow i is the motion from frame i to frame i + 1, both counted from 1; the last one repeats the one
+before, so that there are as many as frames. Frames that are not numbered from 1 without a gap are
+refused, as corrupt videos are.
 
 Methods: dis (OpenCV's DIS, the default), farneback, tvl1 (needs OpenCV's extra modules), raft and
 raft-small (torchvision's networks; --weights names a file). Brox's flow, which the paper used, is

@@ -21,6 +21,7 @@ from data.datasets.act_cache import ActCache, write_act_cache
 from data.datasets.tube_annotations import TubeAnnotations
 from data.datasets.ucf101_24 import read_pyannot, read_video_list
 from data.flow import encode_field
+from data.prepare.numbered import NumberedRecord, write_numbered_record
 from tests.entries import Script
 from tests.helpers import ROOT, SHARED
 from utils.formats.tubes import make_tubes
@@ -266,6 +267,12 @@ def test_the_command_says_all_of_it(
     assert script(*some, "--flow", root / "flow", "--strict").code == 0
     assert "no such folder" in script.refuses("--tubes", path, "--frames", root / "none")
     assert "go with --tubes" in script.refuses("--frames", root / "rgb")
+    record = NumberedRecord("frames", "v1.avi", 9, 30, 24, 32, "", {})
+    write_numbered_record(record, root / "rgb" / "C" / "v1")
+    assert script("--tubes", path, "--frames", root / "rgb").code == 0
+    message = script.refuses("--tubes", path, "--flow", root / "rgb")
+    assert f"{root / 'rgb'}: holds frames (as the record of C/v1 says)" in message
+    assert "expected flow (--flow)" in message
 
 
 def test_pictures_show_tubes_on_their_frames(

@@ -11,7 +11,14 @@ import numpy as np
 import pytest
 
 from data.flow import FlowFolder, to_brox
-from data.prepare.flow import FlowSettings, Method, flow_fields, make_method, source_images
+from data.prepare.flow import (
+    PRESETS,
+    FlowSettings,
+    Method,
+    flow_fields,
+    make_method,
+    source_images,
+)
 from data.prepare.manifest import MANIFEST, RECORD
 from data.prepare.numbered import Job, read_numbered_record
 from data.prepare.numbered_frames import FrameSettings, every_frame, extract_frames_whole
@@ -320,3 +327,86 @@ def test_own_videos_need_no_classes(
     flow = tmp_path / "flow"
     assert flow_script(output, "--flat", "--output", flow, "--workers", 1).code == 0
     assert FlowFolder(flow / "v_Biking_g01_c01").count == 7
+
+
+def test_flow_of_frames_with_a_hole_is_refused_and_the_others_go_on(
+    tmp_path: Path, flow_script: Script
+) -> None:
+    """All that follows the hole would be one field off, and its number of fields looks right."""
+    root = tmp_path / "rgb"
+    hole, zero = (write_frames(root / "Biking" / name, moving(5)) for name in ("hole", "zero"))
+    (hole / "00003.png").unlink()
+    for number in range(1, 6):
+        (zero / f"{number:05d}.png").rename(zero / f"{number - 1:05d}.png")
+    for name, pattern in (("img", "img_{:05d}.png"), ("six", "{:06d}.png")):
+        folder = write_frames(root / "Biking" / name, moving(3))
+        for number in range(1, 4):
+            (folder / f"{number:05d}.png").rename(folder / pattern.format(number))
+    outcome = flow_script(root, "--output", tmp_path / "flow", "--workers", 1)
+    assert outcome.code == 1
+    assert f"{hole / '00004.png'}: expected frames that are numbered from 1" in outcome.err
+    assert f"{zero / '00000.png'}: expected frames that are numbered from 1" in outcome.err
+    assert "2 extracted, 0 there already, 2 failed: Biking/hole, Biking/zero" in outcome.out
+    made = sorted(path.name for path in (tmp_path / "flow" / "Biking").iterdir())
+    assert made == ["img", "six"]
+
+
+def test_flow_of_frames_keeps_the_ids_of_the_frames(
+    videos: Path, tmp_path: Path, frames_script: Script, flow_script: Script
+) -> None:
+    """With folders of classes or without: what made the frames has written it down."""
+    video = videos / "Biking" / "v_Biking_g01_c01.avi"
+    (tmp_path / "own").mkdir()
+    shutil.copy(video, tmp_path / "own" / "clip00.avi")
+    frames = tmp_path / "ds" / "frames"
+    options = ("--workers", 1, "--output")
+    assert frames_script(tmp_path / "own", "--flat", *options, frames).code == 0
+    assert frames_script(video, *options, frames).code == 0
+    ids = ["Biking/v_Biking_g01_c01", "clip00"]
+    for number, given in enumerate(([frames], [frames / "clip00", frames / "Biking"])):
+        output = tmp_path / f"flow{number}"
+        outcome = flow_script(*given, *options, output)
+        assert outcome.code == 0, outcome.err
+        assert list(json.loads((output / MANIFEST).read_text())["videos"]) == ids
+    # Another tool's frames, and its manifest, say nothing.
+    (frames / MANIFEST).write_text('{"videos": {"clip00": {}}}')
+    jobs = find_jobs([frames], tmp_path / "out", frames=True)
+    assert [job.video for job in jobs] == ["Biking/v_Biking_g01_c01", "frames/clip00"]
+
+
+@pytest.mark.parametrize("preset", PRESETS)
+@pytest.mark.parametrize(("height", "width"), [(8, 8), (3, 5), (1, 1), (10, 100), (20, 220)])
+def test_dis_takes_frames_of_any_size(preset: str, height: int, width: int) -> None:
+    """OpenCV refuses the smallest, and crashes on those that are wide and low."""
+    method = make_method(FlowSettings(preset=preset))
+    a, b = (method.prepare(np.resize(image, (height, width, 3))) for image in moving(2))
+    flow = method.between(a, b)
+    assert flow.shape == (height, width, 2)
+    assert np.isfinite(flow).all()
+
+
+def test_dis_sees_the_motion_of_wide_and_low_frames() -> None:
+    method = make_method(FlowSettings())
+    a, b = (method.prepare(image[:10]) for image in moving(2))
+    assert np.median(method.between(a, b)[..., 0]) == pytest.approx(2, abs=0.3)
+
+
+@pytest.mark.parametrize("method", ["dis", "farneback"])
+def test_flow_of_small_frames_is_of_their_size(
+    tmp_path: Path, flow_script: Script, method: str
+) -> None:
+    frames = write_frames(tmp_path / "f" / "Biking" / "v", [i[:10, :11] for i in moving(3)])
+    output = tmp_path / "flow"
+    outcome = flow_script(frames, "--output", output, "--method", method, "--workers", 1)
+    assert outcome.code == 0, outcome.err
+    assert FlowFolder(output / "Biking" / "v").read(1).shape == (2, 10, 11)
+
+
+def test_flow_is_not_made_of_flow(tmp_path: Path, flow_script: Script) -> None:
+    write_frames(tmp_path / "rgb" / "Biking" / "v", moving(2))
+    options = ("--workers", 1, "--output")
+    assert flow_script(tmp_path / "rgb", *options, tmp_path / "flow").code == 0
+    outcome = flow_script(tmp_path / "flow", *options, tmp_path / "again")
+    assert outcome.code == 1
+    folder = tmp_path / "flow" / "Biking" / "v"
+    assert f"{folder}: holds flow (as its record says), expected frames" in outcome.err

@@ -6,6 +6,7 @@ from pathlib import Path, PurePath
 
 import pytest
 
+from data.prepare.manifest import MANIFEST, RECORD
 from data.video.folders import VIDEO_SUFFIXES, image_names, list_folder, name_of
 from data.video.inputs import find_sources
 from tests.test_images import write_images
@@ -125,3 +126,22 @@ def test_a_video_named_twice_is_taken_once(tmp_path: Path) -> None:
 
 def test_control_characters_of_a_name_do_not_reach_the_terminal() -> None:
     assert printable("a\x1b[31m\n\x9bé ü.mp4") == "a\\x1b[31m\\n\\x9bé ü.mp4"
+
+
+def test_records_of_our_extraction_are_not_worth_a_word(tmp_path: Path) -> None:
+    content = list_folder(fill(tmp_path / "v", "00001.jpg", RECORD, "notes.txt"))
+    assert (content.frames, content.skipped) == (["00001.jpg"], ["notes.txt"])
+    write_images(tmp_path / "in" / "play", 2)
+    fill(tmp_path / "in", MANIFEST, f"play/{RECORD}")
+    for given in ([tmp_path / "in"], [tmp_path / "in" / "play"]):
+        found = find_sources(given)
+        assert (list(found.opened), found.skipped) == (["play"], [])
+
+
+def test_flow_beside_frames_is_no_frame(tmp_path: Path) -> None:
+    """As TSN's extraction leaves a folder; flow would come first, and as many as frames."""
+    names = ["img_00001.jpg", "img_00002.jpg"]
+    fill(tmp_path / "v", *names, *(f"flow_{axis}_00001.jpg" for axis in "xy"))
+    assert image_names(tmp_path / "v") == list_folder(tmp_path / "v").frames == names
+    fill(tmp_path / "flow", "flow_x_00001.jpg", "flow_y_00001.jpg")
+    assert list_folder(tmp_path).folders == ["v"]

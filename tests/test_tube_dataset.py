@@ -14,6 +14,15 @@ from data.datasets.tube_annotations import TubeAnnotations
 from data.datasets.tube_clips import all_clips
 from data.datasets.tube_dataset import TubeClips
 from data.flow import encode_field
+from data.prepare.manifest import MANIFEST, RECORD
+from data.prepare.numbered import (
+    FLOW,
+    FRAMES,
+    SNIPPETS,
+    NumberedRecord,
+    write_numbered_manifest,
+    write_numbered_record,
+)
 from utils.formats.tubes import make_tubes
 from utils.tube_structures import collate_tube_clips
 
@@ -227,3 +236,47 @@ def test_an_unreadable_frame_names_its_clip(root: Path) -> None:
     (root / "rgb" / "C" / "v" / "00005.png").write_bytes(b"")
     with pytest.raises(ValueError, match=r"video C/v, frame 4: .*00005\.png"):
         clips[1]
+
+
+def write_kind(root: Path, kind: str) -> None:
+    """The record that our extraction leaves in the folder of video C/v, and the manifest."""
+    record = NumberedRecord(kind, "v.avi", 9, COUNT, HEIGHT, WIDTH, "", {})
+    write_numbered_record(record, root / "C" / "v")
+    write_numbered_manifest(root)
+
+
+@pytest.mark.parametrize("left", [RECORD, MANIFEST])
+def test_folders_that_hold_the_other_kind_are_named(root: Path, left: str) -> None:
+    """A JPEG of flow reads as a frame, and a frame as flow."""
+    rgb, flow = root / "rgb", root / "flow"
+    write_kind(rgb, FRAMES)
+    write_kind(flow, FLOW)
+    assert len(dataset(root, inputs="early")) == 3
+    for folder in (rgb, flow):  # one of the two is enough
+        (folder / (MANIFEST if left == RECORD else f"C/v/{RECORD}")).unlink()
+    message = rf"{rgb}: holds frames \(as .* of C/v says\), expected flow \(data\.flow\)"
+    with pytest.raises(ValueError, match=message):
+        dataset(root, inputs="flow", flow=rgb)
+    message = rf"{flow}: holds flow \(as .* of C/v says\), expected frames \(data\.frames\)"
+    with pytest.raises(ValueError, match=message):
+        dataset(root, inputs="early", frames=flow)
+
+
+def test_records_that_are_not_ours_say_nothing_of_the_kind(root: Path) -> None:
+    for path in (root / "rgb" / MANIFEST, root / "rgb" / "C" / "v" / RECORD):
+        path.write_text('{"kind": "flow"}')
+    assert len(dataset(root)) == 3
+    write_kind(root / "flow", SNIPPETS)
+    assert len(dataset(root, inputs="flow")) == 3
+
+
+def test_frames_with_flow_beside_them_are_read_alone(root: Path) -> None:
+    """Frames and flow in one folder, as TSN has them: flow's names come first."""
+    folder = root / "rgb" / "C" / "v"
+    for n in range(1, COUNT + 1):
+        (folder / f"{n:05d}.png").rename(folder / f"img_{n:05d}.png")
+        for axis in "xy":
+            image = np.full((HEIGHT, WIDTH), 7, np.uint8)
+            cv2.imwrite(str(folder / f"flow_{axis}_{n:05d}.png"), image)
+    write_kind(root / "rgb", SNIPPETS)
+    assert dataset(root)[0].images[:, 0, 0, 0].tolist() == [10, 20, 30, 40, 50, 60]

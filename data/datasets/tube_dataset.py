@@ -15,6 +15,8 @@ from data.augment import Augmentation, draw_color
 from data.datasets.tube_annotations import TubeAnnotations
 from data.datasets.tube_clips import CLIP, Clips, TubeTargets, clip_window
 from data.flow import DEPTH, FlowFolder, read_flow_stacks
+from data.prepare.numbered import FLOW, FRAMES
+from data.prepare.recorded import check_kind
 from data.transforms import UNCHANGED, ColorChange, Crop, View, render
 from data.tube_augment import draw_tube_view, kept_tubes
 from data.video.folders import check_numbers, image_names
@@ -65,7 +67,8 @@ class TubeClips(Dataset[TubeClipSample]):
         Raises:
             ValueError: Naming the first folder that is missing, or holds fewer frames, frames that
                 are not numbered from 1, flow of another count, or images of another size than
-                annotated: one of each folder is opened.
+                annotated: one of each folder is opened. Naming `frames` or `flow` if our records
+                say that it holds the other.
         """
         if inputs not in INPUTS:
             raise ValueError(f"inputs: expected one of {', '.join(INPUTS)}, got {inputs!r}")
@@ -78,7 +81,13 @@ class TubeClips(Dataset[TubeClipSample]):
         self.augmentation = augmentation or Augmentation()
         self.seed, self.epoch = seed, 0
         self.longer: dict[str, int] = {}
-        for video in np.unique(clips.video).tolist():
+        videos = np.unique(clips.video).tolist()
+        names = [annotations.videos[video] for video in videos]
+        if self.frames is not None:
+            check_kind(self.frames, names, FRAMES, "data.frames")
+        if self.flow is not None:
+            check_kind(self.flow, names, FLOW, "data.flow")
+        for video in videos:
             self._check_video(video)
 
     @property

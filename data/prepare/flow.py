@@ -26,8 +26,9 @@ from data.prepare.numbered import (
 )
 from data.prepare.numbered_frames import every_frame
 from data.prepare.raft import raft_method
+from data.prepare.recorded import recorded_in
 from data.video.file import VideoFile
-from data.video.folders import image_names
+from data.video.folders import check_numbers, image_names
 from utils.system.processes import tell_progress
 
 PRESETS = {
@@ -35,6 +36,13 @@ PRESETS = {
     "fast": cv2.DISOPTICAL_FLOW_PRESET_FAST,
     "medium": cv2.DISOPTICAL_FLOW_PRESET_MEDIUM,
 }
+
+# Frames whose sides [pixels] are at least these are right for DIS, however long they are.
+DIS_SAFE = {"ultrafast": 32, "fast": 32, "medium": 16}
+
+# Frames narrower than the first have no pyramid: they need a patch of 8 x 8 pixels, and OpenCV asks
+# for 12 in one direction.
+DIS_NARROW, DIS_PATCH, DIS_LONGER = 40, 8, 12
 
 METHODS = ("dis", "farneback", "tvl1", "raft", "raft-small")
 
@@ -98,7 +106,7 @@ def make_method(settings: FlowSettings) -> Method:
         return Method(name, prepare, between)
     if settings.method == "dis":
         dis = cv2.DISOpticalFlow.create(PRESETS[settings.preset])
-        return Method(f"{opencv}, DIS {settings.preset}", grey, _dense(dis))
+        return Method(f"{opencv}, DIS {settings.preset}", grey, _dis(dis, settings.preset))
     if settings.method == "farneback":
         return Method(f"{opencv}, Farneback", grey, _farneback)
     if not hasattr(cv2, "optflow"):
@@ -124,6 +132,26 @@ def _dense(algorithm: Any) -> Callable[[np.ndarray, np.ndarray], np.ndarray]:
     return between
 
 
+def _dis(algorithm: Any, preset: str) -> Callable[[np.ndarray, np.ndarray], np.ndarray]:
+    """DIS for frames of any size: edges are repeated where OpenCV would refuse it, or crash.
+
+    For low frames its pyramid is chosen by their width, and goes down to images that are lower than
+    a patch.
+    """
+    dense = _dense(algorithm)
+
+    def between(a: np.ndarray, b: np.ndarray) -> np.ndarray:
+        (height, width), least = a.shape, DIS_SAFE[preset]
+        narrow = width < DIS_NARROW and max(a.shape) >= DIS_LONGER
+        if min(a.shape) >= (DIS_PATCH if narrow else least):
+            return dense(a, b)
+        pad = ((0, max(least - height, 0)), (0, max(least - width, 0)))
+        flow = dense(np.pad(a, pad, mode="edge"), np.pad(b, pad, mode="edge"))
+        return np.ascontiguousarray(flow[:height, :width])
+
+    return between
+
+
 def _farneback(a: np.ndarray, b: np.ndarray) -> np.ndarray:
     flow = np.zeros((*a.shape, 2), np.float32)
     return cv2.calcOpticalFlowFarneback(a, b, flow, 0.5, 3, 15, 3, 5, 1.2, 0)
@@ -133,13 +161,19 @@ def source_images(source: Path) -> Iterator[np.ndarray]:
     """The frames of a video, or of a folder of them, RGB uint8 `[H, W, 3]`, in order.
 
     Raises:
-        ValueError: Naming the file if one cannot be read or has another size than the first.
+        ValueError: Naming the file if one cannot be read or has another size than the first, or the
+            folder if it holds flow, or if frames are not numbered from 1 without a gap: all later
+            flow would be another frame's.
     """
     if not source.is_dir():
         yield from every_frame(VideoFile(source))
         return
-    shape = None
-    for name in image_names(source):
+    record = recorded_in(source)
+    if record is not None and record.kind == FLOW:
+        raise ValueError(f"{source}: holds flow (as its record says), expected frames")
+    names, shape = image_names(source), None
+    check_numbers(source, names)
+    for name in names:
         image = read_image(source / name)
         if shape not in (None, image.shape):
             raise ValueError(f"{source / name}: size {image.shape[:2]}, expected {shape}")

@@ -189,10 +189,20 @@ class _Manifest:
 
 def check_numbered_manifest(output: Path) -> None:
     """Raise `ValueError` naming a `manifest.json` in `output` that is not ours, or a bad record."""
-    path = output / MANIFEST
-    if os.path.lexists(path):
-        check_shape(read_json(path, "manifest"), _Manifest, path, "a manifest of such records")
+    if os.path.lexists(output / MANIFEST):
+        read_numbered_manifest(output)
     read_numbered_records(output)
+
+
+def read_numbered_manifest(output: Path) -> dict[str, NumberedRecord]:
+    """The records of all videos in `output`, by id, as its manifest has gathered them.
+
+    Raises:
+        ValueError: Naming the file if it is missing, or not such a manifest.
+    """
+    path = output / MANIFEST
+    content = read_json(path, "manifest")
+    return check_shape(content, _Manifest, path, "a manifest of such records").videos
 
 
 def write_numbered_manifest(output: Path) -> None:

@@ -2,7 +2,8 @@
 
 Layouts that are found below a folder: `<Class>/<video>.avi`, as UCF101 is published;
 `<video>.avi` beside each other; and for flow `<Class>/<video>/*.jpg`. A video `v_<Class>_g01_c01`
-belongs to that class wherever it lies, any other to the one of its folder's name.
+belongs to that class wherever it lies, any other to the one of its folder's name. Frames that our
+extraction made keep the id that its manifest has, with a class or without.
 """
 
 from __future__ import annotations
@@ -10,9 +11,11 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Collection, Iterable, Iterator
+from functools import cache
 from pathlib import Path
 
 from data.prepare.numbered import Job
+from data.prepare.recorded import recorded_id, recorded_videos
 from data.video.folders import is_clutter, is_image_name, is_video_name, name_of
 from external.files import check_regular, real_path
 
@@ -24,12 +27,13 @@ def find_jobs(inputs: Iterable[Path], output: Path, frames: bool, flat: bool = F
 
     Args:
         frames: Folders of frames are taken, too.
-        flat: Without folders of classes.
+        flat: Without folders of classes, wherever the frames came from.
 
     Raises:
         ValueError: Naming an input that is neither, or a folder without any.
     """
     jobs: dict[Path, Job] = {}
+    read = cache(recorded_videos)  # manifests are long
     for path in inputs:
         if path.is_dir():
             found = list(_sources(path, output, frames))
@@ -40,10 +44,11 @@ def find_jobs(inputs: Iterable[Path], output: Path, frames: bool, flat: bool = F
             found = [check_regular(path, "video file")]
         for source in found:
             place = real_path(source)
-            name = name_of(place)
-            jobs.setdefault(
-                place, Job(source, output, name if flat else f"{class_of(place)}/{name}")
-            )
+            video = name_of(place)
+            if not flat:
+                known = recorded_id(source, read) if source.is_dir() else None
+                video = known or f"{class_of(place)}/{video}"
+            jobs.setdefault(place, Job(source, output, video))
     return list(jobs.values())
 
 

@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePath
 
+from data.prepare.manifest import MANIFEST, RECORD
 from utils.system.outputs import made_here
 from utils.system.terminal import printable
 
@@ -25,6 +26,12 @@ IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".webp")
 
 # What file managers put into folders, besides hidden files.
 CLUTTER = {"thumbs.db", "ehthumbs.db", "desktop.ini"}
+
+# TSN's extraction puts flow and frames (`img_00001.jpg`) into one folder.
+_FLOW = re.compile(r"flow_[xy]_\d+\.\w+", re.ASCII | re.IGNORECASE)
+
+# What our extraction of frames writes beside them.
+RECORDS = {RECORD, MANIFEST}
 
 
 @dataclass(frozen=True)
@@ -57,12 +64,13 @@ def list_folder(path: str | Path) -> FolderContent:
     """Look into a folder, not below its folders of frames.
 
     Pictures beside videos, such as a cover, are skipped. A GIF beside pictures is skipped, because
-    it shows the same. Files that the demo wrote there are in none of the lists.
+    it shows the same. Files that the demo wrote there, and records of our extraction, are in none
+    of the lists.
 
     Raises:
         OSError: If the folder cannot be read.
     """
-    ours = set(made_here(Path(path)).get("demo", []))
+    ours = RECORDS.union(made_here(Path(path)).get("demo", []))
     found = (e for e in os.scandir(path) if not is_clutter(e.name) and e.name not in ours)
     entries = sorted(found, key=lambda entry: entry.name)
     files = [entry.name for entry in entries if not _is_folder(entry)]
@@ -104,8 +112,9 @@ def is_clutter(name: str) -> bool:
 
 
 def is_image_name(name: str) -> bool:
-    """Whether a file of this name is a frame."""
-    return name.lower().endswith(IMAGE_SUFFIXES) and not is_clutter(name)
+    """Whether a file of this name is a frame; an image of flow beside frames is none."""
+    is_image = name.lower().endswith(IMAGE_SUFFIXES) and not is_clutter(name)
+    return is_image and _FLOW.fullmatch(name) is None
 
 
 def is_video_name(name: str) -> bool:
