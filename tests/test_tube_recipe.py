@@ -155,33 +155,6 @@ def test_splits_are_the_lists_and_training_clips_are_valid(data: Path):
     assert clips.digest() != build_tube_clips(config, "val").digest()
 
 
-def test_a_training_list_names_annotated_videos(data: Path, capsys: pytest.CaptureFixture[str]):
-    (data / "train.txt").write_text("red/a\nred/unknown\n")
-    config = resolved(data, "train_list=train.txt")
-    with pytest.raises(ValueError, match=r"train\.txt: not annotated: red/unk.*data\.train_list"):
-        read_annotations(config, "train")
-    (data / "train.txt").write_text("red/a\nred/c\n")
-    assert read_annotations(config, "train").videos == ["red/a", "red/c"]
-    assert "1 training videos are test videos, too: red/c" in capsys.readouterr().out
-
-
-def test_a_cache_with_test_videos_in_training_is_noted(
-    data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-):
-    notes, _ = read_tube_file(data / "tubes.csv")
-    cache, path = splits_from_lists(notes, [["red/c"]]), tmp_path / "own-GT.pkl"
-    options = [f"annotation={path}", "test_list=", "dataset=own"]
-    write_act_cache(cache, path)
-    read_annotations(resolved(data, *options), "train")
-    assert "note" not in capsys.readouterr().out
-    cache.train[0].append("red/c")
-    write_act_cache(cache, path)
-    read_annotations(resolved(data, *options), "val")
-    assert "note" not in capsys.readouterr().out
-    assert "red/c" in read_annotations(resolved(data, *options), "train").videos
-    assert "note: 1 training videos are test videos, too: red/c" in capsys.readouterr().out
-
-
 def test_a_label_that_the_label_map_lacks_is_said_of_the_label_map(data: Path):
     names = data / "names.csv"
     names.write_text("1,Red\n2,blue\n")

@@ -26,6 +26,16 @@ def resolved(data: Path, *more: str) -> TubesConfig:
     return load(CONFIGS, ROOT / "configs/step/small_tubes.yaml", options)
 
 
+def test_a_training_list_names_annotated_videos(data: Path, capsys: pytest.CaptureFixture[str]):
+    (data / "train.txt").write_text("red/a\nred/unknown\n")
+    config = resolved(data, "train_list=train.txt")
+    with pytest.raises(ValueError, match=r"train\.txt: not annotated: red/unk.*data\.train_list"):
+        read_annotations(config, "train")
+    (data / "train.txt").write_text("red/a\nred/c\n")
+    assert read_annotations(config, "train").videos == ["red/a", "red/c"]
+    assert "1 training videos are test videos, too: red/c" in capsys.readouterr().out
+
+
 def cached(root: Path, train: list[str], test: list[str]) -> list[str]:
     """Options that read `root`'s annotation from a cache of ACT's that has these lists."""
     annotations, _ = read_tube_file(root / "tubes.csv")
@@ -44,6 +54,19 @@ def test_a_training_list_goes_before_the_cache_s(data: Path, capsys: pytest.Capt
     with pytest.raises(ValueError, match=r"train\.txt: not annotated: blue/d.*data\.train_list"):
         read_annotations(resolved(data, *options), "train")
     assert "test videos, too" not in capsys.readouterr().out
+
+
+def test_a_cache_with_test_videos_in_training_is_noted(
+    data: Path, capsys: pytest.CaptureFixture[str]
+):
+    options = cached(data, ["red/a", "blue/b"], ["red/c"])
+    read_annotations(resolved(data, *options), "train")
+    assert "note" not in capsys.readouterr().out
+    options = cached(data, ["red/a", "red/c"], ["red/c"])
+    read_annotations(resolved(data, *options), "val")
+    assert "note" not in capsys.readouterr().out
+    assert "red/c" in read_annotations(resolved(data, *options), "train").videos
+    assert "note: 1 training videos are test videos, too: red/c" in capsys.readouterr().out
 
 
 def test_ucf_sports_has_ten_classes(data: Path):

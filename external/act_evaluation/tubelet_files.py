@@ -25,7 +25,7 @@ from external.names import Names
 COLUMNS = ("video", "frame", "x1", "y1", "x2", "y2")
 SCORE = "score:"
 PART = 20_000
-"""Rows that are in memory at a time: 30 MB with the scores of 24 classes."""
+"""Rows that are in memory at a time, whatever the size of the file."""
 
 
 class OfTruth(NamedTuple):
