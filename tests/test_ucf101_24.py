@@ -119,6 +119,16 @@ def test_a_broken_matlab_file_is_refused(tmp_path: Path, change: bytes | dict, m
         read_final_annots(path)
 
 
+def test_a_video_that_stands_twice_in_the_matlab_file_is_refused(tmp_path: Path):
+    scipy_io = pytest.importorskip("scipy.io", reason="MATLAB files need SciPy")
+    kinds = [("name", object), ("num_imgs", object), ("tubes", object)]
+    tube = {"class": 4.0, "sf": 1.0, "ef": 2.0, "boxes": np.ones((2, 4))}
+    videos = np.array([("Biking/a", 3.0, tube), ("Biking/a", 4.0, tube)], dtype=kinds)
+    scipy_io.savemat(tmp_path / "annots.mat", {"annot": videos})
+    with pytest.raises(ValueError, match=r"annots\.mat, video Biking/a: stands twice"):
+        read_final_annots(tmp_path / "annots.mat")
+
+
 def test_a_video_of_the_matlab_file_may_have_no_tube(tmp_path: Path):
     """As in the pickle."""
     scipy_io = pytest.importorskip("scipy.io", reason="MATLAB files need SciPy")
